@@ -1,0 +1,1 @@
+"""Data: where units come from, the one layout they get, and how images are read."""

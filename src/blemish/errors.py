@@ -1,0 +1,27 @@
+"""The one error a user can cause, and how a stage reports it."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can fix. The message is one line: what, where, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> None:
+    """Call a stage's `main` with its command-line words; a UserError becomes one line and exit 1.
+
+    A stage has few arguments and DVC writes them, so `main` takes them as plain strings in order.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        main(*words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-written was kept", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,107 @@
+"""Which test images show best how a detector does, and their picture strips."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.strips import Scale, draw_strip
+
+
+@dataclass(frozen=True)
+class _Kind:
+    label: int
+    lowest: bool  # whether low scores come first
+    worst: bool  # whether it shows the errors; it then has the first claim on an odd image
+    end: str  # where its ranks are counted from
+
+
+_KINDS = {
+    "missed": _Kind(1, True, True, "bottom"),
+    "false_alarm": _Kind(0, False, True, "top"),
+    "found": _Kind(1, False, False, "top"),
+    "quiet": _Kind(0, True, False, "bottom"),
+}
+
+
+def write_heatmaps(
+    predictions: Predictions,
+    headline: Callable[[pd.DataFrame], pd.Series],
+    threshold: float,
+    folder: Path,
+    limit_per_kind: int = 4,
+) -> list[dict[str, Any]]:
+    """Write strips of the worst and the best test images as PNG into `folder`.
+
+    Kinds: missed and found are the defective images with the lowest and the highest scores,
+    false_alarm and quiet the good ones with the highest and the lowest. No image appears twice.
+    The colours span, in all strips alike, the typical background of the test images (the median of
+    their medians) to the 95 % quantile of their maxima.
+
+    Args:
+        headline: takes `rows` to the flags (N,) of the main test set.
+        threshold: image threshold; outlined on the map when the scores are in the map's units.
+
+    Returns:
+        One record a strip: file (relative to the parent of `folder`), kind, image, score, label,
+        defect; in the order of the kinds, then of the ranks.
+
+    Raises:
+        UserError: an image or a mask that cannot be read or does not fit.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = predictions.rows.assign(
+        score=predictions.scores, position=np.arange(len(predictions.rows))
+    )
+    rows = rows[np.asarray(headline(rows), bool)]
+    records: list[dict[str, Any]] = []
+    if rows.empty:
+        return records
+    scale = _scale(predictions, rows, threshold)
+    for name, kind in _KINDS.items():
+        total = int((rows["label"] == kind.label).sum())
+        for rank, (_, row) in enumerate(_chosen(rows, kind, limit_per_kind).iterrows(), start=1):
+            file = folder / f"{name}-{rank:02d}.png"
+            standing = f"no. {rank} from the {kind.end} of {total} {_noun(kind.label, total)}"
+            draw_strip(predictions, row, standing, scale).save(file, optimize=True)
+            records.append(_record(f"{folder.name}/{file.name}", name, row))
+    return records
+
+
+def _record(file: str, kind: str, row: pd.Series) -> dict[str, Any]:
+    return {
+        "file": file,
+        "kind": kind,
+        "image": str(row["image"]),
+        "score": float(row["score"]),
+        "label": int(row["label"]),
+        "defect": str(row["defect"]),
+    }
+
+
+def _noun(label: int, count: int) -> str:
+    return ("defective" if label else "good") + (" images" if count != 1 else " image")
+
+
+def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
+    """Rows in rank order; the two kinds of a label share its images without overlap."""
+    own = rows[rows["label"] == kind.label]
+    share = (len(own) + kind.worst) // 2
+    ordered = own.sort_values(["score", "image"], ascending=[kind.lowest, True])
+    return ordered.head(min(limit, share))
+
+
+def _scale(predictions: Predictions, rows: pd.DataFrame, threshold: float) -> Scale:
+    maps = [np.asarray(predictions.maps[position]) for position in rows["position"]]
+    maxima = np.array([one.max() for one in maps], np.float64)
+    low = float(np.median([np.median(one) for one in maps]))
+    high = float(np.quantile(maxima, 0.95))
+    # A score that is a maximum of the map, before or after smoothing, is of the size of the map's
+    # own maximum; another kind of score has no reason to be.
+    largest, score = np.median(maxima), rows["score"].median()
+    on_map = bool(0.5 * largest <= score <= 2.0 * largest)
+    return Scale(low, max(high, low + 1e-12), threshold, on_map)

@@ -1,0 +1,1 @@
+"""GLASS (ECCV 2024). The specification's sections are named where the code follows them."""

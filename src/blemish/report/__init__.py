@@ -1,0 +1,1 @@
+"""The report: the leaderboard, the files that DVC plots, and one page that shows it all."""

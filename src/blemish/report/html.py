@@ -1,0 +1,216 @@
+"""The page: report/index.html and its pictures, relative paths only, nothing from the network."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+from tqdm import tqdm
+
+from blemish.files import link
+from blemish.report import figures, views
+from blemish.report.collect import Run, preview
+from blemish.report.tables import (
+    NO_MASKS,
+    Row,
+    best_methods,
+    by_unit_and_method,
+    conditions,
+    heading,
+    leaderboard,
+    mean_over_units,
+    metric_names,
+    number,
+    percent,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+RATES = {"recall": "Recall", "false_alarms": "False alarms", "precision": "Precision"}
+View = dict[str, Any]
+
+
+def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
+    """Fill `folder` with index.html and assets/.
+
+    `synthetic` holds <unit>/preview.png. Raises UserError where an input is missing or broken.
+    """
+    rows = leaderboard(runs)
+    groups = by_unit_and_method(runs)
+    units = dict.fromkeys(unit for unit, _ in groups)
+    sections = []
+    for unit in tqdm(units, desc="report", unit="unit", disable=None):
+        members = [group for (name, _), group in groups.items() if name == unit]
+        own = [row for row in rows if row["unit"] == unit]
+        sections.append(_section(_Assets(folder, f"assets/{unit}"), members, own, synthetic))
+    text = (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            sections=sections,
+            leaderboard=_leaderboard(rows),
+            conditions=conditions(runs),
+            methods=list(dict.fromkeys(run.method for run in runs)),
+            seeds=sorted({run.seed for run in runs}),
+            protocols=list(dict.fromkeys(run.record["protocol"] for run in runs)),
+            resolutions=list(dict.fromkeys(run.record["resolution"] for run in runs)),
+            no_masks=NO_MASKS,
+        )
+    )
+    (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Assets:
+    """A folder of pictures below the page's; what it adds, it returns ready for an <img>."""
+
+    page: Path
+    base: str
+
+    def below(self, name: str) -> "_Assets":
+        return _Assets(self.page, f"{self.base}/{name}")
+
+    def svg(self, name: str, text: str, title: str, alt: str) -> View:
+        path = self.page / self.base / f"{name}.svg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return {"src": quote(f"{self.base}/{name}.svg"), "title": title, "alt": alt}
+
+    def picture(self, source: Path, name: str) -> View:
+        with Image.open(source) as image:
+            width, height = image.size
+        link(source, self.page / self.base / name)
+        return {"src": quote(f"{self.base}/{name}"), "width": width, "height": height}
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,  # names of units and defects come from users' folders
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, anchor=_anchor)
+    return environment
+
+
+def _anchor(unit: str) -> str:
+    return "unit-" + re.sub(r"[^\w.-]+", "-", unit)
+
+
+def _leaderboard(rows: list[Row]) -> View:
+    names = metric_names(rows)
+    methods = dict.fromkeys(row["method"] for row in rows)
+    several = len({row["unit"] for row in rows}) > 1
+    return {
+        "rows": rows,
+        "image": [name for name in names if not name.startswith("pixel")],
+        "pixel": [name for name in names if name.startswith("pixel")],
+        "headings": {name: heading(name) for name in names},
+        "best": {name: best_methods(rows, name) for name in names},
+        "means": {
+            method: {name: mean_over_units(rows, method, name) for name in names}
+            | {name: mean_over_units(rows, method, name, "threshold") for name in RATES}
+            for method in methods
+            if several
+        },
+        "rates": RATES,
+    }
+
+
+def _section(assets: _Assets, members: list[list[Run]], rows: list[Row], synthetic: Path) -> View:
+    first = members[0][0]
+    aurocs = [row["metrics"].get("image_auroc", {}).get("mean") or 0.0 for row in rows]
+    best = aurocs.index(max(aurocs))
+    return {
+        "unit": first.unit,
+        "best": max(aurocs) or None,
+        "facts": views.facts(first),
+        "notes": views.notes([run for group in members for run in group]),
+        "preview": assets.picture(preview(synthetic, first.unit), "preview.png"),
+        "sensitivity": _sensitivity(assets, members),
+        "methods": [
+            _method(assets.below(group[0].method), group, row) | {"open": index == best}
+            for index, (group, row) in enumerate(zip(members, rows, strict=True))
+        ],
+    }
+
+
+def _sensitivity(assets: _Assets, members: list[list[Run]]) -> View | None:
+    lines = {group[0].method: views.weak_points(group) for group in members}
+    drawn = {method: points for method, points in lines.items() if points}
+    if not drawn:
+        return None
+    alt = f"Image AUROC on ever fainter synthetic defects, {members[0][0].unit}"
+    return assets.svg(
+        "sensitivity", figures.sensitivity(drawn), "Faint defects (right: fainter)", alt
+    )
+
+
+def _method(assets: _Assets, runs: list[Run], row: Row) -> View:
+    first = runs[0]
+    return {
+        "name": first.method,
+        "row": row,
+        "operating_points": [views.operating_point(run, len(runs) > 1) for run in runs],
+        "validation": views.validation_note(runs),
+        "figures": _figures(assets, runs),
+        "tables": [table for table in (views.defects(runs), views.subsets(runs)) if table["rows"]],
+        "pictures": _pictures(assets, first),
+        "seed": first.seed if len(runs) > 1 else None,
+    }
+
+
+def _figures(assets: _Assets, runs: list[Run]) -> list[View]:
+    first, points = runs[0], [run.record["threshold"] for run in runs]
+    rates = [(at["test_false_alarm_rate"], at["recall"]) for at in points]
+    precisions = [(at["recall"], at["precision"]) for at in points]
+    curves = {
+        name: {run.seed: run.curve(name, x, y) for run in runs}
+        for name, x, y in (("roc", "fpr", "tpr"), ("pr", "recall", "precision"))
+    }
+    scores = first.scores()
+    good, defective = (scores.loc[scores["label"] == label, "score"].tolist() for label in (0, 1))
+    histogram = figures.score_histogram(good, defective, first.record["threshold"]["image"])
+    drawn = [
+        ("scores", histogram, "Scores" + (f", seed {first.seed}" if len(runs) > 1 else "")),
+        ("roc", figures.roc(curves["roc"], rates), "ROC, images"),
+        ("pr", figures.precision_recall(curves["pr"], precisions), "Precision and recall, images"),
+    ]
+    if any(first.metrics[name] is not None for name in first.metrics if "aupro" in name):
+        overlap = {run.seed: run.curve("pro", "fpr", "pro") for run in runs}
+        drawn.append(("pro", figures.per_region_overlap(overlap), "Per-region overlap, pixels"))
+    training = {run.seed: run.training_curves() for run in runs}
+    columns = (str(name) for table in training.values() for name in table)
+    names = [name for name in dict.fromkeys(columns) if name != "epoch"]
+    losses = [name for name in names if name.startswith("loss")]
+    others = [name for name in names if not name.startswith("loss")]
+    if losses:
+        drawn.append(("training", figures.training(training, losses), "Training losses"))
+    if others:
+        drawn.append(("progress", figures.training(training, others), "Training progress"))
+    return [
+        assets.svg(name, svg, title, f"{title}: {first.method} on {first.unit}")
+        for name, svg, title in drawn
+    ]
+
+
+def _pictures(assets: _Assets, run: Run) -> list[View]:
+    """The heat maps of one run in groups of one kind, in the order of `views.KINDS`."""
+    threshold = run.record["threshold"]["image"]
+    entries = run.heatmaps()
+    groups = []
+    for kind, (title, text) in views.KINDS.items():
+        items = [
+            assets.picture(run.results / entry["file"], entry["file"])
+            | views.caption(entry, threshold)
+            for entry in entries
+            if entry["kind"] == kind
+        ]
+        if items:
+            text = f"{text} Threshold {threshold:.4g}."
+            groups.append({"title": title, "text": text, "items": items})
+    return groups

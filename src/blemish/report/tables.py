@@ -1,0 +1,248 @@
+"""Tables over the grid: the leaderboard (a row per unit and method) and DVC's summary."""
+
+import statistics
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from blemish.report.collect import Run
+
+Row = dict[str, Any]
+
+# Metric name → (short heading, whether a higher value is better), in the order of the columns.
+METRICS: dict[str, tuple[str, bool]] = {
+    "image_auroc": ("AUROC", True),
+    "image_ap": ("AP", True),
+    "image_f1max": ("F1max", True),
+    "image_fpr95": ("FPR95", False),
+    "pixel_auroc": ("AUROC", True),
+    "pixel_ap": ("AP", True),
+    "pixel_f1max": ("F1max", True),
+    "pixel_fpr95": ("FPR95", False),
+    "pixel_aupro": ("AUPRO", True),
+    "pixel_spro": ("sPRO", True),
+}
+SUMMARY = ("image_auroc", "image_f1max", "pixel_aupro")  # few, so that `dvc exp show` stays narrow
+NARROW = SUMMARY
+WIDE = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_aupro")
+CONSOLE_RATES = ("recall", "false_alarms")
+NO_MASKS = "– (no masks)"
+
+
+def leaderboard(runs: list[Run]) -> list[Row]:
+    """One row per (unit, method): {"mean", "std"} over the seeds of every metric.
+
+    A value is None where it is undefined for any seed; `std` (of the sample) is None with one
+    seed. `threshold` holds what the threshold from validation normals did on the test set.
+    """
+    return [_row(group) for group in by_unit_and_method(runs).values()]
+
+
+def heading(name: str) -> str:
+    """A metric's column heading without image or pixel; other AUPRO limits are stated."""
+    limit = name.partition("_aupro_")[2]
+    return f"AUPRO@{limit}" if limit else METRICS.get(name, (name, True))[0]
+
+
+def variants(name: str, present: Collection[str]) -> list[str]:
+    """The metrics of that name that are present, AUPRO by any limit; none: the name itself."""
+    return sorted(other for other in present if f"{other}_".startswith(f"{name}_")) or [name]
+
+
+def by_unit_and_method(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
+    """The runs that differ in the seed only, in the order of the runs."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.unit, run.method), []).append(run)
+    return groups
+
+
+def over_seeds(values: Iterable[float | None]) -> dict[str, float | None]:
+    """{"mean", "std"} of one number over seeds; both None where any seed has no value."""
+    numbers = []
+    for value in values:
+        if value is None:
+            return {"mean": None, "std": None}
+        numbers.append(value)
+    std = statistics.stdev(numbers) if len(numbers) > 1 else None
+    return {"mean": statistics.fmean(numbers), "std": std}
+
+
+def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """{method: {metric: mean over units and seeds}}: what `dvc exp show` displays.
+
+    Units without masks do not count in `pixel_aupro`; a metric no unit has is left out.
+    """
+    rows = leaderboard(runs)
+    table: dict[str, dict[str, float]] = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        names = [name for base in SUMMARY for name in variants(base, metric_names(rows))]
+        means = {name: mean_over_units(rows, method, name) for name in names}
+        table[method] = {name: mean for name, mean in means.items() if mean is not None}
+    return table
+
+
+def metric_names(rows: list[Row]) -> list[str]:
+    """All metrics of the rows: the known ones in the order of `METRICS`, then any others."""
+    present = {name for row in rows for name in row["metrics"]}
+    return [name for name in METRICS if name in present] + sorted(present - set(METRICS))
+
+
+def mean_over_units(rows: list[Row], method: str, name: str, part: str = "metrics") -> float | None:
+    """The mean of a number's seed means over the units that have it, None if no unit has.
+
+    `part` is "metrics" or "threshold", the two of a row that hold numbers.
+    """
+    means = [row[part].get(name, {}).get("mean") for row in rows if row["method"] == method]
+    defined = [mean for mean in means if mean is not None]
+    return statistics.fmean(defined) if defined else None
+
+
+def best_methods(rows: list[Row], name: str) -> set[tuple[str, str]]:
+    """The (unit, method) pairs with the best mean of a metric in their unit, ties included.
+
+    Where all methods of a unit are equal (or there is only one) there is no best.
+    """
+    higher = METRICS.get(name, ("", True))[1]
+    best: set[tuple[str, str]] = set()
+    for unit in dict.fromkeys(row["unit"] for row in rows):
+        rivals = [row for row in rows if row["unit"] == unit]
+        means = {row["method"]: row["metrics"].get(name, {}).get("mean") for row in rivals}
+        defined = {method: mean for method, mean in means.items() if mean is not None}
+        if len(set(defined.values())) > 1:
+            top = (max if higher else min)(defined.values())
+            best |= {(unit, method) for method, mean in defined.items() if mean == top}
+    return best
+
+
+def print_leaderboard(runs: list[Run], console: Console) -> None:
+    """Print the leaderboard, readable from 80 characters on; the best of a unit is bold.
+
+    All columns where they fit on a line, else the most telling ones.
+    """
+    rows = leaderboard(runs)
+    wide = _console_table(rows, WIDE)
+    unbounded = console.options.update(max_width=10_000)
+    fits = console.measure(wide, options=unbounded).maximum <= console.width
+    console.print(wide if fits else _console_table(rows, NARROW))
+    console.print(" ".join(conditions(runs)), style="dim", highlight=False, markup=False)
+
+
+def conditions(runs: list[Run]) -> list[str]:
+    """Sentences that say under which conditions the numbers of these runs came about."""
+    seeds = sorted({run.seed for run in runs})
+    listed = ", ".join(map(str, seeds))
+    over = f"± is the sample standard deviation over seeds {listed}" if len(seeds) > 1 else ""
+    rates = _distinct(asked_rate(run.record) for run in runs)
+    boxed = _distinct(run.unit for run in runs if run.record["masks"] == "boxes")
+    masked = [run for run in runs if run.record["masks"] != "none"]
+    resolution = _distinct(run.record["resolution"] for run in masked)
+    sentences = [
+        f"Protocol: {_distinct(run.record['protocol'] for run in runs)}.",
+        f"Pixel metrics at {resolution} resolution." if masked else "No unit has masks.",
+        f"{len(seeds)} seeds: {over}." if over else f"1 seed ({listed}): no spread is known.",
+        f"Threshold set on validation normals for {rates} false alarms; recall and false alarms "
+        "are measured on the test set.",
+    ]
+    if boxed:
+        sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
+    return sentences
+
+
+def number(value: float | None) -> str:
+    """A metric as it is printed everywhere."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def percent(value: float | None) -> str:
+    """A measured rate in per cent; the sign stays on the number's line."""
+    return "–" if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+
+
+def asked_rate(record: dict[str, Any]) -> str:
+    """The false-alarm rate that the threshold was set for."""
+    return f"{100 * record['threshold']['false_alarm_rate']:g}\N{NO-BREAK SPACE}%"
+
+
+def _row(group: list[Run]) -> Row:
+    record = group[0].record
+    names = sorted({name for run in group for name in run.metrics})
+    rates = {"recall": "recall", "precision": "precision", "false_alarms": "test_false_alarm_rate"}
+    return {
+        "unit": group[0].unit,
+        "method": group[0].method,
+        "seeds": [run.seed for run in group],
+        "protocol": record["protocol"],
+        "resolution": record["resolution"],
+        "input_size": record["input_size"],
+        "masks": record["masks"],
+        "metrics": {name: over_seeds(run.metrics.get(name) for run in group) for name in names},
+        "threshold": {
+            name: over_seeds(run.record["threshold"][key] for run in group)
+            for name, key in rates.items()
+        },
+    }
+
+
+def _console_table(rows: list[Row], bases: Sequence[str]) -> Table:
+    names = [name for base in bases for name in variants(base, metric_names(rows))]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("unit", overflow="fold")
+    table.add_column("method", overflow="fold")
+    for name in names:
+        kind = name.partition("_")[0]
+        table.add_column(f"{kind}\n{heading(name)}", justify="right", no_wrap=True)
+    table.add_column("recall", justify="right", no_wrap=True)
+    table.add_column("false\nalarms", justify="right", no_wrap=True)
+    best = {name: best_methods(rows, name) for name in names}
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    unit = None
+    for row in rows:
+        if len(methods) > 1 and unit not in (None, row["unit"]):
+            table.add_section()
+        first = Text(row["unit"] if row["unit"] != unit else "")
+        table.add_row(first, Text(row["method"]), *_console_cells(row, names, best))
+        unit = row["unit"]
+    if any(row["unit"] != unit for row in rows):
+        table.add_section()
+        for method in methods:
+            label = "mean" if method == methods[0] else ""
+            table.add_row(label, Text(method), *_console_means(rows, method, names))
+    return table
+
+
+def _console_cells(
+    row: Row, names: Sequence[str], best: dict[str, set[tuple[str, str]]]
+) -> list[Text]:
+    cells = []
+    for name in names:
+        value = row["metrics"].get(name, {"mean": None, "std": None})
+        text = number(value["mean"])
+        if value["std"] is not None:
+            text += f"±{value['std']:.3f}"
+        if name.startswith("pixel") and row["masks"] == "none":
+            # Said once a row: next to each other the words would crowd out the numbers.
+            text = NO_MASKS if name == _first_pixel(names) else "–"
+        cells.append(Text(text, "bold" if (row["unit"], row["method"]) in best[name] else ""))
+    rates = [row["threshold"][name]["mean"] for name in CONSOLE_RATES]
+    return cells + [Text(percent(rate)) for rate in rates]
+
+
+def _console_means(rows: list[Row], method: str, names: Sequence[str]) -> list[str]:
+    rates = (
+        mean_over_units(rows, method, name, "threshold") for name in ("recall", "false_alarms")
+    )
+    means = [number(mean_over_units(rows, method, name)) for name in names]
+    return means + [percent(rate) for rate in rates]
+
+
+def _first_pixel(names: Sequence[str]) -> str:
+    return next(name for name in names if name.startswith("pixel"))
+
+
+def _distinct(values: Iterable[Any]) -> str:
+    return " and ".join(dict.fromkeys(map(str, values)))

@@ -1,0 +1,116 @@
+"""What the page says about a method on a unit: sentences, tables, captions. Text only, no files."""
+
+from typing import Any
+
+from blemish.report.collect import Run
+from blemish.report.tables import asked_rate, heading, number, over_seeds, percent, variants
+
+Table = dict[str, Any]
+
+KINDS = {
+    "missed": ("Hardest defects", "Defective images with the lowest scores."),
+    "false_alarm": ("Most suspicious good images", "Good images with the highest scores."),
+    "found": ("Clearest defects", "Defective images with the highest scores."),
+    "quiet": ("Most normal images", "Good images with the lowest scores."),
+}
+COLUMNS = ("image_auroc", "recall", "pixel_auroc", "pixel_aupro")
+WEAK = "weak-"
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """The unit's counts and annotation as (label, value)."""
+    counts = run.record["counts"]
+    kinds = [defect for defect in run.record["by_defect"] if defect != "good"]
+    masks = {"pixel": "pixel masks", "boxes": "masks drawn from boxes", "none": "image labels only"}
+    return [
+        ("training", f"{counts['train']} good"),
+        ("validation", f"{counts['val']} good"),
+        ("test", f"{counts['test_good']} good, {counts['test_defective']} defective"),
+        ("defect types", str(len(kinds))),
+        ("annotation", masks[run.record["masks"]]),
+    ]
+
+
+def notes(runs: list[Run]) -> list[str]:
+    """Every note of a unit's runs once."""
+    return list(dict.fromkeys(note for run in runs for note in run.record["notes"]))
+
+
+def operating_point(run: Run, several: bool) -> str:
+    """What the threshold from validation normals does on the test set, in words."""
+    at, counts = run.record["threshold"], run.record["counts"]
+    seed = f"Seed {run.seed}: at" if several else "At"
+    return (
+        f"{seed} threshold {at['image']:.4g}, set on {at['validation_normals']} validation "
+        f"normals for {asked_rate(run.record)} false alarms: recall "
+        f"{percent(at['recall'])} of {counts['test_defective']} defective images, false alarms on "
+        f"{percent(at['test_false_alarm_rate'])} of {counts['test_good']} good ones; precision "
+        f"{percent(at['precision'])}, accuracy {percent(at['accuracy'])}."
+    )
+
+
+def validation_note(runs: list[Run]) -> str | None:
+    """How the method does on the synthetic validation set, None where that was not measured."""
+    values = over_seeds(run.record.get("validation", {}).get("image_auroc") for run in runs)
+    if values["mean"] is None:
+        return None
+    return f"Image AUROC on the synthetic validation set: {number(values['mean'])}."
+
+
+def defects(runs: list[Run]) -> Table:
+    """Per defect type: number of images and metrics, means over the seeds."""
+    names = [name for name in runs[0].record["by_defect"] if name != "good"]
+    return _table("Defect type", runs, "by_defect", names)
+
+
+def subsets(runs: list[Run]) -> Table:
+    """The named subsets of the test set, weak defects aside."""
+    names = [name for name in runs[0].record["slices"] if not name.startswith(WEAK)]
+    return _table("Subset", runs, "slices", names)
+
+
+def weak_points(runs: list[Run]) -> list[tuple[float, float]]:
+    """(β, image AUROC averaged over seeds) of the weak-defect sets, sorted by β."""
+    points = []
+    for name in runs[0].record["slices"]:
+        if name.startswith(WEAK):
+            slices = (run.record["slices"].get(name, {}) for run in runs)
+            mean = over_seeds(part.get("image_auroc") for part in slices)["mean"]
+            if mean is not None:
+                points.append((float(name.removeprefix(WEAK)), mean))
+    return sorted(points)
+
+
+def caption(entry: dict[str, Any], threshold: float) -> dict[str, str]:
+    """What to print under a heat map: verdict, defect type, score."""
+    alarm = entry["score"] > threshold
+    if entry["label"]:
+        verdict = "found" if alarm else "missed"
+    else:
+        verdict = "false alarm" if alarm else "passed"
+    return {
+        "verdict": verdict,
+        "right": "right" if alarm == bool(entry["label"]) else "wrong",
+        "defect": str(entry["defect"]),
+        "score": f"{entry['score']:.4g}",
+        "image": str(entry["image"]),
+    }
+
+
+def _table(first: str, runs: list[Run], key: str, names: list[str]) -> Table:
+    """Headings and rows of text; a column that no entry has is left out."""
+    parts = {name: [run.record[key].get(name, {}) for run in runs] for name in names}
+    present = {column for entries in parts.values() for entry in entries for column in entry}
+    named = [column for base in COLUMNS for column in variants(base, present)]
+    used = [column for column in named if column in present]
+    rows = []
+    for name, entries in parts.items():
+        means = {c: over_seeds(entry.get(c) for entry in entries)["mean"] for c in used}
+        texts = [(percent if c == "recall" else number)(mean) for c, mean in means.items()]
+        rows.append([name, str(entries[0].get("count", "–")), *texts])
+    return {"head": [first, "Images", *map(_title, used)], "rows": rows}
+
+
+def _title(column: str) -> str:
+    kind = column.partition("_")[0].capitalize()
+    return "Recall at threshold" if column == "recall" else f"{kind} {heading(column)}"

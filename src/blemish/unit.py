@@ -1,0 +1,67 @@
+"""What a method may see of a unit while it trains: normals, recipes, textures, no test image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from blemish.data.images import Framing, read_image
+from blemish.data.manifest import Manifest, read_manifest
+from blemish.errors import UserError
+from blemish.progress import progress
+from blemish.synthesis.recipes import read_recipes
+from blemish.synthesis.textures import TextureBank
+
+
+def load_images(paths: list[Path], framing: Framing, title: str) -> Tensor:
+    """Images as the network sees them, uint8 (N, 3, size, size)."""
+    images = torch.empty(len(paths), 3, framing.size, framing.size, dtype=torch.uint8)
+    for number, path in enumerate(progress(paths, title, len(paths), "image")):
+        images[number] = torch.from_numpy(framing.to_model(read_image(path)))
+    return images
+
+
+@dataclass(frozen=True)
+class TrainingUnit:
+    """A unit's training side. `manifest` holds no test row; `recipes` are sorted (image, draw)."""
+
+    manifest: Manifest
+    recipes: pd.DataFrame
+    textures: TextureBank
+    draws: int
+
+    @classmethod
+    def open(cls, prepared: Path, synthetic: Path, textures: Path) -> "TrainingUnit":
+        """Read a unit's folders. Raises UserError where the recipes do not fit the manifest."""
+        whole = read_manifest(prepared)
+        rows = whole.rows[whole.rows["split"] != "test"].reset_index(drop=True)
+        manifest = Manifest(rows, whole.facts, whole.root)
+        recipes = read_recipes(synthetic / "recipes.parquet")
+        recipes = recipes.sort_values(["image", "draw"], ignore_index=True)
+        normals = manifest.of("train", 0)["image"]
+        draws = len(recipes) // max(len(normals), 1)
+        if recipes["image"].tolist() != normals.repeat(draws).tolist():
+            raise UserError(
+                f"{synthetic}/recipes.parquet: does not fit {prepared}/manifest.parquet: "
+                f"run `dvc repro synthesize@{whole.facts.unit}`"
+            )
+        return cls(manifest, recipes, TextureBank(textures, "train"), draws)
+
+    def normals(self, framing: Framing, split: str = "train") -> Tensor:
+        """The normal images of "train" or "val", uint8 (N, 3, size, size), manifest order."""
+        images = self.manifest.of(split, 0)["image"]
+        paths = [self.manifest.root / image for image in images]
+        return load_images(paths, framing, f"reading {self.manifest.facts.unit} {split}")
+
+    def draw(self, rows: Tensor, epoch: int, seed: int) -> pd.DataFrame:
+        """A recipe for each training normal in `rows`; each epoch takes the next draw.
+
+        Each seed starts at draws of its own. After as many epochs as there are draws they repeat.
+        """
+        start = np.random.default_rng([seed, 11]).integers(self.draws, size=len(self.recipes))
+        numbers = rows.numpy()
+        draws = (start[numbers] + epoch) % self.draws
+        return self.recipes.iloc[numbers * self.draws + draws].reset_index(drop=True)

@@ -1,0 +1,23 @@
+"""fetch: the bytes of one unit as published, verified."""
+
+import json
+from pathlib import Path
+
+from blemish.data.registry import data_set, split_unit
+from blemish.errors import UserError, run_stage
+from blemish.files import finished_folder
+from blemish.params import load_params
+
+
+def main(unit: str, source: str, out: str) -> None:
+    params = load_params()
+    name, category = split_unit(unit)
+    options = json.loads(Path(source).read_text(encoding="utf-8"))["options"]
+    with finished_folder(Path(out)) as folder:
+        data_set(name, params.data.folders).fetch(category, options, folder)
+        if not any(folder.iterdir()):
+            raise UserError(f"{unit}: the source holds no image of this category")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,23 @@
+"""folder: list a user's own folder (`data.folders`), so that DVC sees which unit changed."""
+
+from pathlib import Path
+
+from blemish.data.sets.folder import categories_in, inventory
+from blemish.errors import run_stage
+from blemish.files import finished_file, sha256, write_json
+from blemish.params import load_params
+
+
+def main(name: str, path: str, out: str) -> None:
+    load_params()
+    root = Path(path).expanduser()
+    listing = {
+        category: {image: sha256(file) for image, file in inventory(root, category).items()}
+        for category in categories_in(name, root)
+    }
+    with finished_file(Path(out)) as temporary:
+        write_json(temporary, listing)
+
+
+if __name__ == "__main__":
+    run_stage(main)

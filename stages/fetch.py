@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from blemish.data.registry import data_set, split_unit
+from blemish.data.dataset import data_set, split_unit
 from blemish.errors import UserError, run_stage
 from blemish.files import finished_folder
 from blemish.params import load_params

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from blemish.data.dataset import data_set, split_unit
 from blemish.data.prepare import prepare
-from blemish.data.registry import data_set, split_unit
 from blemish.errors import run_stage
 from blemish.files import finished_folder
 from blemish.params import load_params

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from blemish.closure import digest, module_file
-from blemish.data.registry import data_set, module_name, split_unit
+from blemish.data.dataset import data_set, module_name, split_unit
 from blemish.errors import UserError, run_stage
 from blemish.files import finished_folder, write_json
 from blemish.params import Params, load_params
@@ -30,7 +30,9 @@ def describe(unit: str, params: Params, folders: Path) -> dict[str, object]:
     if name in params.data.folders:
         listing = json.loads((folders / f"{name}.json").read_text(encoding="utf-8"))
         if category not in listing:
-            raise UserError(f"params.yaml: `units` has {unit!r}, but the folder has no {category!r}")
+            raise UserError(
+                f"params.yaml: `units` has {unit!r}, but the folder has no {category!r}"
+            )
         options = {"files": listing[category]}
     return {"unit": unit, "options": options, "code": digest(code)}
 

@@ -19,7 +19,8 @@ def main(
     loop = Loop(params.training, int(seed), f"{unit} {method} seed {seed}")
     with finished_folder(Path(out)) as folder:
         detector.fit(data, loop)
-        _, normal_scores = score_all(detector, data.normals(detector.framing, "val"))
+        held_out = data.normals(detector.framing, "val")
+        _, normal_scores = score_all(detector, held_out, "scoring validation normals")
         save(detector, folder, unit, normal_scores)
         loop.write_curves(folder / "curves.csv")
 

@@ -130,11 +130,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     Raises UserError naming the key's path, the bad value and the valid choices.
     """
     content = read_yaml(path)
-    known = _known_methods()
+    # The registries and checks are imported by name: they can stop a stage but not change what it
+    # makes, so a cached result need not be thrown away when a method or data set is added.
+    known = list(importlib.import_module("blemish.methods.registry").METHODS)
     sections = {name: content.pop(name) for name in known if name in content}
     _reject_unknown_keys(content, known)
     params = _validate(Params, {**content, "method_sections": sections}, "")
-    _check_axes(params, known)
+    importlib.import_module("blemish.checks").check_grid(params)
     for name in sections:
         params.method(name)
     return params
@@ -156,16 +158,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _known_methods() -> list[str]:
-    from blemish.methods import METHODS
-
-    return list(METHODS)
-
-
 def _method_params(name: str) -> type[Section]:
-    # By name, so that a stage that runs GLASS does not depend on another method's code.
-    module = importlib.import_module(f"blemish.methods.{name}.params")
-    params: type[Section] = module.Params
+    params: type[Section] = importlib.import_module(f"blemish.methods.{name}.params").Params
     return params
 
 
@@ -213,25 +207,3 @@ def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
 def _suggest(word: str, valid: list[str]) -> str:
     close = difflib.get_close_matches(word, valid, n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
-
-
-def _check_axes(params: Params, known_methods: list[str]) -> None:
-    from blemish.data.registry import check_unit
-
-    axes: dict[str, list[Any]] = {
-        "units": params.units,
-        "methods": params.methods,
-        "seeds": params.seeds,
-    }
-    for axis, values in axes.items():
-        repeated = next((value for value in values if values.count(value) > 1), None)
-        if repeated is not None:
-            raise UserError(f"{PARAMS_FILE}: `{axis}` lists {repeated!r} twice: remove one")
-    for index, name in enumerate(params.methods):
-        if name not in known_methods:
-            raise UserError(
-                f"{PARAMS_FILE}: `methods.{index}` is {name!r}: unknown method"
-                f"{_suggest(name, known_methods)}; valid: {', '.join(known_methods)}"
-            )
-    for index, unit in enumerate(params.units):
-        check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `units.{index}`")

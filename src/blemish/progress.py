@@ -24,4 +24,4 @@ def progress(items: Iterable[T], title: str, total: int, unit: str) -> Iterator[
         if now - shown >= LINE_EVERY and done < total:
             shown = now
             left = (now - start) / done * (total - done)
-            print(f"{title}: {done} of {total} {unit}s, {left:.0f} s left", file=sys.stderr)
+            print(f"{title}: {unit} {done} of {total}, {left:.0f} s left", file=sys.stderr)

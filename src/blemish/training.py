@@ -13,14 +13,16 @@ from blemish.progress import progress
 
 
 def choose_device(name: str, threads: int = 0) -> torch.device:
-    """"auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice)."""
+    """ "auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice)."""
     if threads:
         torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"params.yaml: `training.device` is {name!r}, but PyTorch sees no GPU: "
-                        "set it to auto or cpu")
+        raise UserError(
+            f"params.yaml: `training.device` is {name!r}, but PyTorch sees no GPU: "
+            "set it to auto or cpu"
+        )
     return torch.device(name)
 
 
@@ -48,8 +50,10 @@ class Loop:
             yield epoch
             means = {name: float(total) / self._steps for name, total in self._sums.items()}
             if not all(map(_is_finite, means.values())):
-                raise UserError(f"{self.title}: the loss is not a number in epoch {epoch + 1}: "
-                                "lower the learning rate")
+                raise UserError(
+                    f"{self.title}: the loss is not a number in epoch {epoch + 1}: "
+                    "lower the learning rate"
+                )
             self.curves.append({"epoch": epoch + 1, **means})
             self._sums, self._steps = {}, 0
 

@@ -51,8 +51,12 @@ frame.addEventListener("load", async () => {
   result.falling = column("image_auroc");
   click("image_auroc");
   result.rising = column("image_auroc");
+  click("unit");  // back to the order of the lists, the unit without masks first
+  const unmasked = () => [...page.querySelectorAll(".board tbody tr")]
+    .map((row) => !row.querySelector("[data-key=pixel_aupro]"));
+  result.listed = unmasked();
   click("pixel_aupro");
-  result.last = page.querySelector(".board tbody").lastElementChild.textContent;
+  result.sorted = unmasked();
   document.querySelector("#result").textContent = JSON.stringify(result);
 });
 </script>
@@ -65,7 +69,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a unit with masks and one without, with a hostile defect name."""
     root = tmp_path_factory.mktemp("site")
-    units = {MASKED: ["spot", HOSTILE_DEFECT], UNMASKED: ["größerer Riss"]}
+    units = {UNMASKED: ["größerer Riss"], MASKED: ["spot", HOSTILE_DEFECT]}
     make_workspace(root, units, METHODS, [0])
     folders = ("models", "results", "data/synthetic", "metrics", "plots", "report")
     build(*(root / folder for folder in folders), list(units), METHODS, [0])
@@ -101,7 +105,8 @@ def test_every_picture_loads_and_the_page_fits(site: Path, tmp_path: Path, width
     assert result["falling"] == sorted(result["falling"], reverse=True)
     assert result["rising"] == sorted(result["falling"])
     assert len(result["rising"]) == 4
-    assert "no masks" in result["last"]  # rows without a value sort last
+    assert result["listed"] == [True, True, False, False]
+    assert result["sorted"] == [False, False, True, True]  # rows without a value go last
 
 
 def test_the_page_is_drawn_light_or_dark_as_the_reader_prefers(site: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _write_results(
     scores = _scores(defects, random)
     (folder / "curves").mkdir(parents=True)
     scores.to_parquet(folder / "scores.parquet")
-    test = scores[(scores["split"] == "test") & (scores["slice"] == "")]
+    test = scores[scores["headline"]]
     fpr, tpr, at = roc_curve(test["label"], test["score"])
     _csv(folder, "roc", {"fpr": fpr, "tpr": tpr, "threshold": at})
     precision, recall, at = precision_recall_curve(test["label"], test["score"])
@@ -93,6 +93,7 @@ def _scores(defects: list[str], random: np.random.Generator) -> pd.DataFrame:
                     "label": int(name != "good"),
                     "defect": name,
                     "slice": subset,
+                    "headline": split == "test" and not subset,
                     "score": score,
                     "decision": int(score > THRESHOLD),
                 }

@@ -1,6 +1,7 @@
 """What a registered data set is: its facts, how its bytes arrive, and how its layout is read."""
 
-from collections.abc import Callable, Iterable
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,24 @@ def images_in(folder: Path) -> Iterable[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
+
+
+def data_set(name: str, folders: Mapping[str, str]) -> DataSet:
+    """The data set behind a unit's first word: a published one, or one of `data.folders`."""
+    module = importlib.import_module(module_name(name, folders))
+    found: DataSet = (
+        module.folder_data_set(name, folders[name]) if name in folders else module.DATA_SET
+    )
+    return found
+
+
+def module_name(name: str, folders: Mapping[str, str]) -> str:
+    """The module that defines a data set. Imported by name: a unit depends on its own set alone,
+    through the digest that the stage `sources` writes."""
+    return "blemish.data.sets." + ("folder" if name in folders else name.replace("-", "_"))
+
+
+def split_unit(unit: str) -> tuple[str, str]:
+    """`elpv/mono` → (`elpv`, `mono`)."""
+    name, _, category = unit.partition("/")
+    return name, category

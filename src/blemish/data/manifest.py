@@ -68,8 +68,12 @@ def read_manifest(root: Path) -> Manifest:
         table = pq.read_table(path)
         facts = json.loads(table.schema.metadata[b"blemish"])
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: run `dvc repro prepare@{root.parent.name}/{root.name}`") from None
+        raise UserError(
+            f"{path} is missing: run `dvc repro prepare@{root.parent.name}/{root.name}`"
+        ) from None
     except (pa.ArrowException, KeyError, TypeError, OSError) as error:
-        raise UserError(f"{path}: not a manifest of Blemish ({error}); prepare the unit again") from None
+        raise UserError(
+            f"{path}: not a manifest of Blemish ({error}); prepare the unit again"
+        ) from None
     facts["extra_slices"], facts["notes"] = tuple(facts["extra_slices"]), tuple(facts["notes"])
     return Manifest(table.to_pandas(), Facts(**facts), root)

@@ -125,7 +125,9 @@ def members(path: Path) -> Iterator[Member]:
         reader = _zip_members if zipfile.is_zipfile(path) else _tar_members
         yield from reader(path)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"{path}: not a whole zip or tar archive ({error}); fetch it again") from None
+        raise UserError(
+            f"{path}: not a whole zip or tar archive ({error}); fetch it again"
+        ) from None
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
@@ -159,7 +161,9 @@ def _safe_name(archive: Path, name: str, size: int, regular: bool) -> PurePosixP
     return safe
 
 
-def unpack(path: Path, folder: Path, wanted: Callable[[PurePosixPath], PurePosixPath | None]) -> int:
+def unpack(
+    path: Path, folder: Path, wanted: Callable[[PurePosixPath], PurePosixPath | None]
+) -> int:
     """Unpack the members for which `wanted` gives a target name below `folder`; return how many."""
     count = 0
     for name, opened in members(path):
@@ -182,5 +186,5 @@ def content_digest(files: Iterator[Member]) -> str:
     for name, opened in files:
         with opened() as stream:
             inner = "/".join(name.parts[1:])
-            lines.append(f"{inner} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n")
+            lines.append(f"{inner} {hashlib.sha256(stream.read()).hexdigest()}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

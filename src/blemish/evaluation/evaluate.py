@@ -79,7 +79,7 @@ def evaluate(
     main = table[table["headline"]]
     metrics, tables = judge(table["headline"])
     by_defect = {}
-    for defect in sorted(main["defect"][defective].unique()):
+    for defect in sorted(main["defect"][main["label"] == 1].unique()):
         own = table["headline"] & defective & (table["defect"] == defect)
         recall = share((table["score"][own] > threshold).to_numpy())
         by_defect[defect] = summary(own) | {"recall": recall}

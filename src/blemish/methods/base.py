@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from blemish.data.images import Framing
 from blemish.errors import UserError
 from blemish.files import write_json
+from blemish.progress import progress
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
 
@@ -61,13 +62,18 @@ def create(name: str, params: Any, seed: int) -> Method:
 
 
 @torch.inference_mode()
-def score_all(method: Method, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def score_all(method: Method, images: Tensor, title: str) -> tuple[np.ndarray, np.ndarray]:
     """Maps (N, h, w) float32 and scores (N,) float64 of uint8 images (N, 3, size, size)."""
     method.eval()
     device = next(method.parameters()).device
-    scored = [method.score(batch.to(device)) for batch in images.split(BATCH)]
-    maps, scores = zip(*scored, strict=True)
-    return torch.cat(maps).cpu().numpy(), torch.cat(scores).cpu().numpy()
+    size = method.framing.size
+    maps, scores = [np.empty((0, size, size), np.float32)], [np.empty(0)]
+    batches = images.split(BATCH) if len(images) else ()
+    for batch in progress(batches, title, len(batches), "batch"):
+        batch_maps, batch_scores = method.score(batch.to(device))
+        maps.append(batch_maps.cpu().numpy())
+        scores.append(batch_scores.cpu().numpy())
+    return np.concatenate(maps), np.concatenate(scores)
 
 
 def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> None:
@@ -110,23 +116,25 @@ def load(folder: Path, device: torch.device) -> tuple[Method, dict[str, Any]]:
         raise UserError(f"{folder}/model.safetensors is missing: train the model again") from None
     except (ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{folder}: not a model of this version ({reason}): train it again") from None
+        raise UserError(
+            f"{folder}: not a model of this version ({reason}): train it again"
+        ) from None
     stored, found = record["facts"], method.facts()
     if stored.get("backbone_digest") != found.get("backbone_digest"):
-        raise UserError(f"{folder}/model.json: trained on other backbone weights than are installed")
+        raise UserError(
+            f"{folder}/model.json: trained on other backbone weights than are installed"
+        )
     return method.to(device).eval(), record
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    from blemish.methods import METHODS
-
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = record["format"] == FORMAT and record["method"] in METHODS
+        if record["format"] != FORMAT or not str(record["method"]).isidentifier():
+            raise ValueError("an unknown format")
+        importlib.import_module(f"blemish.methods.{record['method']}.params")
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the train stage of this model") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ModuleNotFoundError) as error:
         raise UserError(f"{path}: not a model of Blemish ({error}): train it again") from None
-    if not known:
-        raise UserError(f"{path}: an unknown method or format: train it again")
     return record

@@ -41,9 +41,12 @@ class Backbone(nn.Module):
             self.network = _packaged_lite0(levels)
         else:
             self.network = _pretrained(name, levels)
-        self.channels: list[int] = self.network.feature_info.channels()
+        info: Any = self.network.feature_info
+        self.channels: list[int] = info.channels()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+        # Twice as fast for depthwise convolutions on a CPU, and what tensor cores want on a GPU.
+        self.network.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
         self.eval()
 
@@ -53,7 +56,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """images: (B, 3, H, W) in [0, 1] -> one (B, C, H/stride, W/stride) a level."""
-        levels: list[Tensor] = self.network((images - self.mean) / self.std)
+        scaled = (images - self.mean) / self.std
+        levels: list[Tensor] = self.network(scaled.contiguous(memory_format=torch.channels_last))
         return levels
 
     def digest(self) -> str:
@@ -69,12 +73,15 @@ def _levels(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     """timm's indices of the levels with these strides."""
     try:
         with torch.device("meta"):
-            reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+            info: Any = timm.create_model(name, features_only=True).feature_info
+        reductions: list[int] = info.reduction()
     except (RuntimeError, ValueError, AttributeError) as error:
         raise UserError(f"backbone {name!r}: timm cannot build it with levels ({error})") from None
     missing = [stride for stride in strides if stride not in reductions]
     if missing:
-        raise UserError(f"backbone {name!r} has no level of stride {missing[0]}; it has {reductions}")
+        raise UserError(
+            f"backbone {name!r} has no level of stride {missing[0]}; it has {reductions}"
+        )
     return tuple(reductions.index(stride) for stride in strides)
 
 

@@ -51,19 +51,11 @@ class Run:
         return values
 
     def scores(self) -> pd.DataFrame:
-        """One row an image of the headline test set: label, defect, score, …
-
-        Named slices (doubtful images, say) are left out, unless the counts show that the
-        headline numbers are made of every test image.
-        """
+        """One row an image of the main test set, which the headline numbers are made of."""
         path = self.results / "scores.parquet"
-        wanted = ("split", "slice", "label", "score")
+        wanted = ("headline", "label", "score")
         scores = self._read(path, lambda: _columns(pd.read_parquet(path), *wanted))
-        test = scores[scores["split"] == "test"]
-        counts = self.record["counts"]
-        if len(test) == counts["test_good"] + counts["test_defective"]:
-            return test
-        return test[~test["slice"].isin(list(self.record["slices"]))]
+        return scores[scores["headline"]]
 
     def curve(self, name: str, x: str, y: str) -> pd.DataFrame:
         """Columns `x` and `y` of curves/<name>.csv, from the lowest x to the highest."""

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
-from tqdm import tqdm
 
 from blemish.files import link
+from blemish.progress import progress
 from blemish.report import figures, views
 from blemish.report.collect import Run, preview
 from blemish.report.tables import (
@@ -41,7 +41,7 @@ def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
     groups = by_unit_and_method(runs)
     units = dict.fromkeys(unit for unit, _ in groups)
     sections = []
-    for unit in tqdm(units, desc="report", unit="unit", disable=None):
+    for unit in progress(units, "report", len(units), "unit"):
         members = [group for (name, _), group in groups.items() if name == unit]
         own = [row for row in rows if row["unit"] == unit]
         sections.append(_section(_Assets(folder, f"assets/{unit}"), members, own, synthetic))

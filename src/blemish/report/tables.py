@@ -1,5 +1,6 @@
 """Tables over the grid: the leaderboard (a row per unit and method) and DVC's summary."""
 
+import re
 import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -50,7 +51,8 @@ def heading(name: str) -> str:
 
 def variants(name: str, present: Collection[str]) -> list[str]:
     """The metrics of that name that are present, AUPRO by any limit; none: the name itself."""
-    return sorted(other for other in present if f"{other}_".startswith(f"{name}_")) or [name]
+    pattern = re.compile(rf"{name}(_[\d.]+)?")
+    return sorted(other for other in present if pattern.fullmatch(other)) or [name]
 
 
 def by_unit_and_method(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
@@ -87,8 +89,12 @@ def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
 
 
 def metric_names(rows: list[Row]) -> list[str]:
-    """All metrics of the rows: the known ones in the order of `METRICS`, then any others."""
-    present = {name for row in rows for name in row["metrics"]}
+    """The metrics of the rows: the known ones in the order of `METRICS`, then any others.
+
+    Numbers that looked at the test set (`oracle` in the name) do not stand beside those that
+    did not.
+    """
+    present = {name for row in rows for name in row["metrics"] if "oracle" not in name}
     return [name for name in METRICS if name in present] + sorted(present - set(METRICS))
 
 

@@ -77,7 +77,9 @@ def _held_out(classes: Sequence[str], params: TextureParams) -> list[str]:
     ordered = sorted(
         classes, key=lambda name: hashlib.sha256(f"{params.seed}:{name}".encode()).digest()
     )
-    return ordered[: min(max(1, round(params.validation_fraction * len(classes))), len(classes) - 1)]
+    return ordered[
+        : min(max(1, round(params.validation_fraction * len(classes))), len(classes) - 1)
+    ]
 
 
 def _unpack_dtd(folder: Path) -> None:

@@ -49,7 +49,7 @@ def perlin_field(seeds: Tensor, stream: int, height: int, width: int) -> Tensor:
 
 
 def _corners(cells: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-    """For each pixel and lattice line: the fade weight, and the distance in cells. (B, pixels, 33)"""
+    """For each pixel and lattice line: fade weight and distance in cells, (B, pixels, 33) each."""
     places = torch.arange(pixels, device=cells.device, dtype=torch.float64) / pixels
     position = cells[:, None] * places[None]
     lines = torch.arange(MOST_CELLS + 1, device=cells.device, dtype=torch.float64)
@@ -79,23 +79,20 @@ def shape_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """
     most = 4
     count = 1 + torch.floor(uniforms(seeds, 40, 1) * most)
-    x, y, long, ratio, angle, kind = (
-        uniforms(seeds, 41, 6 * most).view(-1, 6, most).unbind(dim=1)
-    )
+    x, y, long, ratio, angle, kind = uniforms(seeds, 41, 6 * most).view(-1, 6, most).unbind(dim=1)
     half = 0.5 * min(height, width) * 0.02 * (0.25 / 0.02) ** long
     half_other = half * (0.15 + 0.85 * ratio)
-    ys = torch.arange(height, device=seeds.device, dtype=torch.float64)[None, :, None]
-    xs = torch.arange(width, device=seeds.device, dtype=torch.float64)[None, None, :]
+    cosine, sine = torch.cos(angle * math.pi), torch.sin(angle * math.pi)
+    ys = torch.arange(height, device=seeds.device, dtype=torch.float32)[:, None]
+    xs = torch.arange(width, device=seeds.device, dtype=torch.float32)[None]
     mask = torch.zeros(len(seeds), height, width, dtype=torch.bool, device=seeds.device)
-    for i in range(most):
-        cosine = torch.cos(angle[:, i] * math.pi)[:, None, None]
-        sine = torch.sin(angle[:, i] * math.pi)[:, None, None]
-        dx = xs - (x[:, i] * width)[:, None, None]
-        dy = ys - (y[:, i] * height)[:, None, None]
-        u = (cosine * dx + sine * dy).abs() / half[:, i, None, None]
-        v = (cosine * dy - sine * dx).abs() / half_other[:, i, None, None]
-        inside = torch.where(kind[:, i, None, None] < 0.5, u * u + v * v, torch.maximum(u, v)) < 1
-        mask |= inside & (i < count)[:, :, None]
+    for shape in range(most):
+        column = torch.stack((cosine, sine, half, half_other, x * width, y * height, kind))
+        c, s, a, b, left, top, round_or_not = column[:, :, shape, None, None].float()
+        u = (c * (xs - left) + s * (ys - top)).abs() / a
+        v = (c * (ys - top) - s * (xs - left)).abs() / b
+        inside = torch.where(round_or_not < 0.5, u * u + v * v, torch.maximum(u, v)) < 1
+        mask |= inside & (shape < count)[:, :, None]
     return mask
 
 

@@ -42,9 +42,7 @@ def write_preview(samples: Sequence[Sample], path: Path, per_row: int = 2) -> No
 
 
 def _outlined(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    contours, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
-    )
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     # Drawn thick enough to survive the reduction to a tile.
     thickness = max(1, round(max(image.shape[:2]) / TILE))
     return np.asarray(cv2.drawContours(image.copy(), contours, -1, OUTLINE, thickness))
@@ -54,7 +52,9 @@ def _tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fit into TILE×TILE, aspect kept, on light grey."""
     scale = TILE / max(picture.shape[:2])
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = cv2.resize(
+        picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
     tile = np.full((TILE, TILE, 3), 235, dtype=np.uint8)
     top, left = (TILE - size[1]) // 2, (TILE - size[0]) // 2
     tile[top : top + size[1], left : left + size[0]] = small

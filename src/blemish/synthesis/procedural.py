@@ -44,7 +44,8 @@ def _turned(random: np.random.Generator, y: Field, x: Field) -> tuple[Field, Fie
 def _noise(random: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Field:
     """Smooth noise of standard deviation one."""
     field = gaussian_filter(random.normal(size=shape), sigma, mode="wrap")
-    return field / field.std()
+    smooth: Field = field / field.std()
+    return smooth
 
 
 def _stripes(random: np.random.Generator, y: Field, x: Field) -> Field:
@@ -74,10 +75,8 @@ def _dots(random: np.random.Generator, y: Field, x: Field) -> Field:
 
 
 def _clouds(random: np.random.Generator, y: Field, x: Field) -> Field:  # noqa: ARG001
-    return sum(
-        (_noise(random, y.shape, 2.0**octave) * 2.0**octave for octave in range(1, 6)),
-        start=np.zeros(y.shape),
-    )
+    octaves = [2.0**octave for octave in range(1, 6)]
+    return np.sum([scale * _noise(random, y.shape, scale) for scale in octaves], axis=0)
 
 
 def _marble(random: np.random.Generator, y: Field, x: Field) -> Field:
@@ -94,13 +93,15 @@ def _wood(random: np.random.Generator, y: Field, x: Field) -> Field:
 def _weave(random: np.random.Generator, y: Field, x: Field) -> Field:
     count = random.uniform(10, 40)
     over = (np.floor(y * count) + np.floor(x * count)) % 2
-    return np.where(over > 0, np.sin(np.pi * (y * count % 1)), 0.8 * np.sin(np.pi * (x * count % 1)))
+    return np.where(
+        over > 0, np.sin(np.pi * (y * count % 1)), 0.8 * np.sin(np.pi * (x * count % 1))
+    )
 
 
 def _cells(random: np.random.Generator, y: Field, x: Field) -> Field:
     points = random.uniform(-0.1, 1.1, (int(random.integers(40, 400)), 2))
-    distances, _ = cKDTree(points).query(np.stack((y, x), axis=-1), k=2)
-    return np.minimum((distances[..., 1] - distances[..., 0]) * len(points) ** 0.5, 0.6)
+    nearest = np.asarray(cKDTree(points).query(np.stack((y, x), axis=-1), k=2)[0])
+    return np.minimum((nearest[..., 1] - nearest[..., 0]) * len(points) ** 0.5, 0.6)
 
 
 def _speckle(random: np.random.Generator, y: Field, x: Field) -> Field:  # noqa: ARG001

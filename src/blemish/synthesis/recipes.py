@@ -58,7 +58,9 @@ def _draw_beta(random: np.random.Generator, blend: BlendParams) -> float:
 
 def write_recipes(recipes: pd.DataFrame, path: Path) -> None:
     """Write recipes; equal rows give equal bytes."""
-    pq.write_table(pa.Table.from_pydict({n: recipes[n].tolist() for n in SCHEMA.names}, SCHEMA), path)
+    pq.write_table(
+        pa.Table.from_pydict({n: recipes[n].tolist() for n in SCHEMA.names}, SCHEMA), path
+    )
 
 
 def read_recipes(path: Path) -> pd.DataFrame:

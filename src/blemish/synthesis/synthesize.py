@@ -1,5 +1,6 @@
 """What the stage `synthesize` makes of a unit: recipes, rendered sets, a contact sheet."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def held_out_recipes(
     normals = manifest.of("val", 0)["image"].tolist()
 
     def recipes(purpose: str, count: int, beta: float | None) -> pd.DataFrame:
-        images = [normals[number % len(normals)] for number in range(count)]
+        # A different image first in each set, so that few images still show a variety.
+        start = zlib.crc32(purpose.encode())
+        images = [normals[(start + number) % len(normals)] for number in range(count)]
         draws = [number // len(normals) for number in range(count)]
         return draw_recipes(images, draws, purpose, "shapes", textures.names, params, beta)
 
@@ -68,26 +71,26 @@ def _render_all(
     """Render each recipe at its image's own size; the manifest rows of what was written."""
     rows = []
     title = f"rendering {manifest.facts.unit}"
-    for number, purpose in progress(
-        enumerate(recipes["purpose"]), title, len(recipes), "image"
-    ):
+    for number, purpose in progress(enumerate(recipes["purpose"]), title, len(recipes), "image"):
         sample = _sample(recipes.iloc[[number]], manifest, textures, params)
         image = Path(purpose) / "images" / f"{number:04d}.png"
         mask = Path(purpose) / "masks" / f"{number:04d}.png"
         for path, pixels in ((image, sample.synthetic), (mask, sample.mask.astype(np.uint8) * 255)):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / path, compress_level=1)
-        rows.append({
-            "image": image.as_posix(),
-            "mask": mask.as_posix(),
-            "split": purpose.partition("-")[0],
-            "label": 1,
-            "defect": recipes["kind"][number],
-            "slice": purpose if purpose.startswith("weak-") else "",
-            "group": recipes["image"][number],
-            "width": sample.synthetic.shape[1],
-            "height": sample.synthetic.shape[0],
-        })
+        rows.append(
+            {
+                "image": image.as_posix(),
+                "mask": mask.as_posix(),
+                "split": purpose.partition("-")[0],
+                "label": 1,
+                "defect": recipes["kind"][number],
+                "slice": purpose if purpose.startswith("weak-") else "",
+                "group": recipes["image"][number],
+                "width": sample.synthetic.shape[1],
+                "height": sample.synthetic.shape[0],
+            }
+        )
     return rows
 
 
@@ -102,7 +105,7 @@ def _sample(
     image, mask = render(recipe, tensor, textures, cell)
     synthetic = (image[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     row = recipe.iloc[0]
-    caption = f"{row['purpose']}: {row['kind']}, β {row['beta']:.2f}, {row['texture']}"
+    caption = f"{row['purpose']}: {row['kind']}, beta {row['beta']:.2f}, {row['texture']}"
     return Sample(normal, synthetic, mask[0].numpy(), caption)
 
 

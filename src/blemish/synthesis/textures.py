@@ -28,8 +28,10 @@ class TextureBank:
         self.root = root
         self.names: list[str] = rows.loc[rows["purpose"] == purpose, "file"].tolist()
         if not self.names:
-            raise UserError(f"{index}: no texture for {purpose}: lower or raise "
-                            "`synthesis.textures.validation_fraction`")
+            raise UserError(
+                f"{index}: no texture for {purpose}: lower or raise "
+                "`synthesis.textures.validation_fraction`"
+            )
         self._covering = lru_cache(maxsize=512)(self._load_covering)
 
     def draw(self, name: str, seed: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ MAX_ROTATION = math.radians(0.5)
 MAX_SCALE = 0.004
 MAX_SHIFT = 7.0  # camera pixels
 MAX_CORNER = 1.5  # camera pixels that a corner moves by tilt
-BLUR = (0.52, 0.62)  # standard deviation of optics and pixel aperture, camera pixels
+BLUR = (0.66, 0.76)  # standard deviation of optics and pixel aperture, camera pixels
 MAX_EXPOSURE = 0.04
 MAX_CAST = 0.015
 
@@ -68,7 +68,7 @@ class View:
     brightest: float  # linear light of the pattern's brightest area, which sets the exposure
 
     def project(self, raster: Floats) -> Floats:
-        """What falls on the sensor from a panel's raster (… samples, channels), blurred by the optics.
+        """What falls on the sensor: a panel's raster through the optics, at the shot's pose.
 
         raster: (side · ROWS, side · COLUMNS[, C]) → (size, size[, C]).
         """
@@ -93,22 +93,22 @@ class View:
         seen = (sensor - size / 2 + shot.corners) @ turn.T + shot.shift
         panel = seen / self.display.camera_pixels + self.side / 2
         raster = panel * (COLUMNS, ROWS) - 0.5
-        return cv2.getPerspectiveTransform(sensor - 0.5, raster.astype(np.float32))
+        matrix = cv2.getPerspectiveTransform(sensor - 0.5, raster.astype(np.float32))
+        return np.asarray(matrix, np.float64)
 
     def picture(self, raster: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
         """The picture of a panel, (size, size, 3), RGB, gamma 2.2."""
-        sensor = cv2.transform(self.project(raster), CROSSTALK)
-        sensor *= self._gain()
-        noise = rng.standard_normal(sensor.shape, dtype=np.float32)
-        noise *= np.sqrt(sensor / FULL_WELL + np.float32((READ_NOISE / FULL_WELL) ** 2))
-        sensor += noise
-        sensor *= ADC
-        np.clip(sensor, 0, ADC, out=sensor)
-        return np.take(ENCODE, sensor.astype(np.uint16))
+        gain = self.shot.exposure * self.display.exposure / self.brightest * self.shot.cast
+        signal = cv2.transform(self.project(raster), CROSSTALK * gain[:, None])
+        np.multiply(signal, self._vignetting()[:, :, None], out=signal)
+        noise = rng.standard_normal(signal.shape, dtype=np.float32)
+        noise *= np.sqrt(signal / np.float32(FULL_WELL) + np.float32((READ_NOISE / FULL_WELL) ** 2))
+        noise += signal
+        noise *= np.float32(ADC)
+        return ENCODE[np.clip(noise, 0, ADC, out=noise).astype(np.uint16)]
 
-    def _gain(self) -> Floats:
-        """Signal per unit of light at each sensor pixel, (size, size, 3)."""
-        level = self.shot.exposure * self.display.exposure / self.brightest
+    def _vignetting(self) -> Floats:
+        """What the lens passes of the light at each sensor pixel, (size, size)."""
         across = np.linspace(-1, 1, self.size, dtype=np.float32) ** 2 / 2
-        lens = 1 - self.shot.vignetting * (across[:, None] + across[None, :])
-        return lens[:, :, None] * (level * self.shot.cast)
+        lost = self.shot.vignetting * (across[:, None] + across[None, :])
+        return np.asarray(1 - lost, np.float32)

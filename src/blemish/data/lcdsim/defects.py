@@ -3,7 +3,8 @@
 A defect changes light by the factor 1 + contrast · shape, so `contrast` is its peak Weber contrast
 ΔL/L against the light that would be there; on a black screen that light is the leak, and the
 defect adds to it. One law decides how strong that is: SEMI's SEMU threshold of a just-noticeable
-difference for the defect's area, times a drawn number of such differences.
+difference for the defect's area, raised by what the pattern masks, times a drawn number of such
+differences.
 """
 
 from dataclasses import dataclass
@@ -20,14 +21,12 @@ Polarity = Literal["bright", "dark", "mixed"]
 
 # Just-noticeable differences a defect is worth, from barely visible to clear, drawn log-uniformly.
 VISIBILITY = {
-    "spot": (2.0, 10.0),
-    "line": (1.5, 8.0),
-    "mura": (2.0, 6.0),
-    "scratch": (2.0, 10.0),
-    "cylinder": (2.0, 10.0),
+    "spot": (1.5, 12.0),
+    "line": (1.5, 10.0),
+    "mura": (2.0, 7.0),
+    "scratch": (2.5, 18.0),
+    "cylinder": (2.5, 14.0),
 }
-# Eyes and sensors need more relative contrast on a nearly black screen (de Vries–Rose).
-BLACK_THRESHOLD = 5.0
 DARKEST = -0.97  # a dead pixel still passes some light of its neighbours
 LEAST_LIT = 0.35  # a defect of which less lies on lit pixels is drawn elsewhere
 LEAST_MASK = 4  # camera pixels
@@ -40,7 +39,10 @@ def just_noticeable(area: float) -> float:
 
 @dataclass(frozen=True)
 class Defect:
-    """A shape with its strength. weber: peak ΔL/L, with sign; differences: how many just-noticeable."""
+    """A shape with its strength.
+
+    weber: peak ΔL/L with its sign; differences: how many just-noticeable differences that is.
+    """
 
     kind: str
     shape: Shape
@@ -73,10 +75,7 @@ def draw_defect(kind: str, canvas: Canvas, rng: np.random.Generator, contrast: f
     low, high = VISIBILITY[kind]
     differences = contrast * float(np.exp(rng.uniform(np.log(low), np.log(high))))
     display = canvas.view.display
-    threshold = just_noticeable(canvas.area_mm2(shape))
-    if display.pixels_go == "bright":
-        threshold *= BLACK_THRESHOLD
-    weber = differences * threshold
+    weber = differences * display.threshold * just_noticeable(canvas.area_mm2(shape))
     bright = rng.random() < 0.5
     if display.pixels_go == "bright" or (shape.driven and display.pixels_go != "both"):
         bright = display.pixels_go == "bright"

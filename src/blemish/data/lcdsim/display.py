@@ -40,9 +40,10 @@ class Display:
     exposure: float  # mean sensor signal of the brightest area, as a part of full well
     edge_light: float  # direction of the light guide, degrees
     pixels_go: str  # how a defective pixel or line can deviate: "both", "dark" or "bright"
+    threshold: float  # contrast that is just noticeable, relative to a flat grey
 
     def panel_side(self, size: int) -> int:
-        """Display pixels to render for a picture of `size` camera pixels, with room for the pose."""
+        """Display pixels to render for a picture of `size` camera pixels and every pose."""
         return math.ceil(size * 1.02 / self.camera_pixels) + 8
 
 
@@ -64,10 +65,11 @@ def checker(side: int) -> Floats:
     return np.repeat(np.where(white, 255, 0).astype(np.float32)[:, :, None], 3, axis=2)
 
 
-LINES = (
-    "Measurement setup", "Channel 1   24.6 °C", "Channel 2   24.9 °C", "Humidity   41 %RH",
-    "Pump pressure 1.82 bar", "Flow   0.365 l/min", "Valve A open, B shut", "Next service 118 h",
-    "Log 0472 saved 09:41", "Press MENU to return", "Firmware 3.2.1", "Battery 87 %",
+ENTRIES = (
+    ("Measurement", "09:41"), ("Channel 1", "24.6 °C"), ("Channel 2", "24.9 °C"),
+    ("Humidity", "41 %RH"), ("Pump pressure", "1.82 bar"), ("Flow", "0.365 l/min"),
+    ("Valve A", "open"), ("Valve B", "shut"), ("Next service", "118 h"), ("Log", "0472 saved"),
+    ("Firmware", "3.2.1"), ("Battery", "87 %"),
 )  # fmt: skip
 
 
@@ -76,23 +78,27 @@ def text(side: int) -> Floats:
     page = Image.new("RGB", (side, side), (232, 235, 238))
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=15)
-    draw.rectangle((0, 0, side, 27), fill=(38, 74, 122))
+    draw.rectangle((0, 0, side, 29), fill=(38, 74, 122))
     for row in range(side // 20):
         ink = (245, 247, 250) if row == 0 else (28, 30, 34)
-        draw.text((14, 8 + 20 * row), LINES[row % len(LINES)], fill=ink, font=font)
+        name, value = ENTRIES[row % len(ENTRIES)]
+        draw.text((16, 9 + 20 * row), name, fill=ink, font=font)
+        draw.text((side - 16, 9 + 20 * row), value, fill=ink, font=font, anchor="ra")
     return np.asarray(page, np.float32)
 
 
+# Thresholds: a nearly black screen needs more relative contrast (de Vries–Rose), edges and the deep
+# stripes of a single primary mask what lies among them.
 DISPLAYS = {
-    "grey": Display(flat(128, 128, 128), 4.10, 0.22, 90, "both"),
-    "white": Display(flat(255, 255, 255), 4.18, 0.34, 0, "dark"),
-    "black": Display(flat(0, 0, 0), 4.06, 0.012, 200, "bright"),
-    "red": Display(flat(255, 0, 0), 4.14, 0.32, 270, "dark"),
-    "green": Display(flat(0, 255, 0), 4.07, 0.32, 135, "dark"),
-    "blue": Display(flat(0, 0, 255), 4.21, 0.30, 90, "dark"),
-    "gradient": Display(gradient, 4.12, 0.34, 180, "both"),
-    "checker": Display(checker, 4.16, 0.34, 45, "dark"),
-    "text": Display(text, 4.09, 0.33, 90, "dark"),
+    "grey": Display(flat(128, 128, 128), 4.10, 0.22, 90, "both", 1.0),
+    "white": Display(flat(255, 255, 255), 4.18, 0.40, 0, "dark", 1.0),
+    "black": Display(flat(0, 0, 0), 4.06, 0.012, 200, "bright", 5.0),
+    "red": Display(flat(255, 0, 0), 4.14, 0.32, 270, "dark", 1.6),
+    "green": Display(flat(0, 255, 0), 4.07, 0.32, 135, "dark", 1.6),
+    "blue": Display(flat(0, 0, 255), 4.21, 0.30, 90, "dark", 1.6),
+    "gradient": Display(gradient, 4.12, 0.34, 180, "both", 1.2),
+    "checker": Display(checker, 4.16, 0.34, 45, "dark", 2.5),
+    "text": Display(text, 4.09, 0.36, 90, "dark", 2.0),
 }
 
 
@@ -155,8 +161,9 @@ def emit(pattern: Floats, light: Floats, rng: np.random.Generator) -> Floats:
     """
     side = len(pattern)
     stripes = 1 + PANEL_NOISE * rng.standard_normal(pattern.shape, dtype=np.float32)
-    stripes *= pattern * light[:, :, None]
+    stripes = stripes * pattern * light[:, :, None]
     raster = cv2.resize(stripes, (side * COLUMNS, side * ROWS), interpolation=cv2.INTER_NEAREST)
+    mask = np.tile(aperture(), (1, side, 1)).reshape(ROWS, -1)
     rows = raster.reshape(side, ROWS, side * COLUMNS * 3)
-    rows *= np.tile(aperture(), (1, side, 1)).reshape(ROWS, -1)
-    return raster
+    np.multiply(rows, mask, out=rows)
+    return np.asarray(raster, np.float32)

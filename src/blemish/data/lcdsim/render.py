@@ -95,10 +95,10 @@ def plan(options: LcdsimOptions) -> list[Job]:
 def render_job(
     folder: Path, category: str, display: Display, job: Job, options: LcdsimOptions
 ) -> dict[str, dict[str, Any]]:
-    """Render one picture and its mask; return its row of defects.csv by image, empty for a good one."""
+    """Render one picture and its mask; return its row of defects.csv by image, if defective."""
     generators = job.generators(options.seed, category)
     picture, defect = render_picture(display, job.defect, options, generators)
-    write_png(folder / job.image, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    write_png(folder / job.image, np.ascontiguousarray(picture[:, :, ::-1]))
     if defect is None:
         return {}
     write_png(folder / job.mask, defect.mask)

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from .canvas import ALL_CHANNELS, Canvas, Shape
 from .display import COLUMNS, ROWS, SUBPIXEL, Floats
 
 
-def smooth_step(x: Floats) -> Floats:
+def smooth_step(x: NDArray[np.floating]) -> Floats:
     """1 / (1 + e^−x) without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
 
@@ -26,24 +27,26 @@ def spot(canvas: Canvas, rng: np.random.Generator) -> Shape:
 def pixel_cluster(canvas: Canvas, rng: np.random.Generator) -> Shape:
     """1–6 neighbouring pixels, or one stripe of a pixel, that do not follow their signal."""
     count = int(rng.choice((1, 2, 3, 4, 6), p=(0.4, 0.2, 0.2, 0.12, 0.08)))
-    cells = np.zeros((7, 7), np.float32)
-    row = column = 3
-    cells[row, column] = 1
-    while cells.sum() < count:
-        step = (0, 1) if rng.random() < 0.5 else (1, 0)
-        sign = 1 if rng.random() < 0.5 else -1
-        row, column = (
-            int(np.clip(a + sign * b, 1, 5)) for a, b in zip((row, column), step, strict=True)
-        )
-        cells[row, column] = 1
+    signed = np.kron(grow(count, rng), np.ones((ROWS, COLUMNS), np.float32))
     x, y = (int(value) for value in canvas.place(rng))
-    single_stripe = count == 1 and rng.random() < 0.3
-    channels = (int(rng.choice(canvas.channels)),) if single_stripe else ALL_CHANNELS
-    signed = np.kron(cells, np.ones((ROWS, COLUMNS), np.float32))
-    diameter = 2 * np.sqrt(count * (1 / 3 if single_stripe else 1) / np.pi) / canvas.pixel
     rows, columns = canvas.box(x + 0.5, y + 0.5, 3.5, 3.5)
-    footprint = stripe_only(signed, columns.start, channels) if single_stripe else signed
+    stripe = count == 1 and rng.random() < 0.3
+    channels = (int(rng.choice(canvas.channels)),) if stripe else ALL_CHANNELS
+    footprint = stripe_only(signed, columns.start, channels) if stripe else signed
+    diameter = 2 * np.sqrt(count * (1 / 3 if stripe else 1) / np.pi) / canvas.pixel
     return Shape(rows, columns, signed, footprint, 0.5, float(diameter), channels, driven=True)
+
+
+def grow(count: int, rng: np.random.Generator) -> Floats:
+    """`count` cells that touch, a random walk from the middle of a 7 × 7 grid of zeros."""
+    cells = np.zeros((7, 7), np.float32)
+    at = np.array((3, 3))
+    cells[3, 3] = 1
+    while cells.sum() < count:
+        at[rng.integers(2)] += rng.choice((-1, 1))
+        at = np.clip(at, 1, 5)
+        cells[at[0], at[1]] = 1
+    return cells
 
 
 def stripe_only(shape: Floats, first_column: int, channels: tuple[int, ...]) -> Floats:
@@ -98,14 +101,12 @@ def line(canvas: Canvas, rng: np.random.Generator) -> Shape:
 
 
 def mura(canvas: Canvas, rng: np.random.Generator) -> Shape:
-    """A large smooth cloud, or a band across the panel, of standard deviation 30–150 px."""
+    """A large smooth cloud, or a band across the panel; deviation 3–13 % of the picture's side."""
     side = canvas.view.side
     sigma = float(np.exp(rng.uniform(np.log(0.03), np.log(0.13)))) * canvas.view.size * canvas.pixel
     x, y = canvas.place(rng, 0.75)
-    dx, dy = (
-        np.arange(side, dtype=np.float32)[None] - x,
-        np.arange(side, dtype=np.float32)[:, None] - y,
-    )
+    axis = np.arange(side, dtype=np.float32)
+    dx, dy = axis[None, :] - x, axis[:, None] - y
     if rng.random() < 0.3:
         angle = rng.choice((0, np.pi / 2)) + rng.normal(0, 0.02)
         field = np.exp(-0.5 * ((dx * np.cos(angle) + dy * np.sin(angle)) / (0.6 * sigma)) ** 2)
@@ -113,14 +114,8 @@ def mura(canvas: Canvas, rng: np.random.Generator) -> Shape:
         field = cloud(dx, dy, sigma, rng)
     raster = cv2.resize(field.astype(np.float32), (side * COLUMNS, side * ROWS))
     raster /= raster.max()
-    return Shape(
-        slice(0, side * ROWS),
-        slice(0, side * COLUMNS),
-        raster,
-        raster,
-        0.5,
-        2.355 * sigma / canvas.pixel,
-    )
+    rows, columns = slice(0, side * ROWS), slice(0, side * COLUMNS)
+    return Shape(rows, columns, raster, raster, 0.5, 2.355 * sigma / canvas.pixel)
 
 
 def cloud(dx: Floats, dy: Floats, sigma: float, rng: np.random.Generator) -> Floats:
@@ -144,10 +139,9 @@ def scratch(canvas: Canvas, rng: np.random.Generator) -> Shape:
     half = float(np.abs(path).max() * canvas.pixel) + 2
     rows, columns = canvas.box(x, y, half, half)
     dx, dy = canvas.offsets(rows, columns, x, y)
-    depth = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, 9), rng.uniform(0.15, 1, 9))
-    depth *= np.minimum(
-        1, 6 * np.minimum(np.linspace(0, 1, len(path)), np.linspace(1, 0, len(path))) + 0.2
-    )
+    t = np.linspace(0, 1, len(path))
+    depth = np.interp(t, np.linspace(0, 1, 9), rng.uniform(0.15, 1, 9))
+    depth *= np.minimum(1, 0.2 + 6 * np.minimum(t, 1 - t))
     signed = np.zeros((dy.shape[0], dx.shape[1]), np.float32)
     for (at_x, at_y), strength in zip(path, depth, strict=True):
         stamp(signed, dx[0], dy[:, 0], at_x, at_y, 0.42 * width, float(strength))
@@ -188,23 +182,18 @@ def cylinder(canvas: Canvas, rng: np.random.Generator) -> Shape:
     """
     width = rng.uniform(6, 18)
     length = width * float(np.exp(rng.uniform(0, np.log(7))))
-    angle, light = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
+    angle = rng.uniform(0, np.pi)
+    light = angle + rng.choice((-0.5, 0.5)) * np.pi + rng.uniform(-0.9, 0.9)
     x, y = canvas.place(rng, 0.9)
     half = (0.5 * (length + width) + 4) * canvas.pixel
     rows, columns = canvas.box(x, y, half, half)
     dx, dy = canvas.offsets(rows, columns, x, y)
     along = dx * np.cos(angle) + dy * np.sin(angle)
-    across = dy * np.cos(angle) - dx * np.sin(angle)
-    straight = 0.5 * (length - width)
-    beyond = along - np.clip(along, -straight, straight)
-    across = across + 0.15 * width * rng.uniform(-1, 1) * np.cos(np.pi * along / max(length, 1))
-    body = np.clip(1 - (np.hypot(beyond, across) / (0.5 * width)) ** 2, 0, None)
-    body = cv2.GaussianBlur(
-        body.astype(np.float32),
-        (0, 0),
-        sigmaX=0.9 * COLUMNS * canvas.pixel,
-        sigmaY=0.9 * ROWS * canvas.pixel,
-    )
+    bend = 0.15 * width * rng.uniform(-1, 1) * np.cos(np.pi * along / length)
+    across = dy * np.cos(angle) - dx * np.sin(angle) + bend
+    body = capsule(along, across, length, width)
+    sigma = 0.9 * canvas.pixel  # edges are never sharper than a camera pixel
+    body = cv2.GaussianBlur(body, (0, 0), sigmaX=sigma * COLUMNS, sigmaY=sigma * ROWS)
     slope_y, slope_x = np.gradient(body, 1 / ROWS, 1 / COLUMNS)
     shade = slope_x * np.cos(light) + slope_y * np.sin(light)
     signed = shade / np.abs(shade).max() + rng.uniform(-0.25, 0.25) * body / body.max()
@@ -212,6 +201,14 @@ def cylinder(canvas: Canvas, rng: np.random.Generator) -> Shape:
         signed = np.clip(signed, 0, None)
     signed = np.asarray(signed / np.abs(signed).max(), np.float32)
     return Shape(rows, columns, signed, np.sqrt(body), 0.5, float(width))
+
+
+def capsule(along: Floats, across: Floats, length: float, width: float) -> Floats:
+    """Squared thickness, 0–1, of a round body with round ends at coordinates along and across it."""
+    straight = 0.5 * (length - width)
+    beyond = along - np.clip(along, -straight, straight)
+    thickness = 1 - (np.hypot(beyond, across) / (0.5 * width)) ** 2
+    return np.asarray(np.clip(thickness, 0, None), np.float32)
 
 
 DRAW: dict[str, Callable[[Canvas, np.random.Generator], Shape]] = {

@@ -11,18 +11,9 @@ from blemish.data.sets.mvtec_layout import mvtec_items
 
 def fetch(category: str, options: dict[str, Any], folder: Path) -> None:
     """Render one category."""
-    from tqdm import tqdm
-
     from blemish.data.lcdsim.render import render_set
 
-    bar = tqdm(desc=f"lcdsim/{category}", unit="image", mininterval=1)
-
-    def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    with bar:
-        render_set(folder, category, LcdsimOptions(**options), progress)
+    render_set(folder, category, LcdsimOptions(**options))
 
 
 def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001

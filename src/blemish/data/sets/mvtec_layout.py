@@ -20,7 +20,9 @@ def mvtec_items(folder: Path) -> list[Item]:
     for kind in kinds:
         masks = masks_by_stem(folder / "ground_truth" / kind)
         for image in images_in(test / kind):
-            mask = None if kind == "good" else find_mask(image, masks, folder / "ground_truth" / kind)
+            mask = (
+                None if kind == "good" else find_mask(image, masks, folder / "ground_truth" / kind)
+            )
             items.append(Item(image, kind, "test", mask))
     return items
 

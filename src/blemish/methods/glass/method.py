@@ -30,7 +30,7 @@ from blemish.unit import TrainingUnit
 
 
 class Glass(Method):
-    """One model per unit. Trainable: adaptor and discriminator (§5); the backbone is frozen (§4)."""
+    """One model per unit: a frozen backbone (§4), a trained adaptor and discriminator (§5)."""
 
     name = "glass"
     feature_mean: Tensor
@@ -63,7 +63,9 @@ class Glass(Method):
         self.to(loop.device)
         images = unit.normals(self.framing)
         if p.variant == "judge":
-            squares = images if p.resize == "squash" else unit.normals(Framing(p.image_size, "squash"))
+            squares = (
+                images if p.resize == "squash" else unit.normals(Framing(p.image_size, "squash"))
+            )
             self.hypersphere = judge(mean_image(squares)).hypersphere
         normals = self.embed_all(images, loop)  # (N, h·w, C): never augmented, so embedded once
         if p.standardise:
@@ -145,9 +147,9 @@ class Glass(Method):
         """The features of all normals, (N, h·w, C) on the CPU."""
         batches = images.split(BATCH)
         shown = progress(batches, f"{loop.title} features", len(batches), "batch")
-        return torch.cat([
-            self.embed(batch.to(loop.device).float() / 255).flatten(1, 2).cpu() for batch in shown
-        ])
+        return torch.cat(
+            [self.embed(batch.to(loop.device).float() / 255).flatten(1, 2).cpu() for batch in shown]
+        )
 
     def standardise(self, normals: Tensor) -> None:
         """Learn each feature's mean and standard deviation over all cells (ours, not published)."""

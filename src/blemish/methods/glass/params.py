@@ -15,7 +15,7 @@ class Params(Section):
 
     backbone: str = "wide_resnet50_2.tv_in1k"
     weights: Literal["imagenet", "random"] = "imagenet"
-    strides: Annotated[list[Count], Field(min_length=1)] = [8, 16]
+    strides: list[Count] = Field([8, 16], min_length=1)
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 288
     resize: Literal["squash", "crop"] = "crop"
     patch: Literal[1, 3, 5] = 3
@@ -30,7 +30,7 @@ class Params(Section):
     ascent_length: NotNegative = 0.001
     project_every: Count = 5
     band_unit: Literal["absolute", "noise"] = "absolute"
-    band: Annotated[list[NotNegative], Field(min_length=2, max_length=2)] = [0.5, 1.0]
+    band: list[NotNegative] = Field([0.5, 1.0], min_length=2, max_length=2)
     radius_quantile: Annotated[float, Field(gt=0, le=1)] = 0.75
     hard_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.5
 

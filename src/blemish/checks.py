@@ -1,0 +1,29 @@
+"""What params.yaml must satisfy beyond its types: known units and methods, nothing twice."""
+
+from typing import Any
+
+from blemish.data.registry import check_unit, suggestion
+from blemish.errors import UserError
+from blemish.methods.registry import METHODS
+from blemish.params import PARAMS_FILE, Params
+
+
+def check_grid(params: Params) -> None:
+    """Raise UserError naming the first unit, method or seed that cannot be run."""
+    axes: dict[str, list[Any]] = {
+        "units": params.units,
+        "methods": params.methods,
+        "seeds": params.seeds,
+    }
+    for axis, values in axes.items():
+        repeated = next((value for value in values if values.count(value) > 1), None)
+        if repeated is not None:
+            raise UserError(f"{PARAMS_FILE}: `{axis}` lists {repeated!r} twice: remove one")
+    for index, name in enumerate(params.methods):
+        if name not in METHODS:
+            raise UserError(
+                f"{PARAMS_FILE}: `methods.{index}` is {name!r}: unknown method"
+                f"{suggestion(name, list(METHODS))}; valid: {', '.join(METHODS)}"
+            )
+    for index, unit in enumerate(params.units):
+        check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `units.{index}`")

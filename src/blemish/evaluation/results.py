@@ -1,0 +1,124 @@
+"""What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blemish.data.manifest import Manifest, read_manifest
+from blemish.evaluation.evaluate import Evaluation, evaluate
+from blemish.evaluation.heatmaps import write_heatmaps
+from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.threshold import threshold_at, threshold_note
+from blemish.files import write_json
+from blemish.methods.base import Method, load, score_all
+from blemish.params import EvaluationParams, TrainingParams
+from blemish.training import choose_device
+from blemish.unit import load_images
+
+
+def write_results(
+    model: Path,
+    prepared: Path,
+    synthetic: Path,
+    params: EvaluationParams,
+    training: TrainingParams,
+    folder: Path,
+) -> None:
+    """Evaluate the model in `model` and fill `folder`.
+
+    The test set is scored once, and nothing it says flows back: the threshold comes from the
+    validation normals whose scores the model carries.
+    """
+    method, record = load(model, choose_device(training.device, training.threads))
+    unit, made = read_manifest(prepared), read_manifest(synthetic)
+    test = predict(method, unit, unit.of("test"), "test")
+    weak = predict(method, made, made.of("weak"), "weak defects")
+    validation = [
+        predict(method, unit, unit.of("val", 0), "validation normals"),
+        predict(method, made, made.of("validation"), "validation defects"),
+    ]
+    normal_scores = record["validation"]["normal_scores"]
+    threshold = threshold_at(normal_scores, params.false_alarm_rate)
+
+    def headline(rows: pd.DataFrame) -> pd.Series:
+        extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
+        return ~rows["slice"].isin(extra)
+
+    settings: dict[str, Any] = {
+        "threshold": threshold,
+        "resolution": params.resolution,
+        "aupro_limit": params.aupro_limit,
+    }
+    masks = unit.facts.masks
+    found = evaluate(test, weak, headline=headline, masks=masks, **settings)
+    checked = evaluate(*validation, headline=_all_rows, masks="pixel", **settings)
+    note = threshold_note(len(normal_scores), params.false_alarm_rate)
+    write_json(
+        folder / "metrics.json",
+        {
+            **{key: record[key] for key in ("unit", "method", "seed")},
+            "protocol": params.protocol,
+            "resolution": params.resolution,
+            "input_size": [method.framing.size, method.framing.size],
+            "masks": masks,
+            "counts": _counts(unit, headline),
+            "metrics": found.metrics,
+            "threshold": {
+                "image": threshold,
+                "false_alarm_rate": params.false_alarm_rate,
+                "validation_normals": len(normal_scores),
+                **found.operating_point,
+            },
+            "by_defect": found.by_defect,
+            "slices": found.slices,
+            "validation": checked.metrics,
+            "notes": [*found.notes, *unit.facts.notes, *([note] if note else [])],
+        },
+    )
+    _write_scores([test, weak, *validation], headline, threshold, folder / "scores.parquet")
+    _write_curves(found, folder / "curves")
+    pictures = write_heatmaps(test, headline, threshold, folder / "heatmaps", params.heatmaps)
+    write_json(folder / "heatmaps.json", pictures)
+
+
+def predict(method: Method, manifest: Manifest, rows: pd.DataFrame, title: str) -> Predictions:
+    """Score the images of some rows of a manifest."""
+    paths = [manifest.root / image for image in rows["image"]]
+    images = load_images(paths, method.framing, f"reading {title}")
+    maps, scores = score_all(method, images, f"scoring {title}")
+    return Predictions(rows, scores, maps, method.framing.to_original, manifest.root)
+
+
+def _all_rows(rows: pd.DataFrame) -> pd.Series:
+    return pd.Series(np.ones(len(rows), dtype=bool), index=rows.index)
+
+
+def _counts(unit: Manifest, headline: Any) -> dict[str, int]:
+    test = unit.of("test")
+    main = test[headline(test)]
+    return {
+        "train": len(unit.of("train", 0)),
+        "val": len(unit.of("val", 0)),
+        "test_good": int((main["label"] == 0).sum()),
+        "test_defective": int((main["label"] == 1).sum()),
+    }
+
+
+def _write_scores(parts: list[Predictions], headline: Any, threshold: float, path: Path) -> None:
+    """One row an image; `headline` marks the main test set."""
+    tables = []
+    for part in parts:
+        table = part.rows[["image", "split", "label", "defect", "slice"]].copy()
+        table["headline"] = headline(part.rows) & (part.rows["split"] == "test")
+        table["score"] = part.scores
+        table["decision"] = (part.scores > threshold).astype(np.int8)
+        tables.append(table)
+    pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
+
+
+def _write_curves(found: Evaluation, folder: Path) -> None:
+    folder.mkdir()
+    for name, curve in found.curves.items():
+        curve.to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")

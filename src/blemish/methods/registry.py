@@ -1,0 +1,19 @@
+"""The registry of methods. Light: names only, so that params.yaml is checked without torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method named `x` lives in `blemish.methods.x`: its `params` and its `method` module."""
+
+    title: str
+    reference: str
+
+
+METHODS: dict[str, Entry] = {
+    "glass": Entry(
+        title="GLASS: global and local anomaly co-synthesis with gradient ascent",
+        reference="ECCV 2024, arXiv 2407.09359",
+    ),
+}

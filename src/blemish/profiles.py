@@ -1,0 +1,47 @@
+"""Profiles: the same keys with other numbers, written into params.yaml with its comments kept."""
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from blemish.errors import UserError
+from blemish.files import finished_file
+from blemish.params import load_params, read_yaml
+
+GRID = ("units", "methods", "seeds")
+
+
+def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
+    """Write `profiles/<name>.yaml` into `target`; return what changed as `key: old → new`.
+
+    The result is checked before `target` is replaced. Raises UserError for an unknown profile,
+    one that holds the grid, or one with a bad key or value.
+    """
+    path = profiles / f"{name}.yaml"
+    known = sorted(file.stem for file in profiles.glob("*.yaml"))
+    if name not in known:
+        raise UserError(f"{path}: there is no such profile; there are: {', '.join(known)}")
+    wanted = read_yaml(path)
+    for key in GRID:
+        if key in wanted:
+            raise UserError(f"{path}: `{key}` belongs to the grid, not to a profile: remove it")
+    yaml = YAML()
+    yaml.width = 100
+    content = yaml.load(target.read_text(encoding="utf-8"))
+    changed = list(_update(content, wanted, ""))
+    with finished_file(target) as temporary:
+        yaml.dump(content, temporary)
+        load_params(temporary)
+    return changed
+
+
+def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: str) -> Iterator[str]:
+    for key, value in wanted.items():
+        old = content.get(key)
+        if isinstance(value, dict) and isinstance(old, MutableMapping):
+            yield from _update(old, value, f"{where}{key}.")
+        elif old != value:
+            content[key] = value
+            yield f"{where}{key}: {old} → {value}"

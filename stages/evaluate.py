@@ -1,0 +1,20 @@
+"""evaluate: one trained model on its unit's test set."""
+
+from pathlib import Path
+
+from blemish.errors import run_stage
+from blemish.evaluation.results import write_results
+from blemish.files import finished_folder
+from blemish.params import load_params
+
+
+def main(model: str, prepared: str, synthetic: str, out: str) -> None:
+    params = load_params()
+    with finished_folder(Path(out)) as folder:
+        write_results(
+            Path(model), Path(prepared), Path(synthetic), params.evaluation, params.training, folder
+        )
+
+
+if __name__ == "__main__":
+    run_stage(main)

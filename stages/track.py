@@ -1,0 +1,21 @@
+"""track: MLflow holds each result of the workspace once. Always run: the store is not DVC's."""
+
+from pathlib import Path
+
+from blemish.errors import run_stage
+from blemish.params import load_params
+from blemish.tracking import track
+
+
+def main(models: str, results: str) -> None:
+    params = load_params()
+    grid = (params.units, params.methods, params.seeds)
+    settings = params.tracking
+    tracked = track(
+        Path(models), Path(results), *grid, settings.experiment, settings.uri, root=Path.cwd()
+    )
+    print(f"MLflow: {tracked.added} runs added, {tracked.already} already there")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -13,10 +13,13 @@ def main(unit: str, source: str, out: str) -> None:
     params = load_params()
     name, category = split_unit(unit)
     options = json.loads(Path(source).read_text(encoding="utf-8"))["options"]
+    found = data_set(name, params.data.folders)
     with finished_folder(Path(out)) as folder:
-        data_set(name, params.data.folders).fetch(category, options, folder)
+        found.fetch(category, options, folder)
         if not any(folder.iterdir()):
-            raise UserError(f"{unit}: the source holds no image of this category")
+            raise UserError(
+                f"{unit}: no image of this category in {found.home}: put the normal ones into good/"
+            )
 
 
 if __name__ == "__main__":

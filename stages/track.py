@@ -11,10 +11,7 @@ def main(models: str, results: str) -> None:
     params = load_params()
     grid = (params.units, params.methods, params.seeds)
     settings = params.tracking
-    tracked = track(
-        Path(models), Path(results), *grid, settings.experiment, settings.uri, root=Path.cwd()
-    )
-    print(f"MLflow: {tracked.added} runs added, {tracked.already} already there")
+    track(Path(models), Path(results), *grid, settings.experiment, settings.uri, root=Path.cwd())
 
 
 if __name__ == "__main__":

@@ -10,15 +10,16 @@ from blemish.params import PARAMS_FILE, Params
 
 def check_grid(params: Params) -> None:
     """Raise UserError naming the first unit, method or seed that cannot be run."""
-    axes: dict[str, list[Any]] = {
+    lists: dict[str, list[Any]] = {
         "units": params.units,
         "methods": params.methods,
         "seeds": params.seeds,
+        "synthesis.weak": params.synthesis.weak,
     }
-    for axis, values in axes.items():
+    for key, values in lists.items():
         repeated = next((value for value in values if values.count(value) > 1), None)
         if repeated is not None:
-            raise UserError(f"{PARAMS_FILE}: `{axis}` lists {repeated!r} twice: remove one")
+            raise UserError(f"{PARAMS_FILE}: `{key}` lists {repeated!r} twice: remove one")
     for index, name in enumerate(params.methods):
         if name not in METHODS:
             raise UserError(

@@ -7,6 +7,7 @@ and a test compares `dvc.yaml` with the closure of each stage.
 import ast
 import hashlib
 from collections.abc import Iterator
+from importlib.util import resolve_name
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent  # src/
@@ -46,12 +47,14 @@ def module_file(name: str) -> Path | None:
 
 
 def _imported(path: Path) -> Iterator[Path]:
+    package = ".".join(path.relative_to(SOURCE).parent.parts) if path.is_relative_to(SOURCE) else None
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         for name in names:
             parts = name.split(".")
             # Importing a.b.c runs a/__init__ and a/b/__init__ too.

@@ -9,7 +9,7 @@ import importlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -27,7 +27,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 class Section(BaseModel):
     """A section of params.yaml: unknown keys are errors, values are never coerced or changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class LcdsimParams(Section):
@@ -67,6 +67,12 @@ class BlendParams(Section):
     low: Annotated[float, Field(ge=0, le=1)] = 0.2
     high: Annotated[float, Field(ge=0, le=1)] = 0.8
 
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "BlendParams":
+        if self.low > self.high:
+            raise ValueError(f"`low` is {self.low} but must not exceed `high`, {self.high}")
+        return self
+
 
 class SynthesisParams(Section):
     """Synthetic defects: the recipes for training and the rendered validation and weak sets."""
@@ -80,6 +86,12 @@ class SynthesisParams(Section):
     weak: list[Annotated[float, Field(ge=0, lt=1)]] = [0.1, 0.3, 0.5, 0.7]
     weak_images: Annotated[int, Field(ge=0)] = 20
     textures: TextureParams = TextureParams()
+
+    @model_validator(mode="after")
+    def _cell_fits(self) -> "SynthesisParams":
+        if self.cell > self.size:
+            raise ValueError(f"`cell` is {self.cell} but must not exceed `size`, {self.size}")
+        return self
 
 
 class TrainingParams(Section):
@@ -183,7 +195,7 @@ def _validate(model: type[Model], content: Any, where: str) -> Model:
 def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """One line for the first fault: the key's path, the value, what would be right."""
     fault = error.errors()[0]
-    location = [str(part) for part in fault["loc"] if part != "method_sections"]
+    location = [str(part) for part in fault["loc"] if part not in ("method_sections", "[key]")]
     path = ".".join([where, *location] if where else location) or where
     if fault["type"] == "extra_forbidden":
         valid = _keys_at(model, [str(part) for part in fault["loc"][:-1]])
@@ -191,7 +203,9 @@ def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str
         return f"{PARAMS_FILE}: unknown key `{path}`{hint}; valid: {', '.join(valid)}"
     if fault["type"] == "missing":
         return f"{PARAMS_FILE}: `{path}` is missing"
-    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":  # of a whole section: our own message names the values
+        return f"{PARAMS_FILE}: `{path}`: {fault['msg'].removeprefix('Value error, ')}"
+    message = fault["msg"]
     return f"{PARAMS_FILE}: `{path}` is {fault['input']!r}: {message[:1].lower()}{message[1:]}"
 
 

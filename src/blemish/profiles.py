@@ -27,14 +27,29 @@ def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
     for key in GRID:
         if key in wanted:
             raise UserError(f"{path}: `{key}` belongs to the grid, not to a profile: remove it")
-    yaml = YAML()
-    yaml.width = 100
+    read_yaml(target)  # reports a missing or broken file
+    yaml = _keeping_style()
     content = yaml.load(target.read_text(encoding="utf-8"))
     changed = list(_update(content, wanted, ""))
     with finished_file(target) as temporary:
         yaml.dump(content, temporary)
-        load_params(temporary)
+        try:
+            load_params(temporary)
+        except UserError as error:
+            raise UserError(f"with {path}, {error}") from None
     return changed
+
+
+def _keeping_style() -> YAML:
+    """YAML that leaves untouched lines as they are: `- ` indented by two, quotes, `null`."""
+    yaml = YAML()
+    yaml.width = 100
+    yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(
+        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
 
 
 def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: str) -> Iterator[str]:
@@ -43,5 +58,8 @@ def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: st
         if isinstance(value, dict) and isinstance(old, MutableMapping):
             yield from _update(old, value, f"{where}{key}.")
         elif old != value:
-            content[key] = value
             yield f"{where}{key}: {old} → {value}"
+            if isinstance(value, list) and isinstance(old, list):
+                old[:] = value  # in place, so that the list keeps its style
+            else:
+                content[key] = value

@@ -18,12 +18,13 @@ def choose_device(name: str, threads: int = 0) -> torch.device:
         torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    device, found = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= found:
         raise UserError(
-            f"params.yaml: `training.device` is {name!r}, but PyTorch sees no GPU: "
+            f"params.yaml: `training.device` is {name!r}, but PyTorch sees {found or 'no'} GPU: "
             "set it to auto or cpu"
         )
-    return torch.device(name)
+    return device
 
 
 class Loop:

@@ -43,7 +43,7 @@ class TrainingUnit:
         recipes = recipes.sort_values(["image", "draw"], ignore_index=True)
         normals = manifest.of("train", 0)["image"]
         draws = len(recipes) // max(len(normals), 1)
-        if recipes["image"].tolist() != normals.repeat(draws).tolist():
+        if not draws or recipes["image"].tolist() != normals.repeat(draws).tolist():
             raise UserError(
                 f"{synthetic}/recipes.parquet: does not fit {prepared}/manifest.parquet: "
                 f"run `dvc repro synthesize@{whole.facts.unit}`"

@@ -1,5 +1,6 @@
 """Reading images and masks, and the way between an image and what a network sees of it."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,9 +18,12 @@ Resize = Literal["squash", "crop"]
 def read_image(path: Path) -> NDArray[np.uint8]:
     """An image as RGB, uint8 (H, W, 3), turned as its EXIF orientation says.
 
-    16-bit images are scaled to 8 bits. Raises UserError naming a file that cannot be decoded.
+    16-bit images are scaled to 8 bits. Raises UserError naming a file that cannot be decoded or
+    holds 32 bits a pixel, of which nobody knows what is white.
     """
-    image = ImageOps.exif_transpose(_open(path))
+    image = _open(path, upright=True)
+    if image.mode in {"I", "F"}:
+        raise UserError(f"{path}: 32 bits a pixel: save it with 8 or 16 bits")
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image, dtype=np.uint32) * 255 // 65535).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
@@ -29,21 +33,26 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_mask(path: Path, threshold: int = 0) -> NDArray[np.bool_]:
     """A mask as bool (H, W): True where any channel exceeds `threshold`."""
     image = _open(path)
-    values = np.asarray(image if image.mode in {"L", "I", "I;16", "1"} else image.convert("L"))
-    return values.astype(np.int64) > threshold
+    single = image.mode in {"L", "I", "F"} or image.mode.startswith("I;16")
+    values = np.asarray(image) if single else np.asarray(image.convert("RGB")).max(axis=2)
+    return values > threshold
 
 
-def _open(path: Path) -> Image.Image:
+# Pillow's decoders and its EXIF reader raise all of these on damaged files.
+DAMAGED = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+
+
+def _open(path: Path, upright: bool = False) -> Image.Image:
     try:
         image = Image.open(path)
         image.load()
+        return ImageOps.exif_transpose(image) if upright else image
     except FileNotFoundError:
         raise UserError(f"{path}: the image is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{path}: not a whole image ({error}); replace or remove the file"
         ) from None
-    return image
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,21 @@ def prepare(data_set: DataSet, category: str, raw: Path, params: DataParams, fol
     here and not in training. Masks become 8-bit PNG 0/255 of the image's size.
     Raises UserError naming the first file that is damaged or does not fit.
     """
+    try:
+        _prepare(data_set, category, raw, params, folder)
+    except UserError as error:
+        # What is wrong must be put right where it came from: DVC would only copy it again.
+        origin = f" ({raw} is a copy of {data_set.home})" if data_set.home else ""
+        raise UserError(f"{error}{origin}") from None
+
+
+def _prepare(data_set: DataSet, category: str, raw: Path, params: DataParams, folder: Path) -> None:
     unit = f"{data_set.name}/{category}"
     layout = data_set.layout(raw, category)
     names = _unique_names(layout.items, raw)
+    shares = (params.test_fraction, params.validation_fraction)
     try:
-        splits = split_items(
-            layout.items, names, params.test_fraction, params.validation_fraction, params.split_seed
-        )
+        splits = split_items(layout.items, names, *shares, params.split_seed)
     except UserError as error:
         raise UserError(f"{unit}: {error}") from None
 
@@ -49,11 +57,16 @@ def prepare(data_set: DataSet, category: str, raw: Path, params: DataParams, fol
 
 
 def _unique_names(items: Sequence[Item], raw: Path) -> list[str]:
-    """A file name for each item that is unique within its defect type, the published one if so."""
-    stems = Counter((item.defect, item.image.stem) for item in items)
+    """A file name for each item that is unique wherever it may go, the published one if so."""
+
+    def places(item: Item) -> list[tuple[str, str, str]]:
+        splits = [item.split] if item.split else ["train", "test"]
+        return [(split, item.defect, item.image.stem) for split in splits]
+
+    taken = Counter(place for item in items for place in places(item))
     return [
         item.image.name
-        if stems[item.defect, item.image.stem] == 1
+        if all(taken[place] == 1 for place in places(item))
         else item.image.relative_to(raw).as_posix().replace("/", "__")
         for item in items
     ]

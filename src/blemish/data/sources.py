@@ -6,14 +6,17 @@ its member names stay hostile after that.
 """
 
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from blemish.errors import UserError
 from blemish.files import finished_file
@@ -51,7 +54,7 @@ def obtain(archives: list[Archive]) -> Path:
                 _verify(path, archive)
                 return path
             asked.append(place)
-    wanted = " or ".join(archive.file for archive in archives)
+    wanted = " or ".join(dict.fromkeys(archive.file for archive in archives))
     origin = next((archive.by_hand for archive in archives if archive.by_hand), "")
     raise UserError(
         f"{wanted} could not be had (asked: {', '.join(dict.fromkeys(asked))}): put it into "
@@ -107,27 +110,35 @@ def _verify(path: Path, archive: Archive) -> None:
 
 def _unpacked_digest(path: Path) -> str:
     try:
-        return content_digest(members(path))
+        return content_digest(path)
     except UserError:
         return ""
 
 
-Member = tuple[PurePosixPath, Callable[[], IO[bytes]]]
+Member = tuple[PurePosixPath, Callable[[], BufferedIOBase]]
+# What reading a damaged, encrypted or unknown archive raises, at opening or in mid-member.
+CORRUPT = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+UNREADABLE = (*CORRUPT, RuntimeError, OSError)
 
 
-def members(path: Path) -> Iterator[Member]:
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise UserError(
+            f"{path}: cannot be unpacked as a zip or tar archive ({reason}); fetch it again"
+        ) from None
+
+
+def _members(path: Path) -> Iterator[Member]:
     """The files of a zip or tar archive: safe relative names, and a function that opens each.
 
     Raises UserError naming the member that is a link or a device, is absurdly large, or has a
-    name that leads outside, and naming the archive if it cannot be read.
+    name that leads outside.
     """
-    try:
-        reader = _zip_members if zipfile.is_zipfile(path) else _tar_members
-        yield from reader(path)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(
-            f"{path}: not a whole zip or tar archive ({error}); fetch it again"
-        ) from None
+    return _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
@@ -164,27 +175,36 @@ def _safe_name(archive: Path, name: str, size: int, regular: bool) -> PurePosixP
 def unpack(
     path: Path, folder: Path, wanted: Callable[[PurePosixPath], PurePosixPath | None]
 ) -> int:
-    """Unpack the members for which `wanted` gives a target name below `folder`; return how many."""
+    """Unpack the members for which `wanted` gives a target name below `folder`; return how many.
+
+    Raises UserError naming the archive if it cannot be read to its end, or the member that is
+    refused: a link, a device, one that is there twice or whose name leads outside.
+    """
     count = 0
-    for name, opened in members(path):
-        target = wanted(name)
-        if target is None:
-            continue
-        place = folder / target
-        if place.exists():
-            raise UserError(f"{path}: member {str(name)!r} is there twice: refused")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with opened() as source, place.open("wb") as copy:
-            shutil.copyfileobj(source, copy)
-        count += 1
+    with _unpacking(path):
+        for name, opened in _members(path):
+            target = wanted(name)
+            if target is None:
+                continue
+            place = folder / target
+            if place.exists():
+                raise UserError(f"{path}: member {str(name)!r} is there twice: refused")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with opened() as source, place.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+            count += 1
     return count
 
 
-def content_digest(files: Iterator[Member]) -> str:
-    """SHA-256 over sorted (name without its top folder, SHA-256 of the bytes)."""
+def content_digest(path: Path) -> str:
+    """SHA-256 over an archive's sorted (name without its top folder, SHA-256 of the bytes).
+
+    Raises UserError as `unpack` does.
+    """
     lines = []
-    for name, opened in files:
-        with opened() as stream:
-            inner = "/".join(name.parts[1:])
-            lines.append(f"{inner} {hashlib.sha256(stream.read()).hexdigest()}\n")
+    with _unpacking(path):
+        for name, opened in _members(path):
+            with opened() as stream:
+                inner = "/".join(name.parts[1:])
+                lines.append(f"{inner} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Dividing normal images so that images of one object stay on one side."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 from blemish.data.dataset import Item
@@ -14,14 +15,15 @@ def held_out(keys: Sequence[str], count: float, seed: int) -> set[int]:
     adding an image does not reshuffle the others. At least one group is taken where `count` > 0,
     and at least one is left.
     """
-    groups = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
+    sizes = Counter(keys)
+    groups = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
     chosen: set[str] = set()
     taken = 0
     for group in groups[:-1]:
         if taken >= count:
             break
         chosen.add(group)
-        taken += keys.count(group)
+        taken += sizes[group]
     return {position for position, key in enumerate(keys) if key in chosen}
 
 
@@ -37,10 +39,10 @@ def split_items(
     """
     keys = [item.group or name for item, name in zip(items, names, strict=True)]
     splits = [item.split or "" for item in items]
-    tested = {key for key, split in zip(keys, splits, strict=True) if split == "test"}
+    tested = {item.group for item in items if item.group and item.split == "test"}
     unpublished = splits.count("")
-    for position in range(len(items)):
-        if not splits[position] and keys[position] in tested:
+    for position, item in enumerate(items):
+        if not splits[position] and item.group in tested:
             splits[position] = "test"
     moved = unpublished - splits.count("")
     _hold_out(splits, keys, "", "test", test * unpublished - moved, seed)

@@ -1,15 +1,17 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from blemish.data.images import Framing
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.evaluation.evaluate import Evaluation, evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
-from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.predictions import Mask, Predictions
 from blemish.evaluation.threshold import threshold_at, threshold_note
 from blemish.files import write_json
 from blemish.methods.base import Method, load, score_all
@@ -39,7 +41,7 @@ def write_results(
         predict(method, unit, unit.of("val", 0), "validation normals"),
         predict(method, made, made.of("validation"), "validation defects"),
     ]
-    normal_scores = record["validation"]["normal_scores"]
+    normal_scores = record.validation.normal_scores
     threshold = threshold_at(normal_scores, params.false_alarm_rate)
 
     def headline(rows: pd.DataFrame) -> pd.Series:
@@ -58,7 +60,9 @@ def write_results(
     write_json(
         folder / "metrics.json",
         {
-            **{key: record[key] for key in ("unit", "method", "seed")},
+            "unit": record.unit,
+            "method": record.method,
+            "seed": record.seed,
             "protocol": params.protocol,
             "resolution": params.resolution,
             "input_size": [method.framing.size, method.framing.size],
@@ -73,7 +77,7 @@ def write_results(
             },
             "by_defect": found.by_defect,
             "slices": found.slices,
-            "validation": checked.metrics,
+            "validation": _summary(checked),
             "notes": [*found.notes, *unit.facts.notes, *([note] if note else [])],
         },
     )
@@ -88,11 +92,23 @@ def predict(method: Method, manifest: Manifest, rows: pd.DataFrame, title: str) 
     paths = [manifest.root / image for image in rows["image"]]
     images = load_images(paths, method.framing, f"reading {title}")
     maps, scores = score_all(method, images, f"scoring {title}")
-    return Predictions(rows, scores, maps, method.framing.to_original, manifest.root)
+    framing = method.framing
+    views = (framing.to_original, manifest.root, partial(_mask_to_model, framing))
+    return Predictions(rows, scores, maps, *views)
+
+
+def _mask_to_model(framing: Framing, mask: Mask, size: tuple[int, int]) -> Mask:  # noqa: ARG001
+    """A mask (H, W) as the network sees its image: where at least half of a pixel is defect."""
+    return framing.to_model(np.repeat(mask[:, :, None], 3, axis=2) * np.uint8(255))[0] > 127
 
 
 def _all_rows(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(np.ones(len(rows), dtype=bool), index=rows.index)
+
+
+def _summary(checked: Evaluation) -> dict[str, float | None]:
+    kept = ("image_auroc", "pixel_auroc", "pixel_aupro")
+    return {name: value for name, value in checked.metrics.items() if name.startswith(kept)}
 
 
 def _counts(unit: Manifest, headline: Any) -> dict[str, int]:

@@ -1,14 +1,14 @@
 """The contract of a method, and how a trained one is kept on disk: weights + JSON, no pickle."""
 
 import importlib
-import json
 import platform
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -16,12 +16,32 @@ from torch import Tensor, nn
 from blemish.data.images import Framing
 from blemish.errors import UserError
 from blemish.files import write_json
+from blemish.params import Section, Seed
 from blemish.progress import progress
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
 
-FORMAT = 1
 BATCH = 16
+
+
+class Validation(Section):
+    """Image scores of the validation normals, from which any false-alarm rate's threshold follows."""
+
+    normal_scores: list[float]
+
+
+class Record(Section):
+    """`model.json`: all that a trained model is besides its tensors."""
+
+    format: Literal[1] = 1
+    method: Annotated[str, Field(pattern=r"^[a-z]\w*$")]
+    unit: str
+    seed: Seed
+    params: dict[str, Any]
+    preprocessing: dict[str, Any]
+    facts: dict[str, Any]
+    validation: Validation
+    versions: dict[str, str]
 
 
 class Method(nn.Module, ABC):
@@ -63,78 +83,75 @@ def create(name: str, params: Any, seed: int) -> Method:
 
 @torch.inference_mode()
 def score_all(method: Method, images: Tensor, title: str) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (N, h, w) float32 and scores (N,) float64 of uint8 images (N, 3, size, size)."""
+    """Maps (N, size, size) float32 and scores (N,) float64 of uint8 images (N, 3, size, size).
+
+    Raises ValueError for images of another size or type.
+    """
+    size = method.framing.size
+    if images.shape[1:] != (3, size, size) or images.dtype != torch.uint8:
+        raise ValueError(
+            f"images are {tuple(images.shape)} {images.dtype}, but this {method.name} takes "
+            f"(N, 3, {size}, {size}) uint8: frame them with its `framing.to_model`"
+        )
     method.eval()
     device = next(method.parameters()).device
-    size = method.framing.size
-    maps, scores = [np.empty((0, size, size), np.float32)], [np.empty(0)]
-    batches = images.split(BATCH) if len(images) else ()
-    for batch in progress(batches, title, len(batches), "batch"):
-        batch_maps, batch_scores = method.score(batch.to(device))
-        maps.append(batch_maps.cpu().numpy())
-        scores.append(batch_scores.cpu().numpy())
-    return np.concatenate(maps), np.concatenate(scores)
+    maps, scores = np.empty((len(images), size, size), np.float32), np.empty(len(images))
+    # One at a time: convolutions choose their algorithm by the batch's size, and the last bits of
+    # an image's score must not depend on its company.
+    for number, image in enumerate(progress(images, title, len(images), "image")):
+        one_map, score = method.score(image[None].to(device))
+        maps[number], scores[number] = one_map[0].cpu(), score[0].cpu()
+    return maps, scores
 
 
 def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> None:
-    """Write `model.safetensors` and `model.json`.
-
-    normal_scores: image scores of the validation normals, from which a threshold for any
-    false-alarm rate follows.
-    """
+    """Write `model.safetensors` and `model.json`."""
     state = {key: value.contiguous().cpu() for key, value in method.state_dict().items()}
     save_file(state, folder / "model.safetensors")
-    write_json(
-        folder / "model.json",
-        {
-            "format": FORMAT,
-            "method": method.name,
-            "unit": unit,
-            "seed": method.seed,
-            "params": method.params.model_dump(),
-            "preprocessing": {"size": method.framing.size, "resize": method.framing.resize},
-            "facts": method.facts(),
-            "validation": {"normal_scores": sorted(float(score) for score in normal_scores)},
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        },
+    record = Record(
+        method=method.name,
+        unit=unit,
+        seed=method.seed,
+        params=method.params.model_dump(),
+        preprocessing={"size": method.framing.size, "resize": method.framing.resize},
+        facts=method.facts(),
+        validation=Validation(normal_scores=sorted(float(score) for score in normal_scores)),
+        versions={"python": platform.python_version(), "torch": torch.__version__},
     )
+    write_json(folder / "model.json", record.model_dump())
 
 
-def load(folder: Path, device: torch.device) -> tuple[Method, dict[str, Any]]:
+def load(folder: Path, device: torch.device) -> tuple[Method, Record]:
     """A trained method and its `model.json`.
 
-    Model files are hostile input: nothing is unpickled, the parameters are validated, tensors
-    must fit. Raises UserError naming the file and what is wrong.
+    Model files are hostile input: nothing is unpickled, all values are validated, tensors must
+    fit. Raises UserError naming the file and what is wrong.
     """
-    record = _read_record(folder / "model.json")
-    params_module = importlib.import_module(f"blemish.methods.{record['method']}.params")
+    for name in ("model.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing: run the train stage of this model")
     try:
-        params = params_module.Params.model_validate(record["params"])
-        method = create(record["method"], params, int(record["seed"]))
+        record = Record.model_validate_json((folder / "model.json").read_bytes())
+        module = importlib.import_module(f"blemish.methods.{record.method}.params")
+        params = module.Params.model_validate(record.params)
+        method = create(record.method, params, record.seed)
         method.load_state_dict(load_file(folder / "model.safetensors"))
-    except FileNotFoundError:
-        raise UserError(f"{folder}/model.safetensors is missing: train the model again") from None
-    except (ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+    except (ValueError, ModuleNotFoundError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"{folder}: not a model of this version ({reason}): train it again"
+            f"{folder}: not a model of this version ({_reason(error)}): train it again"
         ) from None
-    stored, found = record["facts"], method.facts()
-    if stored.get("backbone_digest") != found.get("backbone_digest"):
+    if record.facts.get("backbone_digest") != method.facts().get("backbone_digest"):
         raise UserError(
-            f"{folder}/model.json: trained on other backbone weights than are installed"
+            f"{folder}/model.json: trained on other backbone weights than are installed: "
+            "train it again, or install those weights"
         )
     return method.to(device).eval(), record
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT or not str(record["method"]).isidentifier():
-            raise ValueError("an unknown format")
-        importlib.import_module(f"blemish.methods.{record['method']}.params")
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the train stage of this model") from None
-    except (ValueError, KeyError, TypeError, ModuleNotFoundError) as error:
-        raise UserError(f"{path}: not a model of Blemish ({error}): train it again") from None
-    return record
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fault = error.errors()[0]
+        where = ".".join(["model.json", *map(str, fault["loc"])])
+        return f"{where}: {fault['msg']}"
+    reason = " ".join(str(error).split())[:200]
+    return f"model.safetensors: {reason}" if isinstance(error, SafetensorError) else reason

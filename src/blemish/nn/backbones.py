@@ -57,8 +57,18 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """images: (B, 3, H, W) in [0, 1] -> one (B, C, H/stride, W/stride) a level."""
         scaled = (images - self.mean) / self.std
-        levels: list[Tensor] = self.network(scaled.contiguous(memory_format=torch.channels_last))
-        return levels
+        try:
+            levels = self.network(scaled.contiguous(memory_format=torch.channels_last))
+        except AssertionError as error:  # transformers take the sizes they were made for
+            height, width = images.shape[-2:]
+            raise UserError(
+                f"backbone {self.name!r} does not take images of {height}×{width} ({error}): "
+                "choose another image size or backbone"
+            ) from None
+        # Swin and its relatives put the channels last.
+        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+            return [level.movedim(-1, 1) for level in levels]
+        return list(levels)
 
     def digest(self) -> str:
         """SHA-256 over the weights, stored with a model that relies on them."""
@@ -75,7 +85,7 @@ def _levels(name: str, strides: Sequence[int]) -> tuple[int, ...]:
         with torch.device("meta"):
             info: Any = timm.create_model(name, features_only=True).feature_info
         reductions: list[int] = info.reduction()
-    except (RuntimeError, ValueError, AttributeError) as error:
+    except (RuntimeError, ValueError, AttributeError, OSError) as error:
         raise UserError(f"backbone {name!r}: timm cannot build it with levels ({error})") from None
     missing = [stride for stride in strides if stride not in reductions]
     if missing:

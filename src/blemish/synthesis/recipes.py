@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from blemish.errors import UserError
 from blemish.params import BlendParams, SynthesisParams
 
 SCHEMA = pa.schema(
@@ -64,5 +65,10 @@ def write_recipes(recipes: pd.DataFrame, path: Path) -> None:
 
 
 def read_recipes(path: Path) -> pd.DataFrame:
-    """The rows of a recipes file."""
-    return pq.read_table(path).to_pandas()
+    """The rows of a recipes file. Raises UserError if it is missing or another file."""
+    try:
+        return pq.read_table(path).select(SCHEMA.names).to_pandas()
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise UserError(
+            f"{path}: not a recipes file of Blemish ({error}): synthesize the unit again"
+        ) from None

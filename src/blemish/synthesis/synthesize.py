@@ -18,7 +18,7 @@ from blemish.synthesis.recipes import draw_recipes, write_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.textures import TextureBank
 
-PREVIEW_EACH = 4
+PREVIEW_EACH = 6  # training samples; the sheet also shows 2 for validation and 1 of each β
 
 
 def synthesize(prepared: Path, textures: Path, params: SynthesisParams, folder: Path) -> None:
@@ -118,10 +118,10 @@ def _write_preview(
     path: Path,
 ) -> None:
     """A few samples of each purpose; training draws are spread over the images."""
-    spread = np.linspace(0, len(training) - 1, 2 * PREVIEW_EACH, dtype=int)
+    spread = np.linspace(0, len(training) - 1, PREVIEW_EACH, dtype=int)
     samples = [_sample(training.iloc[[i]], manifest, banks[0], params) for i in spread]
     for _, rows in held_out.groupby("purpose", sort=True):
-        chosen = rows.head(PREVIEW_EACH if rows["purpose"].iloc[0] == "validation" else 2)
+        chosen = rows.head(2 if rows["purpose"].iloc[0] == "validation" else 1)
         samples += [
             _sample(chosen.iloc[[i]], manifest, banks[1], params) for i in range(len(chosen))
         ]

@@ -193,7 +193,8 @@ def cylinder(canvas: Canvas, rng: np.random.Generator) -> Shape:
     across = dy * np.cos(angle) - dx * np.sin(angle) + bend
     body = capsule(along, across, length, width)
     sigma = 0.9 * canvas.pixel  # edges are never sharper than a camera pixel
-    body = cv2.GaussianBlur(body, (0, 0), sigmaX=sigma * COLUMNS, sigmaY=sigma * ROWS)
+    softened = cv2.GaussianBlur(body, (0, 0), sigmaX=sigma * COLUMNS, sigmaY=sigma * ROWS)
+    body = np.asarray(softened, np.float32)
     slope_y, slope_x = np.gradient(body, 1 / ROWS, 1 / COLUMNS)
     shade = slope_x * np.cos(light) + slope_y * np.sin(light)
     signed = shade / np.abs(shade).max() + rng.uniform(-0.25, 0.25) * body / body.max()
@@ -204,7 +205,7 @@ def cylinder(canvas: Canvas, rng: np.random.Generator) -> Shape:
 
 
 def capsule(along: Floats, across: Floats, length: float, width: float) -> Floats:
-    """Squared thickness, 0–1, of a round body with round ends at coordinates along and across it."""
+    """Squared thickness, 0–1, of a round body with round ends, at coordinates along and across."""
     straight = 0.5 * (length - width)
     beyond = along - np.clip(along, -straight, straight)
     thickness = 1 - (np.hypot(beyond, across) / (0.5 * width)) ** 2

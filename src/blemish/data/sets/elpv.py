@@ -54,7 +54,6 @@ def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
                 )
             )
     notes = (
-        "elpv labels whole images: there are no pixel masks, so only image metrics are given.",
         "elpv has no published split: good images are divided by a seeded rule.",
         "Cells with a defect probability of 1/3 or 2/3 are the slice 'doubtful', "
         "outside the headline numbers.",

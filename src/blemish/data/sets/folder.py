@@ -34,7 +34,7 @@ def folder_data_set(name: str, path: str) -> DataSet:
         categories=categories_in(name, root),
         licence="the user's",
         citation="",
-        home="",
+        home=path,
         fetch=fetch,
         layout=layout,
     )
@@ -63,12 +63,23 @@ def category_folder(root: Path, category: str) -> Path:
 def inventory(root: Path, category: str) -> dict[str, Path]:
     """Relative name → file, of every image that belongs to a category."""
     source = category_folder(root, category)
-    return {file.relative_to(source).as_posix(): file for file in _image_files(source)}
+    found = {file.relative_to(source).as_posix(): file for file in _image_files(source)}
+    for name, file in found.items():
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise UserError(f"{str(file)!r}: the file's name is not UTF-8: rename it")
+    return found
 
 
 def _image_files(source: Path) -> list[Path]:
-    files = (file for file in source.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(file for file in files if file.is_file() and not file.name.startswith("."))
+    """The images one and two folders deep, where the three shapes have them. Hidden folders are
+    left out; links to folders are followed."""
+    found = (file for depth in ("*/*", "*/*/*") for file in source.glob(depth))
+    files = sorted(file for file in found if file.suffix.lower() in IMAGE_SUFFIXES)
+    return [file for file in files if file.is_file() and not _is_hidden(file.relative_to(source))]
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
 
 
 def _is_category(path: Path) -> bool:
@@ -82,12 +93,21 @@ def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
     if not any(item.label == 0 for item in items):
         raise UserError(f"{folder}: no normal images in good/: at least a handful is needed")
     notes = [] if published else ["No published split: good images are divided by a seeded rule."]
+    notes += _unused(folder, items)
     masks = kinds_of_masks(items)
     if not any(item.label for item in items):
         notes.append("There are no defective images: no metric can be given, only scores.")
     elif masks == "none":
         notes.append("There are no masks: only image metrics are given.")
     return Layout(items, masks=masks, notes=tuple(notes))
+
+
+def _unused(folder: Path, items: list[Item]) -> list[str]:
+    """A note about images that lie where no shape has any, so that none is lost unnoticed."""
+    known = {item.image for item in items}
+    names = [file.relative_to(folder) for file in _image_files(folder) if file not in known]
+    names = [name for name in names if name.parts[0] != "ground_truth"]
+    return [f"{len(names)} image(s) are not used, as {names[0]} lies elsewhere."] if names else []
 
 
 def _loose_items(folder: Path) -> list[Item]:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from blemish.data.images import Framing
 from blemish.methods.base import BATCH, Method
@@ -72,6 +73,8 @@ class Glass(Method):
             self.standardise(normals)
         optimizers = self.optimizers()
         noise = loop.generator(2, loop.device)
+        heads = nn.ModuleList([self.adaptor, self.discriminator])
+        average = AveragedModel(heads, use_buffers=True)
         self.train()
         for epoch in loop.epochs(p.epochs):
             center = self.center(normals) if self.hypersphere else None
@@ -87,6 +90,9 @@ class Glass(Method):
                 for optimizer in optimizers:
                     optimizer.step()
                 loop.log(**losses)
+            if epoch >= p.epochs - p.average_last:
+                average.update_parameters(heads)
+        heads.load_state_dict(average.module.state_dict())
 
     def losses(
         self,

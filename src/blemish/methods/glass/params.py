@@ -35,6 +35,7 @@ class Params(Section):
     hard_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
     epochs: Count = 640
+    average_last: Count = 1
     images_per_epoch: Count = 392
     batch_size: Count = 8
     learning_rate: Positive = 1e-4
@@ -44,4 +45,10 @@ class Params(Section):
     def _band_is_ordered(self) -> "Params":
         if self.band[0] > self.band[1]:
             raise ValueError(f"the lower bound of `band` exceeds the upper one: {self.band}")
+        return self
+
+    @model_validator(mode="after")
+    def _strides_ascend(self) -> "Params":
+        if self.strides != sorted(set(self.strides)):
+            raise ValueError(f"`strides` must ascend, finest first: {self.strides}")
         return self

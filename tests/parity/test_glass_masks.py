@@ -1,0 +1,357 @@
+"""GLASS §3 and §21 item 6: the Perlin field, the mask statistics, the texture operations, the blend.
+
+Seeds are fixed, so the statistics are numbers, not luck. Their tolerance is three standard errors
+of ours and of the published trials together, plus half a unit of the last published digit.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from scipy import stats
+from scipy.ndimage import affine_transform
+from skimage import data
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from blemish.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
+from blemish.params import BlendParams, SynthesisParams
+from blemish.synthesis import textures
+from blemish.synthesis.masks import (
+    MOST_CELLS,
+    cell_masks,
+    draw_masks,
+    perlin_field,
+    perlin_masks,
+)
+from blemish.synthesis.random import uniforms
+from blemish.synthesis.recipes import draw_recipes
+from blemish.synthesis.render import render
+from blemish.synthesis.textures import TextureBank
+from tests.units import texture_bank
+
+SIZE, CELL = 288, 8
+TRIALS = 700
+LATTICE = MOST_CELLS + 1
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one seed says about one field: cells a side, corner angles, rotation."""
+
+    rows: int
+    columns: int
+    angles: np.ndarray
+    turn: float
+
+
+def draws(seeds: Tensor, stream: int) -> list[Draw]:
+    numbers = uniforms(seeds, 16 * stream, 3).numpy()
+    angles = uniforms(seeds, 16 * stream + 1, LATTICE**2).numpy() * 2 * math.pi
+    return [
+        Draw(2 ** int(6 * a), 2 ** int(6 * b), corner.reshape(LATTICE, LATTICE), (c - 0.5) * np.pi)
+        for (a, b, c), corner in zip(numbers, angles, strict=True)
+    ]
+
+
+def literal_field(draw: Draw, height: int, width: int) -> np.ndarray:
+    """Gradient noise pixel by pixel, then SciPy's rotation about the centre."""
+
+    def fade(t: float) -> float:
+        return 6 * t**5 - 15 * t**4 + 10 * t**3
+
+    field = np.empty((height, width))
+    for row in range(height):
+        for column in range(width):
+            y, x = row * draw.rows / height, column * draw.columns / width
+            top, left = int(y), int(x)
+            total = 0.0
+            for i in (top, top + 1):
+                for j in (left, left + 1):
+                    weight_y = fade(y - top) if i > top else 1 - fade(y - top)
+                    weight_x = fade(x - left) if j > left else 1 - fade(x - left)
+                    angle = draw.angles[i, j]
+                    slope = math.sin(angle) * (y - i) + math.cos(angle) * (x - j)
+                    total += weight_y * weight_x * slope
+            field[row, column] = math.sqrt(2) * total
+    cosine, sine = math.cos(draw.turn), math.sin(draw.turn)
+    matrix = np.array([[cosine, sine], [-sine, cosine]])
+    middle = np.array([height - 1, width - 1]) / 2
+    offset = middle - matrix @ middle
+    return affine_transform(field, matrix, offset, order=1, mode="grid-constant", cval=0.0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (48, 80), (50, 37)])
+def test_field_equals_literal_gradient_noise(height: int, width: int) -> None:
+    seeds = torch.tensor([0, 1, 5, 77, 2**32 - 1])
+    for stream in (1, 2):
+        fields = perlin_field(seeds, stream, height, width).numpy()
+        for found, draw in zip(fields, draws(seeds, stream), strict=True):
+            np.testing.assert_allclose(found, literal_field(draw, height, width), atol=1e-10)
+
+
+def test_scales_angles_and_rotations_are_uniform() -> None:
+    many = draws(torch.arange(6000), 1)
+    scales = Counter(draw.rows for draw in many) + Counter(draw.columns for draw in many)
+    assert sorted(scales) == [1, 2, 4, 8, 16, 32]
+    assert stats.chisquare(list(scales.values())).pvalue > 0.01
+    pairs = Counter((draw.rows, draw.columns) for draw in many)
+    assert stats.chisquare(list(pairs.values())).pvalue > 0.01
+    assert len(pairs) == 36
+    angles = np.concatenate([draw.angles[:3, :3].ravel() for draw in many])
+    assert stats.kstest(angles / (2 * math.pi), "uniform").pvalue > 0.01
+    turns = np.array([draw.turn for draw in many])
+    assert stats.kstest(turns / math.pi + 0.5, "uniform").pvalue > 0.01
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The masks of TRIALS seeds before rejection, in each of the three cases and as drawn."""
+
+    cases: dict[str, Tensor]
+    case: np.ndarray
+    masks: Tensor
+
+    @property
+    def accepted(self) -> Tensor:
+        return self.masks.flatten(1).any(dim=1)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    seeds = torch.arange(TRIALS)
+    parts = seeds.split(16)
+    first = torch.cat([perlin_field(part, 1, SIZE, SIZE) > 0.5 for part in parts])
+    second = torch.cat([perlin_field(part, 2, SIZE, SIZE) > 0.5 for part in parts])
+    cases = {"union": first | second, "intersection": first & second, "single": first}
+    choice = uniforms(seeds, 3, 1)[:, 0].numpy()
+    case = np.select([choice > 2 / 3, choice > 1 / 3], ["union", "intersection"], "single")
+    rows = [cases[name][number] for number, name in enumerate(case)]
+    return Sample(cases, case, torch.stack(rows))
+
+
+def published(value: float, deviation: float, trials: int, digit: float, theirs: int = 1000):
+    """The published value with its tolerance, see above; `theirs` are its own trials."""
+    error = deviation * math.sqrt(1 / trials + 1 / theirs)
+    return pytest.approx(value, abs=3 * error + digit / 2)
+
+
+def rate(value: float, trials: int, digit: float, theirs: int = 1000):
+    return published(value, math.sqrt(value * (1 - value)), trials, digit, theirs)
+
+
+def mean_of(values: Tensor, value: float, digit: float, theirs: int = 1000):
+    assert values.mean().item() == published(
+        value, values.std().item(), len(values), digit, theirs
+    )
+
+
+def test_masks_are_the_chosen_case(sample: Sample) -> None:
+    seeds = torch.arange(60)
+    assert torch.equal(perlin_masks(seeds, SIZE, SIZE), sample.masks[:60])
+    assert stats.chisquare(list(Counter(sample.case.tolist()).values())).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("case", "empty", "digit", "area", "area_digit"),
+    [
+        ("union", 0.002, 0.001, 0.094, 0.001),
+        ("intersection", 0.23, 0.01, 0.0031, 0.0001),
+        ("single", 0.05, 0.01, 0.051, 0.001),
+    ],
+)
+def test_emptiness_and_area_of_each_case(
+    sample: Sample, case: str, empty: float, digit: float, area: float, area_digit: float
+) -> None:
+    areas = sample.cases[case].flatten(1).double().mean(dim=1)
+    assert (areas == 0).double().mean().item() == rate(empty, TRIALS, digit)
+    mean_of(areas[areas > 0], area, area_digit)
+
+
+def test_shares_and_area_of_accepted_masks(sample: Sample) -> None:
+    accepted = sample.accepted
+    assert accepted.double().mean().item() == rate(0.91, TRIALS, 0.01, 3000)
+    count = int(accepted.sum())
+    shares = {
+        name: (sample.case[accepted.numpy()] == name).mean() for name in set(sample.case.tolist())
+    }
+    assert shares["union"] == rate(0.375, count, 0.001, 3000)
+    assert shares["intersection"] == rate(0.27, count, 0.01, 3000)
+    assert shares["single"] == rate(0.35, count, 0.01, 3000)
+    areas = sample.masks[accepted].flatten(1).double().mean(dim=1)
+    mean_of(areas, 0.054, 0.001, 3000)
+    low, median, high = np.quantile(areas, [0.05, 0.5, 0.95])
+    assert median == pytest.approx(0.049, abs=0.006)
+    assert low == pytest.approx(0.001, abs=0.001)
+    assert high == pytest.approx(0.13, abs=0.01)
+    cells = cell_masks(sample.masks[accepted], SIZE // CELL, SIZE // CELL)
+    positive = cells.flatten(1).double().mean(dim=1)
+    mean_of(positive, 0.139, 0.001, 3000)
+    assert positive.median().item() == pytest.approx(0.128, abs=0.015)
+
+
+@pytest.mark.parametrize(("cells", "empty", "digit"), [(1, 0.57, 0.01), (2, 0.15, 0.01)])
+def test_emptiness_of_fields_with_few_cells(cells: int, empty: float, digit: float) -> None:
+    seeds = torch.arange(20_000)
+    scales = 2 ** torch.floor(uniforms(seeds, 16, 3)[:, :2] * 6)
+    chosen = seeds[(scales == cells).all(dim=1)][:200]
+    fields = torch.cat([perlin_field(part, 1, SIZE, SIZE) for part in chosen.split(16)])
+    share = (fields.flatten(1).amax(dim=1) <= 0.5).double().mean().item()
+    assert share == rate(empty, 200, digit)
+
+
+@pytest.mark.parametrize("kind", ["perlin", "shapes"])
+@pytest.mark.parametrize(("height", "width", "cell"), [(64, 64, 16), (50, 93, 7)])
+def test_drawn_masks_have_a_positive_cell(kind: str, height: int, width: int, cell: int) -> None:
+    masks = draw_masks(kind, torch.arange(300), height, width, cell)
+    whole = masks[:, : height // cell * cell, : width // cell * cell]
+    assert whole.flatten(1).any(dim=1).all()
+
+
+def test_rejection_redraws_everything_and_keeps_what_was_accepted(sample: Sample) -> None:
+    drawn = draw_masks("perlin", torch.arange(60), SIZE, SIZE, CELL)
+    accepted = sample.accepted[:60]
+    assert not accepted.all()
+    assert torch.equal(drawn[accepted], sample.masks[:60][accepted])
+
+
+def test_cells_are_the_published_maximum_pooling(sample: Sample) -> None:
+    masks = sample.masks[:40]
+    pooled = torch.nn.functional.max_pool2d(masks.double(), CELL, CELL) > 0
+    assert torch.equal(cell_masks(masks, SIZE // CELL, SIZE // CELL), pooled)
+
+
+def test_beta_is_a_clipped_normal_distribution() -> None:
+    images = [f"train/good/{number}.png" for number in range(4000)]
+    recipes = draw_recipes(images, [0] * 4000, "train", "perlin", ["a"], SynthesisParams())
+    beta = recipes["beta"].to_numpy()
+    assert beta.min() == 0.2
+    assert beta.max() == 0.8
+    assert beta.mean() == pytest.approx(0.5, abs=3 * 0.1 / math.sqrt(4000))
+    assert beta.std() == pytest.approx(0.1, abs=0.005)
+    inner = beta[(beta > 0.2) & (beta < 0.8)]
+    assert stats.kstest(inner, stats.truncnorm(-3, 3, 0.5, 0.1).cdf).pvalue > 0.01
+    narrow = SynthesisParams(blend=BlendParams(mean=0.6, std=0.0, low=0.1, high=0.9))
+    fixed = draw_recipes(images[:9], [0] * 9, "train", "perlin", ["a"], narrow)
+    assert set(fixed["beta"]) == {0.6}
+
+
+def test_blend_is_the_published_one_in_normalised_space() -> None:
+    bank = TextureBank(texture_bank(), "train")
+    images = [f"{number}.png" for number in range(6)]
+    recipes = draw_recipes(images, [0] * 6, "train", "perlin", bank.names, SynthesisParams())
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (6, 3, 40, 56), dtype=np.uint8)
+    synthetic, masks = render(recipes, torch.from_numpy(pictures), bank, 8)
+
+    def normalised(image: np.ndarray) -> np.ndarray:
+        return (image - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
+
+    for number, recipe in enumerate(recipes.itertuples()):
+        m = masks[number].numpy()[:, :, None].astype(np.float64)
+        texture = bank.draw(recipe.texture, recipe.seed, 40, 56) / 255
+        x, t = normalised(pictures[number].transpose(1, 2, 0) / 255), normalised(texture)
+        expected = x * (1 - m) + (1 - recipe.beta) * t * m + recipe.beta * x * m
+        found = normalised(synthetic[number].permute(1, 2, 0).double().numpy())
+        # float32 pixels, divided by deviations of 0.22.
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+class Fixed:
+    """Stands where the operation draws its numbers: hands out given ones, checks the ranges."""
+
+    def __init__(self, *draws: tuple[float, float, float]) -> None:
+        self.draws = list(draws)
+
+    def uniform(self, low: float, high: float) -> float:
+        value, expected_low, expected_high = self.draws.pop(0)
+        assert (low, high) == (expected_low, expected_high)
+        return value
+
+
+def picture() -> Image.Image:
+    return Image.fromarray(data.coffee()).resize((90, 64))
+
+
+OPERATIONS = {
+    "contrast": (0, [(0.83, 0.8, 1.2)], lambda image: tv.adjust_contrast(image, 0.83)),
+    "brightness": (1, [(1.17, 0.8, 1.2)], lambda image: tv.adjust_brightness(image, 1.17)),
+    "saturation, hue up": (
+        2,
+        [(1.2, 0.8, 1.2), (0.13, -0.2, 0.2)],
+        lambda image: tv.adjust_hue(tv.adjust_saturation(image, 1.2), 0.13),
+    ),
+    "saturation, hue down": (
+        2,
+        [(0.8, 0.8, 1.2), (-0.19, -0.2, 0.2)],
+        lambda image: tv.adjust_hue(tv.adjust_saturation(image, 0.8), -0.19),
+    ),
+    "horizontal flip": (3, [], tv.horizontal_flip),
+    "vertical flip": (4, [], tv.vertical_flip),
+    "greyscale": (5, [], lambda image: tv.rgb_to_grayscale(image, num_output_channels=3)),
+    "automatic contrast": (6, [], tv.autocontrast),
+    "equalisation": (7, [], tv.equalize),
+    "rotation": (8, [(-31.5, -45, 45)], lambda image: tv.rotate(image, -31.5)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_texture_operation_alone(name: str) -> None:
+    number, numbers, expected = OPERATIONS[name]
+    fixed = Fixed(*numbers)
+    found = np.asarray(textures._apply(number, picture(), fixed))
+    assert fixed.draws == []
+    assert np.array_equal(found, np.asarray(expected(picture())))
+    assert not np.array_equal(found, np.asarray(picture()))
+    # torchvision's own arithmetic on tensors, which shares no code with Pillow's. It rounds
+    # otherwise, and turns hues in floating point where Pillow's hue has 256 levels.
+    exact = expected(tv.pil_to_tensor(picture())).permute(1, 2, 0).numpy()
+    difference = np.abs(found.astype(int) - exact.astype(int))
+    assert difference.mean() < (3 if "hue" in name else 1)
+
+
+def test_three_different_operations_in_drawn_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    applied: list[int] = []
+    real = textures._apply
+
+    def watched(operation: int, *rest: object) -> Image.Image:
+        applied.append(operation)
+        return real(operation, *rest)
+
+    monkeypatch.setattr(textures, "_apply", watched)
+    small = picture().resize((12, 10))
+    for seed in range(1500):
+        textures.augment(small, seed)
+    triples = np.array(applied).reshape(1500, 3)
+    assert all(len(set(triple)) == 3 for triple in triples.tolist())
+    counts = np.bincount(triples.ravel(), minlength=9)
+    assert len(counts) == 9
+    assert stats.chisquare(counts).pvalue > 0.01  # each with probability 1/3
+    first = np.bincount(triples[:, 0], minlength=9)
+    assert stats.chisquare(first).pvalue > 0.01  # and no operation always comes first
+
+
+def test_the_texture_covers_the_image_before_it_is_cut(tmp_path) -> None:
+    (tmp_path / "wide").mkdir()
+    ramp = np.tile(np.arange(60, dtype=np.uint8) * 4, (20, 1))
+    Image.fromarray(np.repeat(ramp[:, :, None], 3, axis=2)).save(tmp_path / "wide" / "00.png")
+    index = pd.DataFrame({"file": ["wide/00.png"], "class": ["wide"], "purpose": ["train"]})
+    index.to_csv(tmp_path / textures.INDEX, index=False)
+    bank = TextureBank(tmp_path, "train")
+    # A seed without any operation that moves or repaints pixels: contrast, brightness, saturation.
+    plain = next(
+        seed
+        for seed in range(5000)
+        if set(np.random.default_rng([seed, 7]).choice(9, 3, replace=False)) == {0, 1, 2}
+    )
+    columns = bank.draw("wide/00.png", plain, 40, 40)[0].mean(axis=1)
+    # Doubled to 120×40, the middle third of the ramp is left: 40 pixels over 20 texels.
+    expected = 4 * (np.arange(40) / 2 + 19.75)
+    assert np.corrcoef(columns, expected)[0, 1] > 0.999
+    # Contrast and brightness change the span to 0.8²…1.2² of it; the whole ramp would triple it.
+    assert 0.6 < np.ptp(columns) / np.ptp(expected) < 1.5

@@ -170,7 +170,7 @@ def evaluate_model(unit: Unit, model: Path, out: Path, **evaluation: Any) -> Pat
 
 
 def run_stage(main: Callable[..., None], changes: dict[str, Any], *arguments: str | Path) -> None:
-    """Call a stage's `main` in an empty folder with the tiny params.yaml, some sections replaced."""
+    """Call a stage's `main` beside the tiny params.yaml, some of its sections replaced."""
     with params_folder(changes):
         main(*map(str, arguments))
 

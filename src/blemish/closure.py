@@ -47,18 +47,19 @@ def module_file(name: str) -> Path | None:
 
 
 def _imported(path: Path) -> Iterator[Path]:
-    package = ".".join(path.relative_to(SOURCE).parent.parts) if path.is_relative_to(SOURCE) else None
+    package = ".".join(path.relative_to(SOURCE).parent.parts) if path.is_relative_to(SOURCE) else ""
+    # Python runs the packages around a module before it, whoever imports it.
+    names = [package] if package else []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
-            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            # Importing a.b.c runs a/__init__ and a/b/__init__ too.
-            for depth in range(1, len(parts) + 1):
-                file = module_file(".".join(parts[:depth]))
-                if file is not None:
-                    yield file
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    for name in names:
+        parts = name.split(".")
+        # Importing a.b.c runs a/__init__ and a/b/__init__ too.
+        for depth in range(1, len(parts) + 1):
+            file = module_file(".".join(parts[:depth]))
+            if file is not None:
+                yield file

@@ -1,4 +1,4 @@
-"""GLASS §3 and §21 item 6: the Perlin field, the mask statistics, the texture operations, the blend.
+"""GLASS §3 and §21 item 6: Perlin field, mask statistics, texture operations, blend.
 
 Seeds are fixed, so the statistics are numbers, not luck. Their tolerance is three standard errors
 of ours and of the published trials together, plus half a unit of the last published digit.
@@ -146,9 +146,7 @@ def rate(value: float, trials: int, digit: float, theirs: int = 1000):
 
 
 def mean_of(values: Tensor, value: float, digit: float, theirs: int = 1000):
-    assert values.mean().item() == published(
-        value, values.std().item(), len(values), digit, theirs
-    )
+    assert values.mean().item() == published(value, values.std().item(), len(values), digit, theirs)
 
 
 def test_masks_are_the_chosen_case(sample: Sample) -> None:

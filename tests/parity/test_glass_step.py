@@ -288,15 +288,15 @@ def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise: bo
 def test_frozen_features_of_normals_are_computed_once() -> None:
     ours = glass(epochs=4)
     passes: list[int] = []
-    ours.backbone.network.register_forward_hook(
-        lambda module, images, levels: passes.append(len(images[0]))
-    )
+    ours.backbone.network.register_forward_pre_hook(lambda _, images: passes.append(len(images[0])))
     ours.fit(tiny_unit().open(), loop())
     # 11 normals in one pass; then every step embeds its synthetic images and nothing else.
     assert passes == [11] + [4] * (4 * STEPS)
 
 
-@pytest.mark.parametrize(("variant", "ascent"), [("manifold", 20), ("hypersphere", 20), ("manifold", 3)])
+@pytest.mark.parametrize(
+    ("variant", "ascent"), [("manifold", 20), ("hypersphere", 20), ("manifold", 3)]
+)
 def test_the_discriminator_sees_22_batches_a_step(variant: str, ascent: int) -> None:
     ours = glass(variant=variant, ascent_steps=ascent, epochs=2)
     ours.fit(tiny_unit().open(), loop())

@@ -33,6 +33,7 @@ class Laboratory:
 def laboratory(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
     workspace = finished.branch(tmp_path_factory.mktemp("laboratory") / "base")
     workspace.set({"units": [RENDERED], "data.folders": {}})
+    (workspace / "data/folders/parts.json").unlink()
     workspace.repro()
     baseline = workspace.commit("One unit")
     longer = workspace.experiment("--set-param", "glass.epochs=3")

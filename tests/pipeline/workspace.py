@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ import atexit, json, os, sys
 from pathlib import Path
 
 def write() -> None:
-    files = {getattr(m, "__file__", None) for n, m in sys.modules.items() if n.startswith("blemish")}
+    ours = [module for name, module in sys.modules.items() if name.startswith("blemish")]
+    files = {getattr(module, "__file__", None) for module in ours}
     path = Path(os.environ["IMPORT_LOG"], os.environ["DVC_STAGE"] + ".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(sorted(filter(None, files))))

@@ -61,8 +61,13 @@ def test_levels_have_the_strides_asked_for(strides: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("resnet18", 64), ("hrnet_w18_small", 64), ("vit_tiny_patch16_224", 224), ("swin_s3_tiny_224", 224)],
-)  # fmt: skip
+    [
+        ("resnet18", 64),
+        ("hrnet_w18_small", 64),
+        ("vit_tiny_patch16_224", 224),
+        ("swin_s3_tiny_224", 224),
+    ],
+)
 def test_other_families_give_channels_first_too(name: str, side: int) -> None:
     with torch.device("meta"):
         backbone = Backbone(name, [16], "random")

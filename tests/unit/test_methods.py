@@ -202,6 +202,14 @@ def test_a_loss_that_overflows_stops_with_advice_and_leaves_nothing(method: str,
     assert list((tmp_path / "models").iterdir()) == []
 
 
+@every_method
+def test_a_score_that_is_no_number_is_not_saved(method: str, tmp_path) -> None:
+    found, _ = load(trained(method), CPU)
+    with pytest.raises(UserError, match=f"{method} seed 0: a validation normal scored NaN"):
+        save(found, tmp_path, NAME, np.array([0.5, np.nan]))
+    assert list(tmp_path.iterdir()) == []
+
+
 class Interrupted(Exception):
     """What ends a training early in the next test."""
 
@@ -265,7 +273,10 @@ class Bomb:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no model.json": (lambda folder: (folder / "model.json").unlink(), "model.json is missing: run"),
+    "no model.json": (
+        lambda folder: (folder / "model.json").unlink(),
+        "model.json is missing: run",
+    ),
     "no tensors": (
         lambda folder: (folder / "model.safetensors").unlink(),
         "model.safetensors is missing: run",
@@ -276,7 +287,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a few bytes of the tensors": (truncate("model.safetensors", 0.01), "model.safetensors: "),
     "model.json is a list": (overwrite("model.json", b"[]"), "model.json: Input should be"),
     "model.json is binary": (overwrite("model.json", b"\xff\xfe\x00"), "model.json: Invalid JSON"),
-    "model.json is very deep": (overwrite("model.json", b"[" * 100_000), "model.json: Invalid JSON"),
+    "model.json is very deep": (
+        overwrite("model.json", b"[" * 100_000),
+        "model.json: Invalid JSON",
+    ),
     "tensors are a pickle": (
         overwrite("model.safetensors", pickle.dumps(Bomb())),
         "model.safetensors: ",
@@ -339,6 +353,23 @@ def test_other_backbone_weights_are_refused(method: str, tmp_path) -> None:
     with pytest.raises(UserError, match="other backbone weights than are installed") as caught:
         load(folder, CPU)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strides": [16, 8]}, r"`glass`: `strides` must ascend, finest first: \[16, 8\]"),
+        ({"strides": [8, 8]}, r"`strides` must ascend"),
+        ({"band": [2.0, 1.0]}, r"lower bound of `band` exceeds the upper one: \[2.0, 1.0\]"),
+        ({"image_size": 100}, r"`glass.image_size` is 100"),
+        ({"strides": [12]}, r"backbone 'efficientnet_lite0' has no level of stride 12"),
+    ],
+)
+def test_impossible_settings_of_glass_are_named(tmp_path, change, message: str) -> None:
+    out = tmp_path / "models" / "model"
+    with pytest.raises(UserError, match=message):
+        train_model(tiny_unit(), "glass", out, TINY["glass"].params | change)
+    assert not out.parent.exists()  # known before anything is read or written
 
 
 @every_method

@@ -1,6 +1,7 @@
-"""What all methods' training shares: epochs, batches, curves, progress, device; the training unit."""
+"""What every method's training shares: epochs, batches, curves, progress, device, the unit."""
 
 import io
+import itertools
 import re
 import sys
 
@@ -76,14 +77,14 @@ def test_curves_are_the_means_of_each_epoch(tmp_path) -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_run(bad: float) -> None:
     run = loop()
-    finished = []
-    with pytest.raises(UserError) as caught:
+
+    def train() -> None:
         for epoch in run.epochs(5):
             run.log(loss=torch.tensor(1.0))
-            if epoch == 2:
-                run.log(loss=torch.tensor(bad))
-            finished.append(epoch)
-    assert finished == [0, 1, 2]
+            run.log(loss=torch.tensor(bad if epoch == 2 else 1.0))
+
+    with pytest.raises(UserError) as caught:
+        train()
     assert str(caught.value) == (
         "bolts glass seed 0: the loss is not a number in epoch 3: lower the learning rate"
     )
@@ -154,7 +155,7 @@ def test_each_epoch_takes_the_next_draw_of_each_image() -> None:
         recipes = unit.draw(rows, epoch, seed=0)
         assert recipes["image"].tolist() == images
         draws.append(recipes["draw"].tolist())
-    for before, after in zip(draws, draws[1:], strict=False):
+    for before, after in itertools.pairwise(draws):
         assert after == [(draw + 1) % unit.draws for draw in before]
     whole = torch.arange(11)
     starts = {tuple(unit.draw(whole, 0, seed)["draw"]) for seed in range(5)}

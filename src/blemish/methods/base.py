@@ -25,7 +25,7 @@ BATCH = 16
 
 
 class Validation(Section):
-    """Image scores of the validation normals, from which any false-alarm rate's threshold follows."""
+    """Image scores of the validation normals: the threshold of any false-alarm rate follows."""
 
     normal_scores: list[float]
 
@@ -105,7 +105,12 @@ def score_all(method: Method, images: Tensor, title: str) -> tuple[np.ndarray, n
 
 
 def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> None:
-    """Write `model.safetensors` and `model.json`."""
+    """Write `model.safetensors` and `model.json`. Raises UserError if a score is not finite."""
+    if not np.isfinite(normal_scores).all():
+        raise UserError(
+            f"{unit} {method.name} seed {method.seed}: a validation normal scored NaN or infinity: "
+            "lower the learning rate"
+        )
     state = {key: value.contiguous().cpu() for key, value in method.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     record = Record(

@@ -1,7 +1,6 @@
 """A tiny unit, made by the project's own functions from painted pictures to synthetic defects."""
 
 import contextlib
-import copy
 import json
 import shutil
 import tempfile
@@ -68,6 +67,14 @@ class Unit:
         return Unit(root)
 
 
+_SCRATCH = tempfile.TemporaryDirectory(prefix="blemish-tests-")
+
+
+def scratch() -> Path:
+    """A folder that is gone when the tests end."""
+    return Path(_SCRATCH.name)
+
+
 @cache
 def tiny_unit() -> Unit:
     """14 training normals, 6 good and 9 defective test images, 3 more of them `doubtful`.
@@ -75,15 +82,6 @@ def tiny_unit() -> Unit:
     Shared by all tests: copy it before changing anything.
     """
     return write_unit(scratch() / "unit")
-
-
-@cache
-def scratch() -> Path:
-    """A folder that is gone when the tests end."""
-    return Path(_SCRATCH.name)
-
-
-_SCRATCH = tempfile.TemporaryDirectory(prefix="blemish-tests-")
 
 
 @cache
@@ -181,8 +179,7 @@ def params_folder(changes: dict[str, Any]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=scratch()) as name, contextlib.chdir(name):
         folder = Path(name)
         # JSON is YAML.
-        content = json.dumps(copy.deepcopy(PARAMS) | changes)
-        (folder / "params.yaml").write_text(content, encoding="utf-8")
+        (folder / "params.yaml").write_text(json.dumps(PARAMS | changes), encoding="utf-8")
         yield folder
 
 

@@ -321,6 +321,7 @@ def test_the_backbone_stays_as_it_was() -> None:
         "discriminator.tail.weight",
     }  # fmt: skip
     assert not [key for key in ours.state_dict() if key.startswith("backbone")]
+    assert ours.facts() == {"backbone_digest": digest, "hypersphere": False}
 
 
 def framed(random: np.random.Generator, height: int, width: int) -> np.ndarray:

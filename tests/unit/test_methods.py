@@ -355,6 +355,16 @@ def test_other_backbone_weights_are_refused(method: str, tmp_path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_glass_notices_that_real_weights_took_the_place_of_random_ones(tmp_path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(trained("glass"), folder)
+    record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    assert record["params"]["weights"] == "random"
+    edit(params=record["params"] | {"weights": "imagenet"})(folder)
+    with pytest.raises(UserError, match="other backbone weights than are installed"):
+        load(folder, CPU)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

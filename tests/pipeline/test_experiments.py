@@ -94,7 +94,7 @@ def test_exp_show_has_a_handful_of_metrics(laboratory: Laboratory) -> None:
 
 
 def test_exp_show_can_be_narrow(laboratory: Laboratory) -> None:
-    """The command that the README names: what differs, without the hashes of files."""
+    """Without options DVC shows every parameter and the hash of every dependency as well."""
     words = ("--only-changed", "--drop", "data|models|results|src|stages")
     table = laboratory.workspace.dvc("exp", "show", "--csv", *words)
     columns = table.splitlines()[0].split(",")

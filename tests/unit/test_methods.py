@@ -103,13 +103,13 @@ def test_what_is_loaded_scores_like_what_was_trained(method: str, tmp_path) -> N
     fresh.fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
     images = pictures(method)
     maps, scores = score_all(fresh, images, "scoring")
-    save(fresh, tmp_path, NAME, np.zeros(3))
+    save(fresh, tmp_path, NAME, np.array([0.5, 0.25, 0.75]))
     loaded, record = load(tmp_path, CPU)
     loaded_maps, loaded_scores = score_all(loaded, images, "scoring")
     assert maps.tobytes() == loaded_maps.tobytes()
     assert scores.tobytes() == loaded_scores.tobytes()
     assert (record.method, record.unit, record.seed) == (method, NAME, 0)
-    assert record.validation.normal_scores == [0.0, 0.0, 0.0]
+    assert record.validation.normal_scores == [0.25, 0.5, 0.75]
     # The stage trained the same model.
     name = "model.safetensors"
     assert (tmp_path / name).read_bytes() == (trained(method) / name).read_bytes()

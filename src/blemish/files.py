@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and links that share bytes."""
 
+import glob
 import hashlib
 import json
 import os
@@ -18,8 +19,7 @@ def finished_folder(target: Path) -> Iterator[Path]:
     process is killed, the sibling stays behind under a name no stage reads, and the next run of
     the same stage removes it.
     """
-    temporary = target.with_name(f".{target.name}.unfinished")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _unfinished(target)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -35,12 +35,35 @@ def finished_folder(target: Path) -> Iterator[Path]:
 def finished_file(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling of the file `target`; rename it when the block ends well."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.unfinished")
+    temporary = _unfinished(target)
     try:
         yield temporary
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _unfinished(target: Path) -> Path:
+    """A name beside `target` that no other process uses; what dead processes left is removed.
+
+    A stage whose DVC was killed may live on while the next run has begun: neither may write into
+    the other's files.
+    """
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.unfinished"):
+        if not _is_alive(left.suffixes[-2].removeprefix(".")):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+    return target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+
+
+def _is_alive(process: str) -> bool:
+    """Whether a process of this number runs on this machine; our own never counts."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return int(process) != os.getpid()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -56,7 +56,8 @@ def test_a_failure_changes_nothing(error: type[BaseException], tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_killed_process_leaves_nothing_that_looks_complete(tmp_path: Path) -> None:
+def _begin_a_folder(tmp_path: Path) -> "subprocess.Popen[bytes]":
+    """Another process that is in the middle of writing the folder `out`."""
     code = (
         "import time; from pathlib import Path; from blemish.files import finished_folder\n"
         "with finished_folder(Path('out')) as folder:\n"
@@ -67,12 +68,30 @@ def test_a_killed_process_leaves_nothing_that_looks_complete(tmp_path: Path) -> 
     while not (tmp_path / "started").exists():
         assert time.monotonic() < limit
         time.sleep(0.01)
+    return process
+
+
+def test_a_killed_process_leaves_nothing_that_looks_complete(tmp_path: Path) -> None:
+    process = _begin_a_folder(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "out").exists()
     with finished_folder(tmp_path / "out") as folder:
         (folder / "whole").write_text("whole")
     assert listing(tmp_path) == {"out/whole": "whole", "started": ""}
+
+
+def test_a_stage_that_outlived_its_run_keeps_to_its_own_files(tmp_path: Path) -> None:
+    process = _begin_a_folder(tmp_path)
+    try:
+        with finished_folder(tmp_path / "out") as folder:
+            (folder / "whole").write_text("whole")
+        assert listing(tmp_path / "out") == {"whole": "whole"}
+        left = tmp_path / f".out.{process.pid}.unfinished"
+        assert listing(left) == {"half": "half"}
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_finished_file_is_renamed_at_the_end(tmp_path: Path) -> None:

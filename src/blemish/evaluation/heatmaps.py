@@ -67,7 +67,7 @@ def write_heatmaps(
         for rank, (_, row) in enumerate(_chosen(rows, kind, limit_per_kind).iterrows(), start=1):
             file = folder / f"{name}-{rank:02d}.png"
             standing = f"no. {rank} from the {kind.end} of {total} {_noun(kind.label, total)}"
-            draw_strip(predictions, row, standing, scale).save(file, optimize=True)
+            draw_strip(predictions, row, standing, scale).save(file)
             records.append(_record(f"{folder.name}/{file.name}", name, row))
     return records
 

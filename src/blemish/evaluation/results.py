@@ -14,7 +14,7 @@ from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.predictions import Mask, Predictions
 from blemish.evaluation.threshold import threshold_at, threshold_note
 from blemish.files import write_json
-from blemish.methods.base import Method, load, score_all
+from blemish.methods.base import Method, Record, load, score_all
 from blemish.params import EvaluationParams, TrainingParams
 from blemish.training import choose_device
 from blemish.unit import load_images
@@ -41,11 +41,10 @@ def write_results(
         predict(method, unit, unit.of("val", 0), "validation normals"),
         predict(method, made, made.of("validation"), "validation defects"),
     ]
-    normal_scores = record.validation.normal_scores
-    threshold = threshold_at(normal_scores, params.false_alarm_rate)
+    threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
+    extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
 
     def headline(rows: pd.DataFrame) -> pd.Series:
-        extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
         return ~rows["slice"].isin(extra)
 
     settings: dict[str, Any] = {
@@ -53,38 +52,49 @@ def write_results(
         "resolution": params.resolution,
         "aupro_limit": params.aupro_limit,
     }
-    masks = unit.facts.masks
-    found = evaluate(test, weak, headline=headline, masks=masks, **settings)
+    found = evaluate(test, weak, headline=headline, masks=unit.facts.masks, **settings)
     checked = evaluate(*validation, headline=_all_rows, masks="pixel", **settings)
-    note = threshold_note(len(normal_scores), params.false_alarm_rate)
-    write_json(
-        folder / "metrics.json",
-        {
-            "unit": record.unit,
-            "method": record.method,
-            "seed": record.seed,
-            "protocol": params.protocol,
-            "resolution": params.resolution,
-            "input_size": [method.framing.size, method.framing.size],
-            "masks": masks,
-            "counts": _counts(unit, headline),
-            "metrics": found.metrics,
-            "threshold": {
-                "image": threshold,
-                "false_alarm_rate": params.false_alarm_rate,
-                "validation_normals": len(normal_scores),
-                **found.operating_point,
-            },
-            "by_defect": found.by_defect,
-            "slices": found.slices,
-            "validation": _summary(checked),
-            "notes": [*found.notes, *unit.facts.notes, *([note] if note else [])],
-        },
-    )
+    numbers = {
+        "input_size": [method.framing.size, method.framing.size],
+        "masks": unit.facts.masks,
+        "counts": _counts(unit, headline),
+        "validation": _summary(checked),
+        **_numbers(found, record, params, threshold, unit.facts.notes),
+    }
+    write_json(folder / "metrics.json", numbers)
     _write_scores([test, weak, *validation], headline, threshold, folder / "scores.parquet")
     _write_curves(found, folder / "curves")
     pictures = write_heatmaps(test, headline, threshold, folder / "heatmaps", params.heatmaps)
     write_json(folder / "heatmaps.json", pictures)
+
+
+def _numbers(
+    found: Evaluation,
+    record: Record,
+    params: EvaluationParams,
+    threshold: float,
+    notes: tuple[str, ...],
+) -> dict[str, Any]:
+    """What was measured on the test set, and under which rules."""
+    normals, rate = len(record.validation.normal_scores), params.false_alarm_rate
+    note = threshold_note(normals, rate)
+    return {
+        "unit": record.unit,
+        "method": record.method,
+        "seed": record.seed,
+        "protocol": params.protocol,
+        "resolution": params.resolution,
+        "metrics": found.metrics,
+        "threshold": {
+            "image": threshold,
+            "false_alarm_rate": rate,
+            "validation_normals": normals,
+            **found.operating_point,
+        },
+        "by_defect": found.by_defect,
+        "slices": found.slices,
+        "notes": [*found.notes, *notes, *([note] if note else [])],
+    }
 
 
 def predict(method: Method, manifest: Manifest, rows: pd.DataFrame, title: str) -> Predictions:

@@ -2,18 +2,24 @@
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+
+# A polygon in pixels of the published image, x before y; two points are the corners of a box.
+Outline = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Item:
     """One image of a published layout, before it is restructured.
 
-    `mask` is the published annotation; pixels above `mask_threshold` are anomalous. `split` is
-    "train" or "test" as published, or None where the publisher gives no split. Images that show
-    the same object share a `group`. `slice` names a test subset ("" is the main one).
+    The annotation is `mask`, whose pixels above `mask_threshold` are anomalous; or `outlines`, to
+    be drawn; or `channels`, a folder of PNGs whose union is the mask and which is kept (LOCO).
+    `split` is "train", "val" or "test" as published, or None where the publisher gives no split.
+    Images that show the same object share a `group`. `slice` names a test subset ("" is the main
+    one). A `tile` (left, top, width, height) is cut out of `image` and its annotation.
     """
 
     image: Path
@@ -23,21 +29,34 @@ class Item:
     mask_threshold: int = 0
     slice: str = ""
     group: str | None = None
+    outlines: tuple[Outline, ...] = ()
+    channels: Path | None = None
+    tile: tuple[int, int, int, int] | None = None
 
     @property
     def label(self) -> int:
         """0 for a good image, 1 for a defective one."""
         return int(self.defect != "good")
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether the annotation says where the defect is."""
+        return bool(self.mask or self.outlines or self.channels)
+
 
 @dataclass(frozen=True)
 class Layout:
-    """What `DataSet.layout` returns: the images and what must be said about them."""
+    """What `DataSet.layout` returns: the images and what must be said about them.
+
+    `masks`: "pixel", "boxes", "polygons" or "none". `extra_slices` stay outside the headline
+    numbers. `files` are kept beside the images under their own names.
+    """
 
     items: list[Item]
-    masks: str  # "pixel", "boxes" or "none"
+    masks: str
     extra_slices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,11 @@ class DataSet:
     `options(params.data)` gives the JSON-able settings that decide the unit's bytes;
     `fetch(category, options, folder)` fills an empty folder with the bytes as published;
     `layout(folder, category)` says which image is what.
+
+    `archives`: for each archive that is needed its alternatives, `blemish.data.sources.Archive`.
+    `expected`: category ("" for the sum of all) → published counts of "train", "val",
+    "test_good", "test_defective", as far as they are known. `open_categories`: the publisher does
+    not list the categories; `categories` are those at hand, and any name may be asked for.
     """
 
     name: str
@@ -58,6 +82,10 @@ class DataSet:
     fetch: Callable[[str, dict[str, Any], Path], None]
     layout: Callable[[Path, str], Layout]
     options: Callable[[Any], dict[str, Any]] = lambda _: {}
+    # Not imported for its type: the stages that never download need not depend on that code.
+    archives: tuple[tuple[Any, ...], ...] = ()
+    expected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    open_categories: bool = False
 
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})

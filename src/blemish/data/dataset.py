@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 # A polygon in pixels of the published image, x before y; two points are the corners of a box.
 Outline = tuple[tuple[float, float], ...]
 

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 from blemish.closure import digest, module_file
-from blemish.data.dataset import data_set, module_name, split_unit
+from blemish.data.dataset import data_set, images_in, module_name, split_unit
 from blemish.errors import UserError, run_stage
-from blemish.files import finished_folder, write_json
+from blemish.files import finished_folder, sha256, write_json
 from blemish.params import Params, load_params
 
 
@@ -34,7 +34,17 @@ def describe(unit: str, params: Params, folders: Path) -> dict[str, object]:
                 f"params.yaml: `units` has {unit!r}, but the folder has no {category!r}"
             )
         options = {"files": listing[category]}
-    return {"unit": unit, "options": options, "code": digest(code)}
+    return {
+        "unit": unit,
+        "options": options,
+        "code": digest(code),
+        "foreground": hand_made(unit) if unit in params.data.foreground else None,
+    }
+
+
+def hand_made(unit: str) -> dict[str, str]:
+    """The hashes of a unit's hand-made foreground masks."""
+    return {file.name: sha256(file) for file in images_in(Path("data/foreground") / unit)}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ def check_grid(params: Params) -> None:
         "units": params.units,
         "methods": params.methods,
         "seeds": params.seeds,
+        "data.foreground": params.data.foreground,
         "synthesis.weak": params.synthesis.weak,
     }
     for key, values in lists.items():
@@ -26,5 +27,6 @@ def check_grid(params: Params) -> None:
                 f"{PARAMS_FILE}: `methods.{index}` is {name!r}: unknown method"
                 f"{suggestion(name, list(METHODS))}; valid: {', '.join(METHODS)}"
             )
-    for index, unit in enumerate(params.units):
-        check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `units.{index}`")
+    for key in ("units", "data.foreground"):
+        for index, unit in enumerate(lists[key]):
+            check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `{key}.{index}`")

@@ -48,6 +48,8 @@ class DataParams(Section):
     validation_fraction: Fraction = 0.15
     test_fraction: Fraction = 0.2
     folders: dict[Name, str] = {}
+    foreground: list[str] = []
+    store_gib: Annotated[float, Field(ge=0)] = 20.0
     lcdsim: LcdsimParams = LcdsimParams()
 
 

@@ -24,9 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def picture(path: Path, width: int = 12, height: int = 8) -> Path:
-    """A small grey image whose pixels follow from its name."""
+    """A small grey image whose pixels follow from its name and its folder's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(list(os.fsencode(path.name))).integers(0, 256, (height, width))
+    seed = list(os.fsencode("/".join(path.parts[-3:])))
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width))
     Image.fromarray(pixels.astype(np.uint8)).save(path)
     return path
 
@@ -293,7 +294,8 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     source = json.loads(Path("data/sources/bolts/M6.json").read_text())
     assert (source["unit"], len(source["options"]["files"])) == ("bolts/M6", 32)
     stage("fetch").main("bolts/M6", "data/sources/bolts/M6.json", "data/raw/bolts/M6")
-    stage("prepare").main("bolts/M6", "data/raw/bolts/M6", "data/prepared/bolts/M6")
+    paths = ("data/sources/bolts/M6.json", "data/raw/bolts/M6", "data/prepared/bolts/M6")
+    stage("prepare").main("bolts/M6", *paths)
     assert counts(read_manifest(Path("data/prepared/bolts/M6"))) == SHAPES["loose"][1]
     for file in Path("data").rglob("*.png"):
         file.chmod(0o444)  # as DVC does

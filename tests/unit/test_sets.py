@@ -131,7 +131,7 @@ def test_magnetic_tile_has_the_published_counts(tile: Prepared) -> None:
 
 
 def test_no_tile_is_in_two_splits(tile: Prepared) -> None:
-    assert tile.rows["group"].nunique() == 202
+    assert tile.rows["group"].nunique() == 201  # 202 by frame number; twins join two
     assert (tile.rows.groupby("group")["split"].nunique() == 1).all()
     frames = tile.rows["image"].str.extract(r"_num_(\d+)")[0].astype(int)
     spans = frames.groupby(tile.rows["group"]).agg(["min", "max"]).sort_values("min")

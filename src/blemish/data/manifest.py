@@ -23,13 +23,16 @@ SCHEMA = pa.schema(
         ("group", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("digest", pa.string()),  # SHA-256 of the decoded pixels
+        ("channels", pa.string()),  # folder of the defect's channels (LOCO), or null
+        ("foreground", pa.string()),  # mask of the part, where defects may lie, or null
     ]
 )
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The metadata of a manifest. `masks`: "pixel", "boxes" (drawn from boxes) or "none"."""
+    """The metadata of a manifest. `masks`: "pixel", "boxes", "polygons" (drawn) or "none"."""
 
     unit: str
     masks: str
@@ -54,7 +57,10 @@ class Manifest:
 
 
 def write_manifest(rows: Sequence[dict[str, Any]], facts: Facts, path: Path) -> None:
-    """Write rows sorted by image path; equal content gives equal bytes."""
+    """Write rows sorted by image path; a column that a row lacks is null there.
+
+    Equal content gives equal bytes.
+    """
     ordered = sorted(rows, key=lambda row: row["image"])
     metadata = {b"blemish": json.dumps(asdict(facts), sort_keys=True).encode()}
     table = pa.Table.from_pylist(ordered, schema=SCHEMA.with_metadata(metadata))

@@ -34,7 +34,8 @@ def split_items(
 
     A published split is kept. Where there is none, the share `test` of the good images is held
     out; good images whose group also has defective ones count towards it, for a model must not
-    have seen the very object. Then the share `validation` of the training normals is held out.
+    have seen the very object. Then, unless the publisher did so, the share `validation` of the
+    training normals is held out.
     Raises UserError if fewer than two training normals or no validation normal would remain.
     """
     keys = [item.group or name for item, name in zip(items, names, strict=True)]
@@ -47,7 +48,8 @@ def split_items(
     moved = unpublished - splits.count("")
     _hold_out(splits, keys, "", "test", test * unpublished - moved, seed)
     splits = [split or "train" for split in splits]
-    _hold_out(splits, keys, "train", "val", validation * splits.count("train"), seed + 1)
+    if "val" not in splits:
+        _hold_out(splits, keys, "train", "val", validation * splits.count("train"), seed + 1)
     if splits.count("train") < 2 or "val" not in splits:
         raise UserError(
             f"{splits.count('train')} normal images are left for training and "

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from blemish.data.store import GIB, STORE, ImageStore
 from blemish.errors import run_stage
 from blemish.files import finished_folder
 from blemish.methods.base import create, save, score_all
@@ -14,7 +15,8 @@ def main(
     unit: str, method: str, seed: str, prepared: str, synthetic: str, textures: str, out: str
 ) -> None:
     params = load_params()
-    data = TrainingUnit.open(Path(prepared), Path(synthetic), Path(textures))
+    store = ImageStore(STORE, params.data.store_gib * GIB)
+    data = TrainingUnit.open(Path(prepared), Path(synthetic), Path(textures), store)
     detector = create(method, params.method(method), int(seed))
     loop = Loop(params.training, int(seed), f"{unit} {method} seed {seed}")
     with finished_folder(Path(out)) as folder:

@@ -5,23 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
-from blemish.data.images import Framing, read_image
+from blemish.data.images import Framing
 from blemish.data.manifest import Manifest, read_manifest
+from blemish.data.store import IN_MEMORY, ImageStore
 from blemish.errors import UserError
-from blemish.progress import progress
 from blemish.synthesis.recipes import read_recipes
 from blemish.synthesis.textures import TextureBank
-
-
-def load_images(paths: list[Path], framing: Framing, title: str) -> Tensor:
-    """Images as the network sees them, uint8 (N, 3, size, size)."""
-    images = torch.empty(len(paths), 3, framing.size, framing.size, dtype=torch.uint8)
-    for number, path in enumerate(progress(paths, title, len(paths), "image")):
-        images[number] = torch.from_numpy(framing.to_model(read_image(path)))
-    return images
 
 
 @dataclass(frozen=True)
@@ -32,9 +23,12 @@ class TrainingUnit:
     recipes: pd.DataFrame
     textures: TextureBank
     draws: int
+    store: ImageStore = IN_MEMORY
 
     @classmethod
-    def open(cls, prepared: Path, synthetic: Path, textures: Path) -> "TrainingUnit":
+    def open(
+        cls, prepared: Path, synthetic: Path, textures: Path, store: ImageStore = IN_MEMORY
+    ) -> "TrainingUnit":
         """Read a unit's folders. Raises UserError where the recipes do not fit the manifest."""
         whole = read_manifest(prepared)
         rows = whole.rows[whole.rows["split"] != "test"].reset_index(drop=True)
@@ -48,13 +42,13 @@ class TrainingUnit:
                 f"{synthetic}/recipes.parquet: does not fit {prepared}/manifest.parquet: "
                 f"run `dvc repro synthesize@{whole.facts.unit}`"
             )
-        return cls(manifest, recipes, TextureBank(textures, "train"), draws)
+        return cls(manifest, recipes, TextureBank(textures, "train"), draws, store)
 
     def normals(self, framing: Framing, split: str = "train") -> Tensor:
         """The normal images of "train" or "val", uint8 (N, 3, size, size), manifest order."""
-        images = self.manifest.of(split, 0)["image"]
-        paths = [self.manifest.root / image for image in images]
-        return load_images(paths, framing, f"reading {self.manifest.facts.unit} {split}")
+        rows = self.manifest.of(split, 0)
+        title = f"reading {self.manifest.facts.unit} {split}"
+        return self.store.images(self.manifest.root, rows, framing, title)
 
     def draw(self, rows: Tensor, epoch: int, seed: int) -> pd.DataFrame:
         """A recipe for each training normal in `rows`; each epoch takes the next draw.

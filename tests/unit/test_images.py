@@ -53,6 +53,32 @@ def test_other_modes_become_rgb(tmp_path: Path) -> None:
     assert read_image(jpeg).shape == (20, 30, 3)
 
 
+def test_alpha_and_palette_transparency_are_left_out(tmp_path: Path) -> None:
+    """As they come from drawing programs and microscopes: what is opaque stays as it is."""
+    grey_alpha = Image.fromarray(np.dstack((GREY, GREY)), "LA")
+    np.testing.assert_array_equal(
+        read_image(saved(grey_alpha, tmp_path / "la.png")), grey_as_rgb(GREY)
+    )
+    palette = Image.fromarray(RGB).quantize(16)
+    path = saved(palette, tmp_path / "t.png", transparency=3)
+    np.testing.assert_array_equal(read_image(path), np.asarray(palette.convert("RGB")))
+
+
+def test_a_large_image_is_read_and_an_absurd_one_refused(tmp_path: Path) -> None:
+    path = saved(Image.new("L", (9000, 10500), 7), tmp_path / "line scan.png")
+    assert read_image(path).shape == (10500, 9000, 3)
+    path = saved(Image.new("1", (20000, 20000)), tmp_path / "bomb.png")
+    with pytest.raises(UserError, match=r"bomb\.png: claims more than 180 million pixels: cut it"):
+        read_image(path)
+
+
+def test_a_stack_of_images_is_refused(tmp_path: Path) -> None:
+    pages = [Image.fromarray(GREY), Image.fromarray(GREY)]
+    path = saved(pages[0], tmp_path / "z.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(UserError, match=r"z\.tif: holds several images: save each in a file"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_are_scaled_to_eight(suffix: str, tmp_path: Path) -> None:
     path = saved(Image.fromarray(DEEP), tmp_path / f"deep{suffix}")

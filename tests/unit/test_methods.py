@@ -18,12 +18,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from blemish.data.store import load_images
 from blemish.errors import UserError
 from blemish.methods.base import create, load, save, score_all
 from blemish.methods.registry import METHODS
 from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
-from blemish.unit import TrainingUnit, load_images
+from blemish.unit import TrainingUnit
 from tests.units import NAME, bytes_of, params_folder, scratch, tiny_unit, train_model
 
 CPU = torch.device("cpu")

@@ -18,8 +18,8 @@ Resize = Literal["squash", "crop"]
 def read_image(path: Path) -> NDArray[np.uint8]:
     """An image as RGB, uint8 (H, W, 3), turned as its EXIF orientation says.
 
-    16-bit images are scaled to 8 bits. Raises UserError naming a file that cannot be decoded or
-    holds 32 bits a pixel, of which nobody knows what is white.
+    16-bit images are scaled to 8 bits. Raises UserError naming a file that cannot be decoded,
+    holds several pages, or 32 bits a pixel, of which nobody knows what is white.
     """
     image = _open(path, upright=True)
     if image.mode in {"I", "F"}:
@@ -39,16 +39,29 @@ def read_mask(path: Path, threshold: int = 0) -> NDArray[np.bool_]:
 
 
 # Pillow's decoders and its EXIF reader raise all of these on damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+DAMAGED = (OSError, SyntaxError, ValueError, struct.error)
+# Line-scan and microscope images are large; Pillow's own limit is half of this. Beyond it lie
+# files that only claim their size, to exhaust the memory.
+MOST_PIXELS = 180_000_000
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 
 def _open(path: Path, upright: bool = False) -> Image.Image:
     try:
         image = Image.open(path)
+        if image.width * image.height > MOST_PIXELS:
+            raise Image.DecompressionBombError
         image.load()
+        if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+            raise UserError(f"{path}: holds several images: save each in a file of its own")
         return ImageOps.exif_transpose(image) if upright else image
     except FileNotFoundError:
         raise UserError(f"{path}: the image is missing") from None
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"{path}: claims more than {MOST_PIXELS // 10**6} million pixels: "
+            "cut it into smaller images"
+        ) from None
     except DAMAGED as error:
         raise UserError(
             f"{path}: not a whole image ({error}); replace or remove the file"

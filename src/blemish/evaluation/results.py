@@ -9,6 +9,7 @@ import pandas as pd
 
 from blemish.data.images import Framing
 from blemish.data.manifest import Manifest, read_manifest
+from blemish.data.store import load_images
 from blemish.evaluation.evaluate import Evaluation, evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.predictions import Mask, Predictions
@@ -17,7 +18,6 @@ from blemish.files import write_json
 from blemish.methods.base import Method, Record, load, score_all
 from blemish.params import EvaluationParams, TrainingParams
 from blemish.training import choose_device
-from blemish.unit import load_images
 
 
 def write_results(

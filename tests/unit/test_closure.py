@@ -82,7 +82,7 @@ def test_only_the_data_set_whose_code_changed_gets_another_digest(copied: Path) 
         file.write("# one more line\n")
     after = {name: digest(copied / "data" / "sets" / f"{name}.py") for name in sets}
     assert [name for name in sets if before[name] != after[name]] == ["lcdsim"]
-    with (copied / "data" / "sources.py").open("a") as file:
+    with (copied / "data" / "sources" / "gate.py").open("a") as file:
         file.write("# one more line\n")
     last = {name: digest(copied / "data" / "sets" / f"{name}.py") for name in sets}
     assert [name for name in sets if after[name] != last[name]] == ["magnetic_tile"]

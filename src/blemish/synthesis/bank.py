@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
 from blemish.data.dataset import images_in
-from blemish.data.sources import Archive, obtain, unpack
+from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
+from blemish.files import link
 from blemish.params import TextureParams
 from blemish.synthesis import procedural
 from blemish.synthesis.textures import INDEX
@@ -83,13 +84,12 @@ def _held_out(classes: Sequence[str], params: TextureParams) -> list[str]:
 
 
 def _unpack_dtd(folder: Path) -> None:
-    def wanted(name: PurePosixPath) -> PurePosixPath | None:
-        inside = name.parts[-3:]
-        is_texture = len(inside) == 3 and inside[0] == "images" and name.suffix == ".jpg"
-        return PurePosixPath(*inside[1:]) if is_texture else None
-
-    if not unpack(obtain(DTD), folder, wanted):
-        raise UserError("textures: the DTD archive holds no images/<category>/*.jpg")
+    tree = unpacked(DTD)
+    images = sorted(tree.glob("**/images/*/*.jpg"))
+    for image in images:
+        link(image, folder / image.parent.name / image.name)
+    if not images:
+        raise UserError(f"textures: {tree} holds no images/<category>/*.jpg of DTD")
 
 
 def _builtin_photographs(folder: Path) -> None:

@@ -89,7 +89,7 @@ def _unpack_dtd(folder: Path) -> None:
     for image in images:
         link(image, folder / image.parent.name / image.name)
     if not images:
-        raise UserError(f"textures: {tree} holds no images/<category>/*.jpg of DTD")
+        raise UserError(f"textures: the DTD archive holds no images/<category>/*.jpg (in {tree})")
 
 
 def _builtin_photographs(folder: Path) -> None:

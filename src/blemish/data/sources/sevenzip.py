@@ -1,6 +1,7 @@
 """Reading 7z archives with py7zr, which hands out bytes in the archive's own order."""
 
 import stat
+import struct
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
@@ -13,12 +14,17 @@ from blemish.progress import byte_progress
 from .gate import Gate
 from .visitor import Visitor, Write
 
+HEADER = 32  # bytes before the packed members
+LIST_AT = 12  # where the header says how far behind it the list of members is, and how long
+LIST_PLACE = struct.Struct("<QQ")
+
 
 def read_7z(path: Path, gate: Gate, visitor: Visitor) -> None:
     """Show the files to `visitor`.
 
     Raises UserError for a member that is refused, py7zr's errors for what is damaged.
     """
+    _require_whole(path)
     # Given a path instead of a file, py7zr would write from several threads at once.
     with path.open("rb") as file, py7zr.SevenZipFile(file) as archive:
         sizes: dict[str, tuple[PurePosixPath, int]] = {}
@@ -35,6 +41,14 @@ def read_7z(path: Path, gate: Gate, visitor: Visitor) -> None:
         total = sum(size for _, size in sizes.values())
         with byte_progress(f"unpacking {path.name}", total) as advance:
             archive.extract(factory=_Members(sizes, visitor, advance))
+
+
+def _require_whole(path: Path) -> None:
+    """Raise Bad7zFile unless the list of members, which py7zr finds by its place, ends the file."""
+    with path.open("rb") as file:
+        offset, size = LIST_PLACE.unpack_from(file.read(HEADER).ljust(HEADER, b"\0"), LIST_AT)
+    if HEADER + offset + size != path.stat().st_size:
+        raise py7zr.Bad7zFile("it is cut short, or something follows its end")
 
 
 def _is_regular(info: "py7zr.py7zr.ArchiveFile") -> bool:

@@ -230,20 +230,20 @@ NAMES = st.text(st.characters() | st.sampled_from("/\\.:\0aA\u0301"), max_size=3
 def test_no_admitted_name_leads_outside_or_collides(names: list[str]) -> None:
     """Whatever the names are: each admitted one stays below the folder, and no two meet."""
     doorkeeper = Gate(Path(__file__))
-    admitted = []
+    admitted, complaints = [], []
     for name in names:
         try:
             path = doorkeeper.admit(name, 0)
         except UserError as error:
-            assert str(error).isprintable()
+            complaints.append(str(error))
             continue
         if path is not None:
             admitted.append(path)
+    assert all(complaint.isprintable() for complaint in complaints)
     for path in admitted:
         assert path.parts
         assert not path.is_absolute()
         assert not {"..", ".", ""} & set(path.parts)
-        assert path.as_posix().isprintable() or "\n" not in path.as_posix()
         path.as_posix().encode()
     folded = [path.as_posix().casefold() for path in admitted]
     assert len(set(folded)) == len(folded)

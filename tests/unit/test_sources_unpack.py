@@ -86,15 +86,13 @@ def test_a_damaged_archive_is_complete_or_named_and_leaves_nothing(
 ) -> None:
     """Never a traceback, and never a tree with files missing. A plain tar has no checksum over
     its files' bytes, so there only names and sizes can be known to be right."""
-    refused = 0
+    refused = []
     for data in damaged(WHOLE[kind](FILES), random.Random(0)):
         shutil.rmtree(tmp_path / "work", ignore_errors=True)
         try:
             found = unpacked(data, tmp_path)
         except UserError as error:
-            refused += 1
-            assert str(tmp_path / "archive") in str(error)
-            assert list((tmp_path / "work").iterdir()) == []
+            refused.append((str(error), list((tmp_path / "work").iterdir())))
         else:
             if kind == "tar":
                 assert {n: len(b) for n, b in found.items()} == {
@@ -102,7 +100,8 @@ def test_a_damaged_archive_is_complete_or_named_and_leaves_nothing(
                 }
             else:
                 assert found == CONTENT
-    assert refused >= 30
+    assert len(refused) >= 30
+    assert all(str(tmp_path / "archive") in message and left == [] for message, left in refused)
 
 
 @pytest.mark.parametrize("kind", WHOLE)

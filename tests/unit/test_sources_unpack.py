@@ -186,3 +186,11 @@ def test_a_tar_is_read_in_small_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     data = {"top/a": b"x" * 9_000_000}
     assert unpacked(WHOLE["tar.xz"](data), tmp_path) == {"a": data["top/a"]}
     assert 0 < largest <= 2**20
+
+
+def test_an_xz_file_may_not_claim_any_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blemish.data.sources.streams.LZMA_MEMORY", 2**16)
+    with pytest.raises(UserError, match="emory usage limit"):
+        unpacked(WHOLE["tar.xz"](FILES), tmp_path)

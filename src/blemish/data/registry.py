@@ -7,7 +7,11 @@ from blemish.data.dataset import data_set, split_unit
 from blemish.errors import UserError
 
 # A data set named `a-b` is defined in blemish.data.sets.a_b.
-DATA_SETS = ("elpv", "lcdsim", "magnetic-tile")
+DATA_SETS = (
+    *("mvtec", "loco", "loco-structural", "loco-logical", "visa", "mpdd", "wfdd"),
+    *("mad-man", "mad-sys", "anolcd", "lcd-light", "lcd-surface", "pcb"),
+    *("magnetic-tile", "magnetic-tile-thu", "elpv", "lcdsim"),
+)
 
 
 def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:

@@ -1,10 +1,11 @@
 """magnetic-tile: 1,344 photographs of magnetic tiles with pixel masks (Huang et al.)."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from blemish.data.dataset import DataSet, Item, Layout
-from blemish.data.sources import Archive, obtain, unpack
+from blemish.data.sets.published import child, find_folder, holding, link_tree
+from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
 
 COMMIT = "cc4eb530b57b9cb7225bf76023873043ffd50655"
@@ -22,14 +23,14 @@ SAME_TILE_GAP = 200  # consecutive frame numbers farther apart than this show di
 
 
 def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
-    """Unpack `MT_<Class>/Imgs/*` of the repository's archive."""
-
-    def wanted(name: PurePosixPath) -> PurePosixPath | None:
-        inside = PurePosixPath(*name.parts[1:])  # without the repository's own top folder
-        is_data = len(inside.parts) == 3 and inside.parts[0].startswith("MT_")
-        return inside if is_data and inside.suffix in {".jpg", ".png"} else None
-
-    unpack(obtain([ARCHIVE]), folder, wanted)
+    """Link `MT_<Class>/Imgs/*` of the repository's archive."""
+    wanted = [f"MT_{name}/Imgs" for name in CLASSES]
+    expected = f"the folders {', '.join(wanted)} somewhere in it"
+    root = find_folder(unpacked([ARCHIVE]), holding(*wanted), expected)
+    for name in wanted:
+        source = child(root, *name.split("/"))
+        assert source is not None
+        link_tree(source, folder / name, lambda file: file.suffix in {".jpg", ".png"})
 
 
 def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
@@ -98,4 +99,7 @@ DATA_SET = DataSet(
     home=f"github.com/{REPOSITORY}",
     fetch=fetch,
     layout=layout,
+    archives=((ARCHIVE,),),
+    # The 952 good images are divided by us.
+    expected={"tile": {"test_defective": 392}},
 )

@@ -15,15 +15,21 @@ def mvtec_items(folder: Path) -> list[Item]:
     items = [Item(path, "good", "train") for path in images_in(folder / "train" / "good")]
     if not items:
         raise UserError(f"{folder}/train/good: no images: the training normals belong there")
+    return items + mvtec_test_items(folder)
+
+
+def mvtec_test_items(folder: Path) -> list[Item]:
+    """The test images and masks alone, as `mvtec_items` reads them."""
+    items = []
     test = folder / "test"
     kinds = sorted(path.name for path in test.iterdir() if path.is_dir()) if test.is_dir() else []
     for kind in kinds:
-        masks = masks_by_stem(folder / "ground_truth" / kind)
-        for image in images_in(test / kind):
-            mask = (
-                None if kind == "good" else find_mask(image, masks, folder / "ground_truth" / kind)
-            )
-            items.append(Item(image, kind, "test", mask))
+        annotations = folder / "ground_truth" / kind
+        masks = {} if kind == "good" else masks_by_stem(annotations)
+        items += [
+            Item(image, kind, "test", find_mask(image, masks, annotations))
+            for image in images_in(test / kind)
+        ]
     return items
 
 

@@ -67,21 +67,26 @@ def params() -> None:
 
 
 @app.command()
-def units() -> None:
-    """List the data sets and their units."""
-    from rich.table import Table
+def units(
+    unit: Annotated[
+        str | None, typer.Argument(help="All about one unit, e.g. mvtec/screw.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON value.")] = False,
+) -> None:
+    """List the data sets, their units, and whether and how each can be had."""
+    import json
 
-    from blemish.data.dataset import data_set
-    from blemish.data.registry import DATA_SETS
+    from blemish.data import catalogue
     from blemish.params import load_params
 
     folders = load_params().data.folders
-    table = Table("data set", "units", "licence", box=None, pad_edge=False)
-    for name in [*DATA_SETS, *folders]:
-        found = data_set(name, folders)
-        names = " ".join(f"{name}/{category}" for category in found.categories)
-        table.add_row(found.title, names, found.licence)
-    Console().print(table)
+    if as_json:
+        found = catalogue.one_unit(unit, folders) if unit else catalogue.records(folders)
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif unit:
+        catalogue.print_unit(unit, folders, Console())
+    else:
+        catalogue.print_catalogue(folders, Console())
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The registered data sets, and whether a unit can exist."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 from blemish.data.dataset import data_set, split_unit
@@ -12,6 +13,8 @@ DATA_SETS = (
     *("mad-man", "mad-sys", "anolcd", "lcd-light", "lcd-surface", "pcb"),
     *("magnetic-tile", "magnetic-tile-thu", "elpv", "lcdsim"),
 )
+# Categories become folders and stage names.
+CATEGORY = re.compile(r"\w[\w.+-]*")
 
 
 def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:
@@ -25,18 +28,44 @@ def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:
     name, category = split_unit(unit)
     sets = [*DATA_SETS, *folders]
     if not category or "/" in category:
-        raise UserError(f"{where} is {unit!r}: expected `<data set>/<category>`, e.g. elpv/mono")
+        raise UserError(
+            f"{where} is {unit!r}: expected `<data set>/<category>`"
+            f"{_unit_suggestion(unit, folders) or ', e.g. elpv/mono'}"
+        )
     if name not in sets:
         raise UserError(
-            f"{where} is {unit!r}: unknown data set {name!r}{suggestion(name, sets)}; "
+            f"{where} is {unit!r}: unknown data set {name!r}"
+            f"{_unit_suggestion(unit, folders) or suggestion(name, sets)}; "
             f"valid: {', '.join(sets)}, or add your own to `data.folders`"
         )
-    categories = data_set(name, folders).categories
-    if category not in categories:
+    found = data_set(name, folders)
+    if found.open_categories and CATEGORY.fullmatch(category):
+        return
+    if category not in found.categories:
+        valid = ", ".join(found.categories) or "a folder of the archive"
         raise UserError(
             f"{where} is {unit!r}: unknown category {category!r}"
-            f"{suggestion(category, categories)}; valid: {', '.join(categories)}"
+            f"{suggestion(category, found.categories)}; valid: {valid}"
         )
+
+
+def all_units(folders: Mapping[str, str]) -> list[str]:
+    """Every unit whose name is known, in the order of the data sets."""
+    return [
+        f"{name}/{category}"
+        for name in [*DATA_SETS, *folders]
+        for category in data_set(name, folders).categories
+    ]
+
+
+def _unit_suggestion(unit: str, folders: Mapping[str, str]) -> str:
+    """A suggestion of a whole unit: of one that has the very category, else of a close name."""
+    units = all_units({name: path for name, path in folders.items() if name not in DATA_SETS})
+    words = [word for word in unit.split("/") if word]
+    same = [known for known in units if words and split_unit(known)[1] == words[-1].lower()]
+    close = difflib.get_close_matches(unit, same, n=1, cutoff=0) if same else []
+    close = close or difflib.get_close_matches(unit, units, n=1, cutoff=0.75)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def suggestion(word: str, valid: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from blemish.data.sets.mvtec_archive import fetch_category, read_category
 from blemish.data.sets.published import by_hand, counts
 
 HOME = "github.com/SijieLuo/DLAS-Net"
-ARCHIVES = (by_hand("AnoLCD", f"the Baidu drive linked by {HOME}"),)
+ARCHIVES = (by_hand("AnoLCD", f"the Baidu drive linked by {HOME}, renamed"),)
 
 
 def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001

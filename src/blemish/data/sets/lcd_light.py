@@ -12,7 +12,7 @@ from blemish.data.sources import unpacked
 from blemish.errors import UserError
 
 HOME = "github.com/SijieLuo/Detail-aware-network-with-contrast-attention"
-ARCHIVES = (by_hand("LCD", f"the Baidu drive linked by {HOME}"),)
+ARCHIVES = (by_hand("lcd-light", f"the Baidu drive linked by {HOME}, renamed"),)
 # Images are 768×1280: 3×5 tiles, in which a spot of a few pixels is still seen.
 SIDE = 256
 EVERY = 5  # every fifth image, in the order of names, is for the test
@@ -53,16 +53,29 @@ def _images(folder: Path) -> Iterator[Annotated]:
         (image for inner in folders for image in images_in(inner)), key=lambda image: image.name
     )
     files = [file for inner in folders for file in sorted(inner.iterdir())]
-    voc = {file.stem: file for file in files if file.suffix.lower() == ".xml"}
     kinds = next((_kinds(file) for file in files if file.name.lower() in CLASS_FILES), ())
-    yolo = {
-        file.stem: file
-        for file in files
-        if file.suffix.lower() == ".txt" and file.name.lower() not in CLASS_FILES
-    }
+    voc = _by_stem([file for file in files if file.suffix.lower() == ".xml"])
+    yolo = _by_stem(
+        [
+            file
+            for file in files
+            if file.suffix.lower() == ".txt" and file.name.lower() not in CLASS_FILES
+        ]
+    )
+    _by_stem(images)
     for number, image in enumerate(images, 1):
         boxes = _boxes(image, voc, yolo, kinds)
         yield Annotated(image, boxes, image.stem, number % EVERY == 0)
+
+
+def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by their stems, which tell what belongs together and so must be unique."""
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.stem in found:
+            raise UserError(f"{file} and {found[file.stem]}: the same name: rename one and its box")
+        found[file.stem] = file
+    return found
 
 
 def _boxes(

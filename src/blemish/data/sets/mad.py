@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from blemish.data.dataset import Item, Layout
-from blemish.data.sets import mvtec
 from blemish.data.sets.mvtec_archive import (
     category_folder,
     checked_masks,

@@ -11,7 +11,7 @@ from blemish.data.sources import unpacked
 from blemish.errors import UserError
 
 HOME = "github.com/Wangh277/DSARAD"
-ARCHIVES = (by_hand("magnetic-tile-thu", f"the Google Drive folder linked by {HOME}"),)
+ARCHIVES = (by_hand("magnetic-tile-thu", f"the Google Drive folder linked by {HOME}, renamed"),)
 # published numbers of images
 DEFECTS = {"broken": 1003, "crack": 95, "fold": 54, "impurity": 360, "rough": 457}
 NORMAL = frozenset({"good", "free", "normal", "ok"})

@@ -97,7 +97,9 @@ def _prepared(unit: str) -> Record | None:
 
 def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
     """One row a data set, and below the table what has to be done by hand."""
-    table = Table("data set", "categories", "status", "licence", box=None, padding=(0, 2, 1, 0))
+    table = Table("data set", "what it is, and its categories", box=None, padding=(0, 2, 1, 0))
+    table.add_column("status", no_wrap=True)
+    table.add_column("licence")
     waiting: dict[str, None] = {}
     for name in [*DATA_SETS, *folders]:
         facts = data_set(name, folders)
@@ -106,9 +108,9 @@ def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
         status = Text(" / ".join(states), style=COLOURS[states[0]])
         if "by hand" in states:
             waiting.update(dict.fromkeys(_to_do(found[-1])))
-        categories = " ".join(facts.categories) or "the archive's folders"
-        title = Text.assemble((f"{name}/", "bold"), f"\n{facts.title}")
-        table.add_row(title, categories, status, facts.licence)
+        names = " ".join(facts.categories) or "the archive's folders"
+        what = Text.assemble((f"{facts.title}\n", "bold"), names)
+        table.add_row(f"{name}/", what, status, facts.licence)
     console.print(table)
     if waiting:
         console.print(
@@ -117,7 +119,7 @@ def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
             highlight=False,
         )
     for line in waiting:
-        console.print(f"  {line}", highlight=False)
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
     console.print("`blemish units mvtec/screw` tells all about one.", highlight=False)
 
 
@@ -148,6 +150,8 @@ def print_unit(unit: str, folders: Mapping[str, str], console: Console) -> None:
     """Everything about one unit, as lines `what  value`."""
     record = one_unit(unit, folders)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("unit", Text(unit, style="bold"))
     for key in ("title", "status", "licence", "citation", "home"):
         table.add_row(key, Text(record[key], style=COLOURS.get(record[key], "")))
@@ -158,7 +162,7 @@ def print_unit(unit: str, folders: Mapping[str, str], console: Console) -> None:
         table.add_row("archive", _archive_lines(need))
     for key, value in _prepared_rows(record["prepared"]):
         table.add_row(key, value)
-    console.print(table, highlight=False)
+    console.print(table)
 
 
 def _archive_lines(need: Record) -> str:

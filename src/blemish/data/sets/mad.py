@@ -31,7 +31,7 @@ CITATION = (
     "Chen et al., A unified anomaly synthesis strategy with gradient ascent for industrial "
     "anomaly detection and localization, ECCV (2024)"
 )
-LICENCE = "MIT (the repository's); its images are MVTec AD's: CC BY-NC-SA 4.0"
+LICENCE = "MIT; the images are MVTec AD's: CC BY-NC-SA 4.0"
 
 
 def fetch_subsets(

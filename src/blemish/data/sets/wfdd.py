@@ -25,7 +25,7 @@ DATA_SET = DataSet(
     name="wfdd",
     title="WFDD, woven fabrics",
     categories=("grey_cloth", "grid_cloth", "yellow_cloth", "pink_flower"),
-    licence="MIT (the repository's)",
+    licence="MIT",
     citation="Chen et al., A unified anomaly synthesis strategy with gradient ascent for "
     "industrial anomaly detection and localization, ECCV (2024)",
     home=HOME,

@@ -89,7 +89,11 @@ WRONG = [
     ("methods", ["glas"], ["`methods.0` is 'glas'", "did you mean 'glass'", "valid: glass"]),
     ("units", ["elpv"], ["`units.0` is 'elpv'", "<data set>/<category>", "elpv/mono"]),
     ("units", ["elpv/mono/x"], ["`units.0` is 'elpv/mono/x'", "<data set>/<category>"]),
-    ("units", ["elvp/mono"], ["unknown data set 'elvp'", "did you mean 'elpv'", "magnetic-tile"]),
+    (
+        "units",
+        ["elvp/mono"],
+        ["unknown data set 'elvp'", "did you mean 'elpv/mono'", "magnetic-tile"],
+    ),
     ("units", ["elpv/mno"], ["`units.0`", "unknown category 'mno'", "did you mean 'mono'", "poly"]),
     ("units", ["lcdsim/grey", "lcdsim/gray"], ["`units.1`", "did you mean 'grey'", "checker"]),
     ("units", ["bolts/all"], ["unknown data set 'bolts'", "`data.folders`"]),

@@ -66,9 +66,11 @@ def table(line: str) -> Callable[[Path], None]:
     return write("split_csv/1cls.csv", f"object,split,label,image,mask\n{line}\n")
 
 
-def empty(place: Path) -> None:
+def other(place: Path) -> None:
+    """Something else altogether lies there."""
     shutil.rmtree(place)
     place.mkdir()
+    (place / "readme.md").touch()
 
 
 BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'
@@ -77,7 +79,7 @@ LOCO, VISA, PCB, LCD = "loco/screw_bag", "visa/candle", "pcb/04", "lcd-light/pan
 YOLO = "labels/train/0003.txt"
 SHORT = "PCB_DATASET/Annotations/Short/04_short_01.xml"
 SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
-    ("mvtec/leather", empty, r"mvtec_anomaly_detection: expected leather/train/good.* no category"),
+    ("mvtec/leather", other, r"mvtec_anomaly_detection: expected leather/train/good.* no category"),
     ("mvtec/leather", drop("leather"), r"expected leather/train/good.*the categories tile"),
     ("mvtec/leather", drop("leather/test"), r"test: no defective images: expected test/<type>"),
     ("mvtec/leather", drop("leather/ground_truth"), r"ground_truth: no masks"),
@@ -135,7 +137,7 @@ SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("magnetic-tile-thu/tile", drop("data/Fold"), r"no folder of images named 'fold'.*good"),
     ("magnetic-tile-thu/tile", drop("data/Free"), r"no folder of images named 'good'"),
-    ("magnetic-tile-thu/tile", empty, r"expected folders of images; found nothing"),
+    ("magnetic-tile-thu/tile", other, r"expected folders of images; found readme\.md"),
     ("magnetic-tile/tile", drop("*/MT_Crack"), r"expected the folders MT_Blowhole/Imgs.*found"),
     (PCB, drop("PCB_DATASET/Annotations"), r"expected the folders images/, Annotations/ and"),
     (PCB, drop("PCB_DATASET/PCB_USED/04.JPG"), r"PCB_USED: no file of '04'; found 01\.JPG"),
@@ -165,7 +167,7 @@ SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
         r"04_1\.jpg: expected a name like 01_missing_hole_01\.jpg",
     ),
     (PCB, write("PCB_DATASET/images/Short/04_short_01.jpg", "moved"), r"not a whole image"),
-    (LCD, empty, r"expected images with VOC xml or YOLO txt files; found nothing"),
+    (LCD, other, r"expected images with VOC xml or YOLO txt files; found readme\.md"),
     (LCD, drop(YOLO), r"0003\.jpg: no boxes: expected 0003\.xml \(VOC\) or 0003\.txt"),
     (LCD, drop("labels/classes.txt"), r"which class is which is not stated: put classes\.txt"),
     (LCD, write(YOLO, "7 0.5 0.5 0.1 0.1"), r"0003\.txt, line 1: class 7, but only 3 classes"),

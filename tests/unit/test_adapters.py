@@ -16,7 +16,7 @@ from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.prepare import prepare
 from blemish.data.sets import loco_archive, mad_man, mad_sys, magnetic_tile, mvtec, visa
 from blemish.params import DataParams
-from tests.miniatures import MINIATURES, Miniature
+from tests.miniatures import MINIATURES, Miniature, layouts
 from tests.miniatures.paint import pack
 
 CASES = [pytest.param(one, id=f"{one.unit}-{n}") for n, one in enumerate(MINIATURES)]
@@ -111,3 +111,15 @@ def test_raw_files_share_their_bytes_with_the_unpacked_archive(
         pack(folder, workspace / "mirror" / name)
     layout = read(one)
     assert all(item.image.stat().st_nlink > 1 for item in layout.items)
+
+
+def test_a_tree_outside_the_workspace_is_copied(workspace: Path) -> None:
+    """DVC makes the bytes that it keeps read-only; those in a mirror are not ours."""
+    outside = workspace / "elsewhere"
+    layouts.category(outside / "tubes")
+    Path("data/downloads").mkdir(parents=True)
+    Path("data/downloads/MPDD").symlink_to(outside)
+    (case,) = [one for one in MINIATURES if one.unit == "mpdd/tubes"]
+    layout = read(case)
+    check(case, layout)
+    assert all(item.image.stat().st_nlink == 1 for item in layout.items)

@@ -6,7 +6,7 @@ from typing import Any
 
 from blemish.data.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
 from blemish.data.sets.boxes import Box, image_size, voc_boxes, yolo_boxes
-from blemish.data.sets.published import by_hand, folders_below, link_tree, listing
+from blemish.data.sets.published import bring_tree, by_hand, folders_below, listing
 from blemish.data.sets.tiles import Annotated, tile_items
 from blemish.data.sources import unpacked
 from blemish.errors import UserError
@@ -24,7 +24,7 @@ def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa
     """Link the images and the annotations, wherever they lie."""
     root = unpacked(ARCHIVES[0])
     suffixes = IMAGE_SUFFIXES | {".xml", ".txt", ".names"}
-    if not link_tree(root, folder, lambda file: file.suffix.lower() in suffixes):
+    if not bring_tree(root, folder, lambda file: file.suffix.lower() in suffixes):
         raise UserError(
             f"{root}: expected images with VOC xml or YOLO txt files; found {listing(root)}"
         )

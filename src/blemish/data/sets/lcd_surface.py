@@ -6,12 +6,12 @@ from typing import Any
 
 from blemish.data.dataset import IMAGE_SUFFIXES, DataSet, Item, Layout, images_in
 from blemish.data.sets.published import (
+    bring_tree,
     by_hand,
     child,
     find_folder,
     folders_below,
     holding,
-    link_tree,
     listing,
 )
 from blemish.data.sources import unpacked
@@ -32,9 +32,9 @@ def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa
     for name in ("JPEGImages", "SegmentationClass"):
         part = child(root, name)
         assert part is not None
-        link_tree(part, folder / name, _is_image)
+        bring_tree(part, folder / name, _is_image)
     good = unpacked(ARCHIVES[1])
-    if not link_tree(good, folder / "good", _is_image):
+    if not bring_tree(good, folder / "good", _is_image):
         raise UserError(f"{good}: expected the defect-free images; found {listing(good)}")
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from blemish.data.dataset import DataSet, Item, Layout, images_in
-from blemish.data.sets.published import child, find_folder, folders_in, holding, link_images
+from blemish.data.sets.published import bring, bring_images, child, find_folder, folders_in, holding
 from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
-from blemish.files import link
 
 HOME = "mvtec.com/company/research/datasets/mvtec-loco"
 ARCHIVES = (
@@ -57,17 +56,17 @@ def fetch_kinds(kinds: Sequence[str], category: str, folder: Path) -> None:
     source = child(find_folder(unpacked(ARCHIVES[0]), named, expected), category)
     assert source is not None
     for name in ("train/good", "validation/good", "test/good"):
-        link_images(child(source, *name.split("/")), folder / name)
+        bring_images(child(source, *name.split("/")), folder / name)
     for kind in kinds:
         group = f"{kind}_anomalies"
-        link_images(child(source, "test", group), folder / "test" / group)
+        bring_images(child(source, "test", group), folder / "test" / group)
         channels = child(source, "ground_truth", group)
         for image in folders_in(channels) if channels else []:
-            link_images(image, folder / "ground_truth" / group / image.name)
+            bring_images(image, folder / "ground_truth" / group / image.name)
     config = child(source, CONFIG)
     if config is None:
         raise UserError(f"{source}: {CONFIG} is missing: fetch the archive again")
-    link(config, folder / CONFIG)
+    bring(config, folder / CONFIG)
 
 
 def read_kinds(folder: Path, kinds: Sequence[str], sliced: bool) -> Layout:

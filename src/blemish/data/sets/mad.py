@@ -9,18 +9,18 @@ from pathlib import Path
 
 from blemish.data.dataset import Item, Layout
 from blemish.data.sets.mvtec_archive import (
+    bring_test,
     category_folder,
     checked_masks,
-    link_test,
     train_items,
 )
 from blemish.data.sets.mvtec_layout import mvtec_test_items
 from blemish.data.sets.published import (
+    bring_images,
     child,
     find_folder,
     folders_in,
     for_category,
-    link_images,
     listing,
 )
 from blemish.data.sources import Archive, unpacked
@@ -48,9 +48,9 @@ def fetch_subsets(
     for subset in subsets(top, prefix, category):
         source = child(subset, category)
         assert source is not None
-        link_test(source, folder / subset.name)
+        bring_test(source, folder / subset.name)
     source = category_folder(unpacked(mvtec_archive), category)
-    link_images(child(source, "train", "good"), folder / "train" / "good")
+    bring_images(child(source, "train", "good"), folder / "train" / "good")
 
 
 def subsets(folder: Path, prefix: str, category: str) -> list[Path]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.data.dataset import DataSet, Item, Layout
-from blemish.data.sets.published import child, find_folder, holding, link_tree
+from blemish.data.sets.published import bring_tree, child, find_folder, holding
 from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
 
@@ -30,7 +30,7 @@ def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa
     for name in wanted:
         source = child(root, *name.split("/"))
         assert source is not None
-        link_tree(source, folder / name, lambda file: file.suffix in {".jpg", ".png"})
+        bring_tree(source, folder / name, lambda file: file.suffix in {".jpg", ".png"})
 
 
 def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001

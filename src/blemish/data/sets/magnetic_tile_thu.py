@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.data.dataset import IMAGE_SUFFIXES, DataSet, Item, Layout, images_in
-from blemish.data.sets.published import by_hand, folders_below, link_tree, listing
+from blemish.data.sets.published import bring_tree, by_hand, folders_below, listing
 from blemish.data.sources import unpacked
 from blemish.errors import UserError
 
@@ -21,7 +21,7 @@ ANNOTATIONS = frozenset({"mask", "masks", "label", "labels", "gt", "ground"})
 def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
     """Link the images in their class folders."""
     root = unpacked(ARCHIVES[0])
-    if not link_tree(root, folder, lambda file: file.suffix.lower() in IMAGE_SUFFIXES):
+    if not bring_tree(root, folder, lambda file: file.suffix.lower() in IMAGE_SUFFIXES):
         raise UserError(f"{root}: expected folders of images; found {listing(root)}")
 
 

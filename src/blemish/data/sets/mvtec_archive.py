@@ -6,12 +6,12 @@ from pathlib import Path
 from blemish.data.dataset import Item, Layout, images_in
 from blemish.data.sets.mvtec_layout import kinds_of_masks, masks_by_stem, mvtec_items
 from blemish.data.sets.published import (
+    bring_images,
     child,
     find_folder,
     folders_below,
     folders_in,
     holding,
-    link_images,
 )
 from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
@@ -20,8 +20,8 @@ from blemish.errors import UserError
 def fetch_category(archives: Sequence[Archive], category: str, folder: Path) -> None:
     """Link one category of an archive: training and test images and their masks."""
     source = category_folder(unpacked(archives), category)
-    link_images(child(source, "train", "good"), folder / "train" / "good")
-    link_test(source, folder)
+    bring_images(child(source, "train", "good"), folder / "train" / "good")
+    bring_test(source, folder)
 
 
 def category_folder(root: Path, category: str) -> Path:
@@ -43,12 +43,12 @@ def is_category(folder: Path, category: str) -> bool:
     return named and child(folder, "train", "good") is not None
 
 
-def link_test(source: Path, folder: Path) -> None:
+def bring_test(source: Path, folder: Path) -> None:
     """Link `test/<type>` and `ground_truth/<type>`; the types keep their published names."""
     for name in ("test", "ground_truth"):
         part = child(source, name)
         for kind in folders_in(part) if part else []:
-            link_images(kind, folder / name / kind.name)
+            bring_images(kind, folder / name / kind.name)
 
 
 def read_category(folder: Path, notes: Sequence[str] = (), masks_are_known: bool = True) -> Layout:

@@ -8,12 +8,12 @@ from typing import Any
 from blemish.data.dataset import DataSet, Layout, images_in
 from blemish.data.sets.boxes import image_size, voc_boxes
 from blemish.data.sets.published import (
+    bring_tree,
     by_hand,
     child,
     find_folder,
     folders_in,
     holding,
-    link_tree,
     listing,
 )
 from blemish.data.sets.tiles import Annotated, tile_items
@@ -46,7 +46,7 @@ def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa
     for name in PARTS:
         part = child(root, name)
         assert part is not None
-        if not link_tree(part, folder / name, wanted):
+        if not bring_tree(part, folder / name, wanted):
             raise UserError(f"{part}: no file of {category!r}; found {listing(part)}")
 
 

@@ -1,9 +1,10 @@
-"""What the adapters of published archives share: finding their folders, linking their files.
+"""What the adapters of published archives share: finding their folders, bringing their files.
 
 Archives arrive with or without a top folder, sometimes a doubled or a renamed one, unpacked by us
 or by hand, and with file names in another case. So folders are looked for by what they hold.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from blemish.data.sources import Archive
 from blemish.errors import UserError
 from blemish.files import link
 
-DEPTH = 5  # levels below an unpacked archive that are searched for the published folders
+DEPTH = 8  # levels that are searched: no publisher nests deeper, but links may form a circle
 PACKINGS = (".zip", ".tar.gz", ".tar", ".7z", ".rar")
 IGNORED = frozenset({"__macosx"})
 COUNTED = ("train", "test_good", "test_defective")
@@ -93,18 +94,28 @@ def listing(folder: Path, most: int = 6) -> str:
     return (", ".join(names[:most]) + more) or "nothing"
 
 
-def link_images(source: Path | None, target: Path) -> int:
-    """Link the images directly in `source` (None: there is no such folder); return how many."""
+def bring(source: Path, target: Path) -> None:
+    """Link a file of the workspace; copy one from elsewhere (a tree in the mirror), for DVC makes
+    the bytes that it keeps read-only."""
+    if source.resolve().is_relative_to(Path.cwd()):
+        link(source, target)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def bring_images(source: Path | None, target: Path) -> int:
+    """Bring the images directly in `source` (None: there is no such folder); return how many."""
     images = list(images_in(source)) if source else []
     for image in images:
-        link(image, target / image.name)
+        bring(image, target / image.name)
     return len(images)
 
 
-def link_tree(source: Path, target: Path, wanted: Callable[[Path], bool]) -> int:
-    """Link the files below `source` that are `wanted`, in the same folders; return how many."""
+def bring_tree(source: Path, target: Path, wanted: Callable[[Path], bool]) -> int:
+    """Bring the files below `source` that are `wanted`, in the same folders; return how many."""
     files = [file for folder in folders_below(source) for file in sorted(folder.iterdir())]
     files = [file for file in files if file.is_file() and wanted(file)]
     for file in files:
-        link(file, target / file.relative_to(source))
+        bring(file, target / file.relative_to(source))
     return len(files)

@@ -6,10 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blemish.data.dataset import DataSet, Item, Layout
-from blemish.data.sets.published import child, counts, find_folder, holding
+from blemish.data.sets.published import bring, child, counts, find_folder, holding
 from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
-from blemish.files import link
 
 HOME = "github.com/amazon-science/spot-diff"
 ARCHIVES = (
@@ -52,13 +51,13 @@ def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa
     root = find_folder(unpacked(ARCHIVES[0]), fits, expected)
     split = child(root, *SPLIT.split("/"))
     assert split is not None
-    link(split, folder / SPLIT)
+    bring(split, folder / SPLIT)
     for number, row in _rows(folder, category):
         for name in filter(None, (row["image"], row["mask"])):
             source = child(root, *PurePosixPath(name).parts)
             if source is None:
                 raise UserError(f"{split}, line {number}: there is no {name} in {root}")
-            link(source, folder / name)
+            bring(source, folder / name)
 
 
 def layout(folder: Path, category: str) -> Layout:

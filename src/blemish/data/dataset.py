@@ -66,7 +66,8 @@ class DataSet:
     `fetch(category, options, folder)` fills an empty folder with the bytes as published;
     `layout(folder, category)` says which image is what.
 
-    `archives`: for each archive that is needed its alternatives, `blemish.data.sources.Archive`.
+    `archives`: for each archive that is needed its alternatives, `blemish.data.sources.Archive`;
+    `{category}` in a file name stands for the unit's category.
     `expected`: category ("" for the sum of all) → published counts of "train", "val",
     "test_good", "test_defective", as far as they are known. `open_categories`: the publisher does
     not list the categories; `categories` are those at hand, and any name may be asked for.

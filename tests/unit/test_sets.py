@@ -3,7 +3,6 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,10 +60,13 @@ def elpv(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def tile(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
+def tile(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("tile")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BLEMISH_MIRROR", str(mirror))
-        yield made("magnetic-tile/tile", tmp_path_factory.mktemp("tile"))
+        patch.setenv("BLEMISH_MIRROR", str(mirror.resolve()))
+        patch.chdir(folder)  # the archive is unpacked into the workspace
+        found = made("magnetic-tile/tile", folder)
+    return found
 
 
 @pytest.fixture(scope="module")

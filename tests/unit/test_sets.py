@@ -65,8 +65,7 @@ def tile(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BLEMISH_MIRROR", str(mirror.resolve()))
         patch.chdir(folder)  # the archive is unpacked into the workspace
-        found = made("magnetic-tile/tile", folder)
-    return found
+        return made("magnetic-tile/tile", folder)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[2]
 RAW = Path("data/raw/bolts/all")
 OUT = Path("data/prepared/bolts/all")
-PREPARE = ["prepare", "bolts/all", str(RAW), str(OUT)]
+PREPARE = ["prepare", "bolts/all", "source.json", str(RAW), str(OUT)]
 FETCH_TILE = ["fetch", "magnetic-tile/tile", "source.json", "data/raw/magnetic-tile/tile"]
 FETCH_OWN = ["fetch", "bolts/all", "source.json", str(RAW)]
 TEXTURES = ["textures", "data/textures"]
@@ -25,7 +25,7 @@ MIRROR = Path("mirror")
 
 def picture(path: Path, width: int = 12, height: int = 8) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(path.name)).integers(0, 256, (height, width, 3))
+    pixels = np.random.default_rng(list(str(path).encode())).integers(0, 256, (height, width, 3))
     Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
@@ -89,12 +89,12 @@ def two_images() -> None:
 
 def own_folder_without_images() -> None:
     Path("empty/good").mkdir(parents=True)
-    Path("source.json").write_text('{"options": {"files": {}}}')
+    Path("source.json").write_text('{"options": {"files": {}}, "foreground": null}')
 
 
 def wrong_archive(name: str, content: bytes) -> Callable[[], None]:
     def arrange() -> None:
-        Path("source.json").write_text('{"options": {}}')
+        Path("source.json").write_text('{"options": {}, "foreground": null}')
         MIRROR.mkdir()
         (MIRROR / name).write_bytes(content)
 
@@ -102,7 +102,7 @@ def wrong_archive(name: str, content: bytes) -> Callable[[], None]:
 
 
 def no_archive() -> None:
-    Path("source.json").write_text('{"options": {}}')
+    Path("source.json").write_text('{"options": {}, "foreground": null}')
 
 
 def no_params() -> None:
@@ -236,6 +236,11 @@ def run(stage: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+def everything(root: Path) -> list[Path]:
+    """All files but the empty ones by which processes keep apart."""
+    return sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock")
+
+
 def write_params(settings: dict[str, Any]) -> None:
     content = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     content["units"] = settings.get("units", ["magnetic-tile/tile"])
@@ -252,8 +257,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     good_folder(Path("photos"))
     write_params(case.settings)
+    Path("source.json").write_text('{"options": {"files": {}}, "foreground": null}')
     case.arrange()
-    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    before = everything(tmp_path)
     done = run(case.stage)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -261,7 +267,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert done.stderr.count("\n") == 1, done.stderr
     for part in case.parts:
         assert part in done.stderr
-    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+    assert everything(tmp_path) == before
     assert not (tmp_path / case.stage[-1]).exists()
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".unfinished")]
 
@@ -273,6 +279,7 @@ def test_a_failed_stage_leaves_the_earlier_output(
     good_folder(Path("photos"))
     write_params(OWN)
     good_folder()
+    Path("source.json").write_text('{"options": {"files": {}}, "foreground": null}')
     assert run(PREPARE).returncode == 0
     before = {path: path.read_bytes() for path in OUT.rglob("*") if path.is_file()}
     assert len(before) == 11

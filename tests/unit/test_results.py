@@ -316,7 +316,8 @@ def test_another_aupro_limit_has_another_name_everywhere(tmp_path) -> None:
 def test_without_weak_defects_and_heat_maps_there_is_nothing_odd(tmp_path) -> None:
     unit = tiny_unit().copy(tmp_path / "unit")
     made = read_manifest(unit.synthetic)
-    rows = made.rows[made.rows["split"] == "validation"].to_dict("records")
+    kept = made.rows[made.rows["split"] == "validation"].astype(object)
+    rows = kept.where(kept.notna(), None).to_dict("records")
     facts = Facts(made.facts.unit, "pixel")
     write_manifest(rows, facts, unit.synthetic / "manifest.parquet")
     folder = results(tmp_path, unit, {"heatmaps": 0})

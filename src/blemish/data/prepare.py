@@ -78,7 +78,9 @@ def _prepare(
     try:
         splits = split_items(items, names, *shares, params.split_seed)
     except UserError as error:
-        raise UserError(f"{unit}: {error}") from None
+        alike = len({position for one, other, _ in twins for position in (one, other)})
+        twinned = f"; {alike} images show the same as another one" if alike else ""
+        raise UserError(f"{unit}: {error}{twinned}") from None
 
     def place(job: tuple[Item, Look, str, str]) -> dict[str, Any]:
         return _place(*job, folder)

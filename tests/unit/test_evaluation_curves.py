@@ -85,8 +85,11 @@ def test_pr_table():
 
 
 def test_pro_needs_regions():
+    ranking = curves.rank(np.array(LABELS), np.array(SCORES))
+    assert curves.aupro(ranking) is None
+    assert curves.auspro(ranking) is None
     with pytest.raises(ValueError, match="no regions"):
-        curves.aupro(curves.rank(np.array(LABELS), np.array(SCORES)))
+        curves.pro_curve(ranking)
 
 
 def test_thinning_keeps_the_ends_and_the_shape():

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from blemish.evaluation import curves
-from blemish.evaluation.histograms import Binning, PixelHistogram
+from blemish.evaluation.binning import BINS, Binning
+from blemish.evaluation.histograms import PixelHistogram
 
 TOLERANCE = 1e-4
 
@@ -174,8 +175,8 @@ def test_diagonal_neighbours_are_one_region_and_regions_weigh_the_same():
     mask = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]], bool)
     scores = np.array([[9, 1, 2, 3], [4, 0, 2, 3], [1, 2, 1, 2], [1, 2, 3, 8]], np.float32)
     counts = histogram([scores], [mask])
-    assert counts.regions == 2
-    covered = counts.ranking().covered_regions
+    assert counts.regions.regions == 2
+    covered = counts.ranking().regions
     assert covered[0] == pytest.approx(0.5, abs=1e-12)  # one of the two diagonal pixels
     assert covered[1] == pytest.approx(1.5, abs=1e-12)  # and the single pixel
 
@@ -186,7 +187,7 @@ def test_coverage_is_exact_to_a_billionth():
     mask.flat[:999_983] = True
     scores = np.zeros((1001, 1001), np.float32)
     scores.flat[:400_000] = 1
-    covered = histogram([scores], [mask]).ranking().covered_regions
+    covered = histogram([scores], [mask]).ranking().regions
     assert abs(Fraction(covered[0]) - Fraction(400_000, 999_983)) < Fraction(1, 10**9)
     assert abs(covered[-1] - 1) < 1e-9
 
@@ -202,12 +203,12 @@ def test_memory_does_not_grow_with_the_images():
     maps, masks = scene(np.random.default_rng(7), 12, (64, 64))
     maps = [one.astype(np.float32) for one in maps]
     binning = histogram(maps, masks).finer_binning()
-    used = np.count_nonzero(binning.detail >= 0)
-    assert binning.size <= 2 * 65_536 + used
+    assert 65_536 <= binning.size <= BINS + np.count_nonzero(binning.bins)
     few, many = histogram(maps[:2], masks[:2], binning), histogram(maps, masks, binning)
     assert vars(few).keys() == vars(many).keys()
-    for name in ("normal", "anomalous", "coverage"):
+    for name in ("normal", "anomalous"):
         assert getattr(few, name).nbytes == getattr(many, name).nbytes
+    assert few.regions.words.nbytes == many.regions.words.nbytes
 
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -225,8 +226,9 @@ def test_shards_add_up_to_the_union_to_the_bit(seed, cut, kind):
     binning = whole.finer_binning()
     union = histogram(maps, masks, binning)
     merged = histogram(*parts[1], binning) + histogram(*parts[0], binning)
-    for name in ("normal", "anomalous", "coverage"):
+    for name in ("normal", "anomalous"):
         assert np.array_equal(getattr(merged, name), getattr(union, name))
+    assert np.array_equal(merged.regions.words, union.regions.words)
     assert measure(merged) == measure(union)
 
 
@@ -253,16 +255,22 @@ def test_a_monotone_transformation_changes_nothing(seed, transform):
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=2))
 def test_bins_keep_the_order_of_all_numbers(values):
     scores = np.array(values, np.float32)
-    for binning in (Binning.coarse(), Binning(np.full(1 << 20, 4, np.int8))):
+    exact = Binning(np.where(np.isin(np.arange(1 << 20), _buckets(scores)), 4096, 0).astype(np.int32))
+    for binning in (Binning.coarse(), Binning(np.full(1 << 20, 100, np.int32)), exact):
         bins = binning.index(scores)
         order = np.argsort(scores, kind="stable")
         assert (np.diff(bins[order]) >= 0).all()
         assert (binning.lowest_score(bins) <= scores).all()
         assert (binning.index(binning.lowest_score(bins)) == bins).all()
+    assert (exact.lowest_score(exact.index(scores)) == scores).all()
+
+
+def _buckets(scores):
+    return Binning.coarse().index(scores)
 
 
 def test_negative_zero_ties_with_zero():
-    bins = Binning(np.full(1 << 20, 4, np.int8)).index(np.array([-0.0, 0.0, -1e-45], np.float32))
+    bins = Binning(np.full(1 << 20, 100, np.int32)).index(np.array([-0.0, 0.0, -1e-45], np.float32))
     assert bins[0] == bins[1] > bins[2]
 
 

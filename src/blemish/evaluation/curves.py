@@ -2,7 +2,8 @@
 
 Everything starts from a `Ranking`: how much lies at or above each distinct threshold. Equal scores
 are one threshold, so ties cannot favour either side. Definitions: anchors.md §6; PRO after Bergmann
-et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, as in their evaluation code.
+et al., "The MVTec Anomaly Detection Dataset", IJCV 2021; sPRO after Bergmann et al., "Beyond Dents
+and Scratches", IJCV 2022, as in their evaluation codes.
 """
 
 from dataclasses import dataclass
@@ -19,15 +20,15 @@ class Ranking:
     Args:
         thresholds: (K,) descending; what counts is `score >= threshold`.
         false_positives, true_positives: (K,) int64 normal and anomalous pixels (or images).
-        covered_regions: (K,) sum over the regions of the fraction that is covered, or None.
-        regions: number of ground-truth regions.
+        regions: (K,) sum over the ground-truth regions of the covered fraction; None without.
+        channels: the same over defect channels, of the saturated fraction; None without.
     """
 
     thresholds: NDArray[np.float64]
     false_positives: NDArray[np.int64]
     true_positives: NDArray[np.int64]
-    covered_regions: NDArray[np.float64] | None = None
-    regions: int = 0
+    regions: NDArray[np.float64] | None = None
+    channels: NDArray[np.float64] | None = None
 
     @property
     def normal(self) -> int:
@@ -92,9 +93,16 @@ def aupro(ranking: Ranking, limit: float = 0.3) -> float | None:
 
     The curve is interpolated at the limit. None without defect-free pixels or regions.
     """
-    if not ranking.defined:
-        return None
-    return _area(ranking.false_positives / ranking.normal, _pro(ranking), limit) / limit
+    return _area_below(ranking, ranking.regions, limit)
+
+
+def auspro(ranking: Ranking, limit: float = 0.05) -> float | None:
+    """Area under the sPRO curve of MVTec LOCO up to a false-positive rate of `limit`, / `limit`.
+
+    As `aupro`, with the mean of min(found pixels / saturation area, 1) over the defect channels.
+    None without defect-free pixels or channels.
+    """
+    return _area_below(ranking, ranking.channels, limit)
 
 
 def roc_curve(ranking: Ranking) -> pd.DataFrame:
@@ -119,8 +127,10 @@ def pr_curve(ranking: Ranking) -> pd.DataFrame:
 
 def pro_curve(ranking: Ranking) -> pd.DataFrame:
     """Columns fpr, pro from (0, 0) to (1, 1)."""
+    if ranking.regions is None:
+        raise ValueError("this ranking carries no regions")
     fpr = ranking.false_positives / max(ranking.normal, 1)
-    return pd.DataFrame({"fpr": _from(0.0, fpr), "pro": _from(0.0, _pro(ranking))})
+    return pd.DataFrame({"fpr": _from(0.0, fpr), "pro": _from(0.0, _mean(ranking.regions))})
 
 
 def thin(curve: pd.DataFrame, points: int = 1000) -> pd.DataFrame:
@@ -146,11 +156,17 @@ def _precision(ranking: Ranking) -> NDArray[np.float64]:
     return ranking.true_positives / (ranking.true_positives + ranking.false_positives)
 
 
-def _pro(ranking: Ranking) -> NDArray[np.float64]:
-    """(K,) mean covered fraction of the regions; ends at 1 although 1/area was rounded down."""
-    if ranking.covered_regions is None:
-        raise ValueError("this ranking carries no regions")
-    return ranking.covered_regions / max(ranking.covered_regions[-1], np.finfo(float).tiny)
+def _mean(covered: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) mean covered fraction; ends at 1 although the pixels' weights were rounded down."""
+    return covered / covered[-1]
+
+
+def _area_below(
+    ranking: Ranking, covered: NDArray[np.float64] | None, limit: float
+) -> float | None:
+    if not ranking.defined or covered is None:
+        return None
+    return _area(ranking.false_positives / ranking.normal, _mean(covered), limit) / limit
 
 
 def _from(start: float, values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -55,8 +55,8 @@ def run(*given, **settings):
 
 def reference(one, chosen):
     """The exact metrics of the chosen rows at their original resolution."""
-    pixels = [one.pixels(int(number), "original") for number in np.flatnonzero(chosen)]
-    return exact(*zip(*pixels, strict=True))
+    samples = [one.sample(int(number), "original") for number in np.flatnonzero(chosen)]
+    return exact([one.anomaly_map for one in samples], [one.mask for one in samples])
 
 
 def chosen_rows(one, **wanted):
@@ -82,8 +82,8 @@ def test_pixel_metrics_equal_the_exact_reference(tmp_path):
 def test_the_keys_are_those_of_the_contract(tmp_path):
     found = run(predictions(tmp_path))
     image = {"image_auroc", "image_ap", "image_f1max", "image_fpr95"}
-    pixel = {"pixel_auroc", "pixel_ap", "pixel_f1max", "pixel_fpr95", "pixel_aupro"}
-    short = {"count", "image_auroc", "pixel_auroc", "pixel_aupro"}
+    pixel = {"pixel_auroc", "pixel_ap", "pixel_f1max", "pixel_fpr95", "pixel_aupro", "pixel_aupimo"}
+    short = {"count", "image_auroc", "pixel_auroc", "pixel_aupro", "pixel_aupimo"}
     assert found.metrics.keys() == image | pixel
     assert {name: one.keys() for name, one in found.by_defect.items()} == {
         "line": short | {"recall"},
@@ -182,13 +182,13 @@ def test_another_limit_has_another_name(tmp_path):
 
 def test_model_resolution_takes_the_mask_to_the_map(tmp_path):
     test = predictions(tmp_path)
-    one, mask = test.pixels(7, "model")
-    assert one.shape == mask.shape == (32, 32)
-    assert mask.mean() == pytest.approx(test.pixels(7, "original")[1].mean(), abs=0.02)
+    one, original = test.sample(7, "model"), test.sample(7, "original")
+    assert one.anomaly_map.shape == one.mask.shape == (32, 32)
+    assert one.mask.mean() == pytest.approx(original.mask.mean(), abs=0.02)
     found = run(test, resolution="model").metrics["pixel_auroc"]
     assert found == pytest.approx(run(test).metrics["pixel_auroc"], abs=0.05)
     cropped = replace(test, mask_to_model=lambda mask, size: mask[: size[0], : size[1]])
-    assert (cropped.pixels(7, "model")[1] == test.pixels(7, "original")[1][:32, :32]).all()
+    assert (cropped.sample(7, "model").mask == original.mask[:32, :32]).all()
 
 
 def test_maps_may_be_a_memory_map(tmp_path):

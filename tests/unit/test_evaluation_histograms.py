@@ -255,7 +255,9 @@ def test_a_monotone_transformation_changes_nothing(seed, transform):
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=2))
 def test_bins_keep_the_order_of_all_numbers(values):
     scores = np.array(values, np.float32)
-    exact = Binning(np.where(np.isin(np.arange(1 << 20), _buckets(scores)), 4096, 0).astype(np.int32))
+    exact = Binning(
+        np.where(np.isin(np.arange(1 << 20), _buckets(scores)), 4096, 0).astype(np.int32)
+    )
     for binning in (Binning.coarse(), Binning(np.full(1 << 20, 100, np.int32)), exact):
         bins = binning.index(scores)
         order = np.argsort(scores, kind="stable")

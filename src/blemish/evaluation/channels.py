@@ -77,9 +77,7 @@ def read_defects(path: Path) -> Defects:
     return defects
 
 
-def read_channels(
-    folder: Path, defects: Defects
-) -> tuple[NDArray[np.bool_], tuple[Channel, ...]]:
+def read_channels(folder: Path, defects: Defects) -> tuple[NDArray[np.bool_], tuple[Channel, ...]]:
     """The union of an image's channels as a mask (H, W), and the channels.
 
     A channel is a PNG of 0 and one other value, which names the defect in `defects`; all its
@@ -101,7 +99,9 @@ def read_channels(
         pixels = np.flatnonzero(values)
         if pixels.size == 0:
             continue
-        channels.append(Channel(pixels, _defect(file, values, defects).saturation_area(pixels.size)))
+        channels.append(
+            Channel(pixels, _defect(file, values, defects).saturation_area(pixels.size))
+        )
         mask.flat[pixels] = True
     assert mask is not None
     return mask, tuple(channels)
@@ -111,7 +111,9 @@ def _read_values(file: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(file) as image:
             if image.mode != "L":
-                raise UserError(f"{file}: a channel must be an 8-bit grey PNG, this is {image.mode}")
+                raise UserError(
+                    f"{file}: a channel must be an 8-bit grey PNG, this is {image.mode}"
+                )
             return np.asarray(image)
     except DAMAGED as error:
         raise UserError(f"{file}: not a whole image ({error}); restore it") from None

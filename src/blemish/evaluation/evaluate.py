@@ -1,22 +1,27 @@
 """From predictions to the numbers of a run: whole test set, per defect type and per slice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from blemish.errors import UserError
 from blemish.evaluation import curves
 from blemish.evaluation.histograms import PixelHistogram
 from blemish.evaluation.image_metrics import image_metrics
-from blemish.evaluation.predictions import Map, Mask, Predictions
+from blemish.evaluation.pixels import QUARTERS, Pixels, measure
+from blemish.evaluation.predictions import Predictions, Sample, has_mask
 from blemish.evaluation.threshold import operating_point, share
-from blemish.progress import progress
 
 Metrics = dict[str, float | None]
 
+SPRO_LIMITS = (0.05, 0.01, 0.1, 0.3, 1.0)  # false-positive rates, as published; the first is usual
+KEPT = ("image_auroc", "pixel_auroc", "pixel_aupro", "pixel_aupimo", "pixel_spro")
+
 NO_MASKS = "This unit has no pixel masks: image metrics only."
+SPRO_MEAN = "sPRO is the mean of the slices {}, as MVTec LOCO defines it."
 BOXES = "The masks are drawn from boxes: pixel metrics reward filling the box, not the defect."
 
 
@@ -28,6 +33,9 @@ class Evaluation:
         metrics: of the main test set; a value that is undefined is None and a note says why.
         operating_point: precision, recall, accuracy, test_false_alarm_rate at the threshold.
         by_defect, slices: per defect type and per named slice.
+        by_area: per quarter "q1" … "q4" of the defective images of the main test set by the share
+            of the image that is defective, from area_from to area_to; empty without masks.
+        aupimo: of each image of each of the predictions (N,); NaN where it is undefined.
         curves: tables "roc" and "pr" (of images) and, with masks, "pro" (of pixels).
         notes: sentences to print beside the numbers.
     """
@@ -36,6 +44,8 @@ class Evaluation:
     operating_point: Metrics
     by_defect: dict[str, Metrics]
     slices: dict[str, Metrics]
+    by_area: dict[str, Metrics]
+    aupimo: list[NDArray[np.float64]]
     curves: dict[str, pd.DataFrame]
     notes: list[str]
 
@@ -64,7 +74,7 @@ def evaluate(
         UserError: a score or map that is not finite, or a mask that is missing or does not fit.
     """
     table = _table(predictions, headline)
-    histograms = _histograms(predictions, table[_measurable(table, masks)], resolution)
+    histograms = _measure(predictions, table, masks, resolution)
     defective = table["label"] == 1
     good = table["headline"] & ~defective
 
@@ -73,34 +83,43 @@ def evaluate(
 
     def summary(own: pd.Series) -> Metrics:
         found, _ = judge(good | own)
-        kept = ("image_auroc", "pixel_auroc", "pixel_aupro")
-        return {"count": int(own.sum())} | {k: v for k, v in found.items() if k.startswith(kept)}
+        return {"count": int(own.sum())} | {k: v for k, v in found.items() if k.startswith(KEPT)}
+
+    def detailed(own: pd.Series) -> Metrics:
+        return summary(own) | {"recall": share((table["score"][own] > threshold).to_numpy())}
 
     main = table[table["headline"]]
     metrics, tables = judge(table["headline"])
-    by_defect = {}
-    for defect in sorted(main["defect"][main["label"] == 1].unique()):
-        own = table["headline"] & defective & (table["defect"] == defect)
-        recall = share((table["score"][own] > threshold).to_numpy())
-        by_defect[defect] = summary(own) | {"recall": recall}
+    types = sorted(main["defect"][main["label"] == 1].unique())
     names = sorted(set(table["slice"][defective]) - {""})
+    slices = {name: summary(defective & (table["slice"] == name)) for name in names}
+    mean, note = _mean_spro(slices, main)
     return Evaluation(
-        metrics=metrics,
+        metrics=metrics | mean,
         operating_point=operating_point(main["label"], main["score"], threshold),
-        by_defect=by_defect,
-        slices={name: summary(defective & (table["slice"] == name)) for name in names},
+        by_defect={
+            one: detailed(table["headline"] & defective & (table["defect"] == one)) for one in types
+        },
+        slices=slices,
+        by_area={
+            one: detailed(table["quarter"] == one) | _range(table["area"][table["quarter"] == one])
+            for one in QUARTERS
+            if (table["quarter"] == one).any()
+        },
+        aupimo=_by_source(table, predictions),
         curves=tables,
-        notes=_notes(main, masks, metrics),
+        notes=[*_notes(main, masks, metrics), *note],
     )
 
 
 def _table(
     predictions: Sequence[Predictions], headline: Callable[[pd.DataFrame], pd.Series]
 ) -> pd.DataFrame:
-    """All rows that count, one line each; rows of equal `part` enter every number together."""
+    """All rows that count, one line each; rows of equal `group` differ in no name that is asked."""
     tables = []
     for source, one in enumerate(predictions):
-        table = one.rows[["image", "mask", "label", "defect", "slice"]].reset_index(drop=True)
+        table = one.rows[["image", "label", "defect", "slice"]].reset_index(drop=True)
+        table["masked"] = has_mask(one.rows).to_numpy()
         table["score"] = np.asarray(one.scores, np.float64)
         table["headline"] = np.asarray(headline(one.rows), bool)
         table["source"], table["position"] = source, np.arange(len(table))
@@ -110,7 +129,7 @@ def _table(
     if len(broken):
         raise UserError(f"{broken.iloc[0]}: its score is NaN or infinite: train again")
     table = table[table["headline"] | (table["label"] == 1)].reset_index(drop=True)
-    table["part"] = table.groupby(["headline", "label", "defect", "slice"]).ngroup()
+    table["group"] = table.groupby(["headline", "label", "defect", "slice"]).ngroup()
     return table
 
 
@@ -118,34 +137,36 @@ def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
     """Which rows get pixel metrics.
 
     All where masks are promised: a missing one is then an error when it is read. Else those of
-    parts in which no defective image lacks its mask; none if that leaves good images only.
+    groups in which no defective image lacks its mask; none if that leaves good images only.
     """
     defective = table["label"] == 1
     if masks != "none":
         return defective | True
-    unmasked = table["part"][defective & table["mask"].isna()]
-    measurable = ~table["part"].isin(unmasked)
+    unmasked = table["group"][defective & ~table["masked"]]
+    measurable = ~table["group"].isin(unmasked)
     return measurable & bool((measurable & defective).any())
 
 
-def _histograms(
-    predictions: Sequence[Predictions], table: pd.DataFrame, resolution: str
+def _measure(
+    predictions: Sequence[Predictions], table: pd.DataFrame, masks: str, resolution: str
 ) -> dict[int, PixelHistogram]:
-    """One histogram a part, over common bins, from two passes over all maps."""
+    """The histograms of the parts; the table gets the columns part (−1: none), area, …"""
+    chosen = _measurable(table, masks)
+    rows = list(zip(table["source"][chosen], table["position"][chosen], strict=True))
 
-    def images(title: str) -> Iterator[tuple[int, Map, Mask]]:
-        rows = list(zip(table["source"], table["position"], table["part"], strict=True))
-        for source, position, part in progress(rows, title, len(rows), "image"):
-            yield part, *predictions[source].pixels(position, resolution)
+    def read(number: int) -> Sample:
+        source, position = rows[number]
+        return predictions[source].sample(position, resolution)
 
-    coarse = PixelHistogram()
-    for _, anomaly_map, mask in images("pixel metrics, pass 1 of 2"):
-        coarse.update(anomaly_map, mask)
-    binning = coarse.finer_binning()
-    histograms = {int(part): PixelHistogram(binning) for part in table["part"].unique()}
-    for part, anomaly_map, mask in images("pixel metrics, pass 2 of 2"):
-        histograms[part].update(anomaly_map, mask)
-    return histograms
+    found: Pixels = measure(table[chosen], read)
+    measured = pd.DataFrame(
+        {"part": found.part, "area": found.area, "quarter": found.quarter, "aupimo": found.aupimo},
+        index=table.index[chosen],
+    ).reindex(table.index)
+    table["part"] = measured["part"].fillna(-1).astype(int)
+    table["quarter"] = measured["quarter"].fillna("")
+    table["area"], table["aupimo"] = measured["area"], measured["aupimo"]
+    return found.histograms
 
 
 def _judge(
@@ -156,18 +177,63 @@ def _judge(
     metrics = image_metrics(rows["label"], rows["score"])
     tables = {"roc": curves.roc_curve(ranking), "pr": curves.pr_curve(ranking)}
     parts = sorted(rows["part"].unique())
-    if parts and histograms.keys() >= set(parts):
+    if parts and parts[0] >= 0:
         pixels = sum((histograms[part] for part in parts[1:]), histograms[parts[0]]).ranking()
-        aupro = "pixel_aupro" if aupro_limit == 0.3 else f"pixel_aupro_{aupro_limit:g}"
-        metrics |= {
-            "pixel_auroc": curves.auroc(pixels),
-            "pixel_ap": curves.average_precision(pixels),
-            "pixel_f1max": curves.f1max(pixels),
-            "pixel_fpr95": curves.fpr_at_tpr(pixels),
-            aupro: curves.aupro(pixels, aupro_limit),
-        }
-        tables["pro"] = curves.pro_curve(pixels)
+        metrics |= pixel_metrics(pixels, aupro_limit)
+        metrics["pixel_aupimo"] = _mean(rows["aupimo"][rows["label"] == 1])
+        if pixels.regions is not None:
+            tables["pro"] = curves.pro_curve(pixels)
     return metrics, {name: curves.thin(curve) for name, curve in tables.items()}
+
+
+def pixel_metrics(pixels: curves.Ranking, aupro_limit: float) -> Metrics:
+    """The metrics of a ranking of pixels; those of sPRO only where there are defect channels."""
+    aupro = "pixel_aupro" if aupro_limit == 0.3 else f"pixel_aupro_{aupro_limit:g}"
+    metrics: Metrics = {
+        "pixel_auroc": curves.auroc(pixels),
+        "pixel_ap": curves.average_precision(pixels),
+        "pixel_f1max": curves.f1max(pixels),
+        "pixel_fpr95": curves.fpr_at_tpr(pixels),
+        aupro: curves.aupro(pixels, aupro_limit),
+    }
+    if pixels.channels is not None:
+        for limit in SPRO_LIMITS:
+            name = "pixel_spro" if limit == SPRO_LIMITS[0] else f"pixel_spro_{limit:g}"
+            metrics[name] = curves.auspro(pixels, limit)
+    return metrics
+
+
+def _mean_spro(slices: dict[str, Metrics], main: pd.DataFrame) -> tuple[Metrics, list[str]]:
+    """MVTec LOCO's number for a category: the mean over its slices, not over its defects.
+
+    Only where each defective image of the main test set belongs to one of at least two slices.
+    """
+    names = sorted(main["slice"][main["label"] == 1].unique())
+    if len(names) < 2 or any("pixel_spro" not in slices.get(name, {}) for name in names):
+        return {}, []
+    spro = [name for name in slices[names[0]] if name.startswith("pixel_spro")]
+    means = {one: _mean(pd.Series([slices[name][one] for name in names])) for one in spro}
+    return means, [SPRO_MEAN.format(" and ".join(names))]
+
+
+def _mean(values: pd.Series) -> float | None:
+    """The mean of the values that are defined, None where none is."""
+    defined = values.dropna()
+    return float(defined.mean()) if len(defined) else None
+
+
+def _range(area: pd.Series) -> Metrics:
+    return {"area_from": float(area.min()), "area_to": float(area.max())}
+
+
+def _by_source(
+    table: pd.DataFrame, predictions: Sequence[Predictions]
+) -> list[NDArray[np.float64]]:
+    found = [np.full(len(one.rows), np.nan) for one in predictions]
+    for source, values in enumerate(found):
+        own = table[table["source"] == source]
+        values[own["position"]] = own["aupimo"]
+    return found
 
 
 def _notes(main: pd.DataFrame, masks: str, metrics: Metrics) -> list[str]:

@@ -96,10 +96,11 @@ def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
 
 
 def _scale(predictions: Predictions, rows: pd.DataFrame, threshold: float) -> Scale:
-    maps = [np.asarray(predictions.maps[position]) for position in rows["position"]]
-    maxima = np.array([one.max() for one in maps], np.float64)
-    low = float(np.median([np.median(one) for one in maps]))
-    high = float(np.quantile(maxima, 0.95))
+    maxima, medians = np.empty(len(rows)), np.empty(len(rows))
+    for number, position in enumerate(rows["position"]):  # never all maps in memory
+        one = np.asarray(predictions.maps[position])
+        maxima[number], medians[number] = one.max(), np.median(one)
+    low, high = float(np.median(medians)), float(np.quantile(maxima, 0.95))
     # A score that is a maximum of the map, before or after smoothing, is of the size of the map's
     # own maximum; another kind of score has no reason to be.
     largest, score = np.median(maxima), rows["score"].median()

@@ -84,8 +84,8 @@ class PixelHistogram:
         anomaly_map: NDArray[np.floating],
         mask: NDArray[np.bool_],
         channels: Sequence[Channel] = (),
-    ) -> None:
-        """Add one image with its regions.
+    ) -> NDArray[np.int64]:
+        """Add one image with its regions. Returns the bins of the defective pixels (n,).
 
         Args:
             anomaly_map: (H, W), taken as float32.
@@ -99,12 +99,13 @@ class PixelHistogram:
         if defective.size:
             region = _regions(mask)
             areas = np.bincount(region)
-            self.regions.add(defective, areas[region], np.count_nonzero(areas))
+            self.regions.add(defective, areas[region], int(region.max()))
         for channel in channels:
             # The first pixels to be found fill the saturation area, further ones add nothing.
             own, area = self.binning.index(anomaly_map.flat[channel.pixels]), channel.saturation
             top = np.partition(own, own.size - area)[own.size - area :]
             self.channels.add(top, np.full(area, area), 1)
+        return defective
 
     def count(
         self, anomaly_map: NDArray[np.floating], mask: NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """What a detector says about a set of images, next to what the manifest says."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from blemish.data import images
 from blemish.errors import UserError
+from blemish.evaluation.channels import Channel, Defects, read_channels
+from blemish.evaluation.maps import MapFile
 
 Map = NDArray[np.floating]
+Maps = list[NDArray[np.float32]] | NDArray[np.float32] | MapFile
 Mask = NDArray[np.bool_]
 
 
@@ -26,25 +29,38 @@ def shrink_mask(mask: Mask, size: tuple[int, int]) -> Mask:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """An anomaly map and its ground truth, of equal size (H, W)."""
+
+    anomaly_map: Map
+    mask: Mask
+    channels: tuple[Channel, ...] = ()
+
+
+@dataclass(frozen=True)
 class Predictions:
     """What a detector says about N images.
 
     Args:
-        rows: N manifest rows (image, mask, label, defect, slice, height, width are read).
+        rows: N manifest rows (image, mask, label, defect, slice, height, width are read; and
+            `channels` where there is such a column).
         scores: (N,) float64 image scores.
-        maps: (N, h, w) float32 anomaly maps at the model's resolution; may be a memory map.
+        maps: N float32 anomaly maps (h, w) at the model's resolution, in memory or read from a file
+            when asked for.
         to_original: takes a map (h, w) and a size (H, W) to the map (H, W) of the original image.
         root: the folder that `image` and `mask` are relative to.
         mask_to_model: takes a mask (H, W) and a size (h, w) to the mask of the model's view; to be
             given where the model crops. Used for resolution "model" only.
+        defects: the saturation areas of the defects in `channels`.
     """
 
     rows: pd.DataFrame
     scores: NDArray[np.float64]
-    maps: NDArray[np.float32]
+    maps: Maps
     to_original: Callable[[Map, tuple[int, int]], Map]
     root: Path
     mask_to_model: Callable[[Mask, tuple[int, int]], Mask] = shrink_mask
+    defects: Defects = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.scores) == len(self.maps):
@@ -53,8 +69,8 @@ class Predictions:
                 "each image needs one of each"
             )
 
-    def pixels(self, position: int, resolution: str) -> tuple[Map, Mask]:
-        """The anomaly map and the mask of one image at resolution "original" or "model".
+    def sample(self, position: int, resolution: str) -> Sample:
+        """The anomaly map and the ground truth of one image at resolution "original" or "model".
 
         Raises:
             UserError: the map is not finite, or the mask is missing or does not fit.
@@ -64,10 +80,43 @@ class Predictions:
             raise UserError(
                 f"{self.root / row['image']}: its anomaly map holds NaN or infinity: train again"
             )
-        mask = read_mask(self.root, row)
-        if resolution == "model":
-            return small, self.mask_to_model(mask, (small.shape[0], small.shape[1]))
-        return self.to_original(small, (mask.shape[0], mask.shape[1])), mask
+        mask, channels = read_truth(self.root, row, self.defects)
+        if resolution == "original":
+            return Sample(self.to_original(small, (mask.shape[0], mask.shape[1])), mask, channels)
+        return self._at_model_size(small, mask, channels)
+
+    def _at_model_size(self, small: Map, mask: Mask, channels: tuple[Channel, ...]) -> Sample:
+        """Saturation areas shrink as their channels do; a channel may vanish."""
+        size = (small.shape[0], small.shape[1])
+        shrunk, kept = self.mask_to_model(mask, size), []
+        for channel in channels:
+            whole = np.zeros(mask.shape, bool)
+            whole.flat[channel.pixels] = True
+            pixels = np.flatnonzero(self.mask_to_model(whole, size) & shrunk)
+            share = channel.saturation / channel.pixels.size
+            if pixels.size:
+                kept.append(Channel(pixels, max(1, round(share * pixels.size))))
+        return Sample(small, shrunk, tuple(kept))
+
+
+def has_mask(rows: pd.DataFrame) -> pd.Series:
+    """Which manifest rows (N,) name a mask or a folder of channels."""
+    named = rows["mask"].notna()
+    return named | rows["channels"].notna() if "channels" in rows else named
+
+
+def read_truth(root: Path, row: pd.Series, defects: Defects) -> tuple[Mask, tuple[Channel, ...]]:
+    """The mask (H, W) of a manifest row and, where it has a folder of them, its defect channels.
+
+    Raises:
+        UserError: as `read_mask` and `read_channels`.
+    """
+    folder = row.get("channels")
+    if folder is None or pd.isna(folder):
+        return read_mask(root, row), ()
+    mask, channels = read_channels(root / folder, defects)
+    _check_size(root / folder, mask, row)
+    return mask, channels
 
 
 def read_mask(root: Path, row: pd.Series) -> Mask:
@@ -86,9 +135,14 @@ def read_mask(root: Path, row: pd.Series) -> Mask:
         )
     path = root / row["mask"]
     mask = images.read_mask(path)
+    _check_size(path, mask, row)
+    return mask
+
+
+def _check_size(path: Path, mask: Mask, row: pd.Series) -> None:
+    height, width = int(row["height"]), int(row["width"])
     if mask.shape != (height, width):
         raise UserError(
             f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]} but its image is "
             f"{width}×{height} (width×height): a mask must have its image's size"
         )
-    return mask

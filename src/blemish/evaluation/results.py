@@ -1,23 +1,29 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from blemish.data.images import Framing
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.store import load_images
-from blemish.evaluation.evaluate import Evaluation, evaluate
+from blemish.evaluation.channels import CONFIG, read_defects
+from blemish.evaluation.evaluate import Evaluation, Metrics, evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
+from blemish.evaluation.maps import map_store
 from blemish.evaluation.predictions import Mask, Predictions
 from blemish.evaluation.threshold import threshold_at, threshold_note
 from blemish.files import write_json
-from blemish.methods.base import Method, Record, load, score_all
+from blemish.methods.base import Method, Record, load, score_each
 from blemish.params import EvaluationParams, TrainingParams
 from blemish.training import choose_device
+
+WEAK = "weak-"  # the slices of the weak-defect sets are named weak-<β>
 
 
 def write_results(
@@ -35,11 +41,11 @@ def write_results(
     """
     method, record = load(model, choose_device(training.device, training.threads))
     unit, made = read_manifest(prepared), read_manifest(synthetic)
-    test = predict(method, unit, unit.of("test"), "test")
-    weak = predict(method, made, made.of("weak"), "weak defects")
+    test = predict(method, unit, unit.of("test"), "test", folder)
+    weak = predict(method, made, made.of("weak"), "weak defects", folder)
     validation = [
-        predict(method, unit, unit.of("val", 0), "validation normals"),
-        predict(method, made, made.of("validation"), "validation defects"),
+        predict(method, unit, unit.of("val", 0), "validation normals", folder),
+        predict(method, made, made.of("validation"), "validation defects", folder),
     ]
     threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
     extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
@@ -62,7 +68,8 @@ def write_results(
         **_numbers(found, record, params, threshold, unit.facts.notes),
     }
     write_json(folder / "metrics.json", numbers)
-    _write_scores([test, weak, *validation], headline, threshold, folder / "scores.parquet")
+    aupimo = [*found.aupimo, *checked.aupimo]
+    _write_scores([test, weak, *validation], aupimo, headline, threshold, folder / "scores.parquet")
     _write_curves(found, folder / "curves")
     pictures = write_heatmaps(test, headline, threshold, folder / "heatmaps", params.heatmaps)
     write_json(folder / "heatmaps.json", pictures)
@@ -93,18 +100,37 @@ def _numbers(
         },
         "by_defect": found.by_defect,
         "slices": found.slices,
+        "by_area": found.by_area,
+        "weak_curve": _weak_curve(found.slices),
         "notes": [*found.notes, *notes, *([note] if note else [])],
     }
 
 
-def predict(method: Method, manifest: Manifest, rows: pd.DataFrame, title: str) -> Predictions:
-    """Score the images of some rows of a manifest."""
+def _weak_curve(slices: dict[str, Metrics]) -> list[dict[str, float | None]]:
+    """The metrics of the weak-defect sets by β, the weight of the normal image under a defect."""
+    points = [
+        {"beta": float(name.removeprefix(WEAK)), **found}
+        for name, found in slices.items()
+        if name.startswith(WEAK)
+    ]
+    return sorted(points, key=itemgetter("beta"))
+
+
+def predict(
+    method: Method, manifest: Manifest, rows: pd.DataFrame, title: str, scratch: Path | None = None
+) -> Predictions:
+    """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`."""
     paths = [manifest.root / image for image in rows["image"]]
     images = load_images(paths, method.framing, f"reading {title}")
-    maps, scores = score_all(method, images, f"scoring {title}")
-    framing = method.framing
+    framing, scores = method.framing, np.empty(len(rows))
+    maps = map_store(len(rows), framing.size, scratch)
+    for number, (one, score) in enumerate(score_each(method, images, f"scoring {title}")):
+        maps.append(one)
+        scores[number] = score
     views = (framing.to_original, manifest.root, partial(_mask_to_model, framing))
-    return Predictions(rows, scores, maps, *views)
+    channels = "channels" in rows and rows["channels"].notna().any()
+    defects = read_defects(manifest.root / CONFIG) if channels else {}
+    return Predictions(rows, scores, maps, *views, defects)
 
 
 def _mask_to_model(framing: Framing, mask: Mask, size: tuple[int, int]) -> Mask:  # noqa: ARG001
@@ -132,14 +158,21 @@ def _counts(unit: Manifest, headline: Any) -> dict[str, int]:
     }
 
 
-def _write_scores(parts: list[Predictions], headline: Any, threshold: float, path: Path) -> None:
+def _write_scores(
+    parts: list[Predictions],
+    aupimo: list[NDArray[np.float64]],
+    headline: Any,
+    threshold: float,
+    path: Path,
+) -> None:
     """One row an image; `headline` marks the main test set."""
     tables = []
-    for part in parts:
+    for part, pimo in zip(parts, aupimo, strict=True):
         table = part.rows[["image", "split", "label", "defect", "slice"]].copy()
         table["headline"] = headline(part.rows) & (part.rows["split"] == "test")
         table["score"] = part.scores
         table["decision"] = (part.scores > threshold).astype(np.int8)
+        table["aupimo"] = pimo
         tables.append(table)
     pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
 

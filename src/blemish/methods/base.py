@@ -3,11 +3,13 @@
 import importlib
 import platform
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -81,12 +83,22 @@ def create(name: str, params: Any, seed: int) -> Method:
     return method(params, seed)
 
 
-@torch.inference_mode()
 def score_all(method: Method, images: Tensor, title: str) -> tuple[np.ndarray, np.ndarray]:
     """Maps (N, size, size) float32 and scores (N,) float64 of uint8 images (N, 3, size, size).
 
     Raises ValueError for images of another size or type.
     """
+    size = method.framing.size
+    maps, scores = np.empty((len(images), size, size), np.float32), np.empty(len(images))
+    for number, (one_map, score) in enumerate(score_each(method, images, title)):
+        maps[number], scores[number] = one_map, score
+    return maps, scores
+
+
+def score_each(
+    method: Method, images: Tensor, title: str
+) -> Iterator[tuple[NDArray[np.float32], float]]:
+    """As `score_all`, one image after the other: the maps of many large images fill the memory."""
     size = method.framing.size
     if images.shape[1:] != (3, size, size) or images.dtype != torch.uint8:
         raise ValueError(
@@ -95,13 +107,12 @@ def score_all(method: Method, images: Tensor, title: str) -> tuple[np.ndarray, n
         )
     method.eval()
     device = next(method.parameters()).device
-    maps, scores = np.empty((len(images), size, size), np.float32), np.empty(len(images))
     # One at a time: convolutions choose their algorithm by the batch's size, and the last bits of
     # an image's score must not depend on its company.
-    for number, image in enumerate(progress(images, title, len(images), "image")):
-        one_map, score = method.score(image[None].to(device))
-        maps[number], scores[number] = one_map[0].cpu(), score[0].cpu()
-    return maps, scores
+    for image in progress(images, title, len(images), "image"):
+        with torch.inference_mode():
+            one_map, score = method.score(image[None].to(device))
+        yield one_map[0].cpu().numpy(), float(score[0])
 
 
 def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> None:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from blemish.errors import UserError
+from blemish.evaluation.command import metrics
 
 app = typer.Typer(
     help="Blemish: industrial visual anomaly detection as a DVC pipeline.",
@@ -98,6 +99,9 @@ def profile(
 
     changed = apply_profile(name, Path("profiles"), Path("params.yaml"))
     print(f"params.yaml: {len(changed)} value(s) changed" + "".join(f"\n  {c}" for c in changed))
+
+
+app.command()(metrics)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,14 @@ from numpy.typing import NDArray
 IN_MEMORY = 1 << 28  # bytes; more goes to a file
 
 Map = NDArray[np.float32]
+
+
+class Maps(Protocol):
+    """N anomaly maps (h, w), each there when it is asked for: an array, a list, files."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Map: ...
 
 
 class MapFile:

@@ -53,7 +53,7 @@ def measure(table: pd.DataFrame, read: Read) -> Pixels:
     defective = (table["label"] == 1).to_numpy()
     quarter = _quarters(area, defective & table["headline"].to_numpy() & (area > 0))
     keys = pd.DataFrame({"group": table["group"].to_numpy(), "quarter": quarter})
-    part = keys.groupby(["group", "quarter"]).ngroup().to_numpy(np.int64)
+    part = keys.groupby(["group", "quarter"]).ngroup().to_numpy()
     histograms = {int(one): PixelHistogram(binning) for one in np.unique(part)}
     normals, aupimo = NormalImages(binning), np.full(len(table), np.nan)
     # Normal images first: the others are judged by the false-positive rates on them.
@@ -68,7 +68,7 @@ def measure(table: pd.DataFrame, read: Read) -> Pixels:
         found = histograms[part[number]].update(sample.anomaly_map, sample.mask, sample.channels)
         score = rates.aupimo(found)
         aupimo[number] = np.nan if score is None else score
-    return Pixels(histograms, part, area, quarter, aupimo)
+    return Pixels(histograms, np.asarray(part, np.int64), area, quarter, aupimo)
 
 
 def _survey(count: int, read: Read) -> tuple[Binning, NDArray[np.float64]]:

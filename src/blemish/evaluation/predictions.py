@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from blemish.data import images
 from blemish.errors import UserError
 from blemish.evaluation.channels import Channel, Defects, read_channels
-from blemish.evaluation.maps import MapFile
+from blemish.evaluation.maps import Maps
 
 Map = NDArray[np.floating]
-Maps = list[NDArray[np.float32]] | NDArray[np.float32] | MapFile
 Mask = NDArray[np.bool_]
 
 

@@ -1,0 +1,110 @@
+"""`blemish metrics`: evaluate the anomaly maps of any tool."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+class Resolution(StrEnum):
+    """Where maps and masks of different sizes meet."""
+
+    original = "original"
+    model = "model"
+
+
+def metrics(
+    maps: Annotated[
+        Path, typer.Argument(help="Anomaly maps: <type>/<number>.npy, .npz (one array) or .tiff.")
+    ],
+    masks: Annotated[
+        Path,
+        typer.Argument(
+            help="Ground truth: <type>/<number>_mask.png or <number>.png, or folders "
+            "<type>/<number>/ of channels as in MVTec LOCO."
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
+    resolution: Annotated[
+        Resolution | None,
+        typer.Option(
+            help="original: maps are resized to their masks; model: masks to their maps. Without "
+            "it their sizes must agree."
+        ),
+    ] = None,
+    fpr_limit: Annotated[
+        float, typer.Option(help="False-positive rate up to which AUPRO integrates, 0 to 1.")
+    ] = 0.3,
+    defects: Annotated[
+        Path | None,
+        typer.Option(
+            help="MVTec LOCO's defects_config.json; by default the one in MASKS or beside it."
+        ),
+    ] = None,
+) -> None:
+    """Evaluate anomaly maps made by any tool against ground-truth masks.
+
+    Images without a mask file, or with an empty mask, are normal.
+    The score of an image is the maximum of its map.
+    Maps are read one at a time: memory does not grow with their number.
+    Bad maps are named, a line each, and then no number is printed.
+    """
+    from blemish.evaluation.map_folder import BadMaps, evaluate_folder, open_folder
+
+    if not 0 < fpr_limit <= 1:
+        raise typer.BadParameter(
+            f"{fpr_limit} is not above 0 and at most 1", param_hint="fpr-limit"
+        )
+    try:
+        folder = open_folder(maps, masks, resolution.value if resolution else None, defects)
+    except BadMaps as error:
+        for line in [f"error: {one}" for one in error.problems] + error.notes:
+            print(line, file=sys.stderr)
+        raise typer.Exit(1) from None
+    stated = resolution.value if resolution else "as given"
+    found = {"resolution": stated, **evaluate_folder(folder, fpr_limit)}
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _print(found, Console())
+
+
+def _print(found: dict[str, Any], console: Console) -> None:
+    """The whole, then a line for each defect type and area quarter."""
+    table = Table("metric", box=None, pad_edge=False)
+    table.add_column("value", justify="right")
+    for name, value in found["metrics"].items():
+        table.add_row(name, _shown(value))
+    console.print(table)
+    for title, part in (("defect type", "by_defect"), ("defect area", "by_area")):
+        columns = [name for name in next(iter(found[part].values()), {}) if "spro_" not in name]
+        if columns:
+            table = Table(title, box=None, pad_edge=False)
+            for column in columns:
+                table.add_column(column.replace("_", "\n", 1), justify="right", no_wrap=True)
+            for name, numbers in found[part].items():
+                table.add_row(name, *(_shown(numbers[column]) for column in columns))
+            console.print()
+            console.print(table)
+    counts = found["counts"]
+    console.print(
+        f"\n{counts['good']} good and {counts['defective']} defective images; resolution "
+        f"{found['resolution']}: maps {', '.join(found['map_sizes'])}, masks "
+        f"{', '.join(found['mask_sizes']) or 'none'}.",
+        highlight=False,
+    )
+    for note in found["notes"]:
+        console.print(note, highlight=False, markup=False, style="yellow")
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

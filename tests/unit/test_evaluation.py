@@ -125,11 +125,47 @@ def test_image_numbers_of_types_and_slices(tmp_path):
     assert found.operating_point["recall"] == pytest.approx(4 / 7)
 
 
+def test_area_quarters_by_hand(tmp_path):
+    test = predictions(tmp_path)
+    found = run(test).by_area
+    rows = np.flatnonzero((test.rows["slice"] == "") & (test.rows["label"] == 1))
+    area = pd.Series({row: test.sample(row, "original").mask.mean() for row in rows}).sort_values()
+    edges = np.quantile(area, [0, 0.25, 0.5, 0.75, 1])
+    assert sum(one["count"] for one in found.values()) == len(area) == 7
+    for name, one in found.items():
+        number = ("q1", "q2", "q3", "q4").index(name)
+        own = area[(area > edges[number]) | (number == 0)]
+        own = own[own <= edges[number + 1]]
+        assert (one["count"], one["area_from"]) == (len(own), own.min())
+        assert one["area_to"] == own.max()
+        chosen = test.rows.index.isin(own.index) | (test.rows["label"] == 0)
+        assert one["pixel_aupro"] == pytest.approx(reference(test, chosen)["aupro"], abs=1e-4)
+        assert one["recall"] == np.mean(test.scores[own.index] > 2.0)
+
+
+def test_too_few_images_have_no_area_quarters(tmp_path):
+    assert run(predictions(tmp_path, [("good", "")] * 2 + [("spot", "")] * 3)).by_area == {}
+
+
+def test_aupimo_of_each_image_and_their_mean(tmp_path):
+    test = predictions(tmp_path, lift=8.0)
+    weak = predictions(tmp_path / "weak", [("synthetic", "weak-0.5")] * 2, lift=8.0)
+    found = run(test, weak)
+    own, others = found.aupimo
+    assert np.isnan(own).tolist() == (test.rows["label"] == 0).tolist()
+    assert ((others >= 0) & (others <= 1)).all()
+    main = own[(test.rows["slice"] == "") & (test.rows["label"] == 1)]
+    assert 0 < main.min() < main.max() <= 1
+    assert found.metrics["pixel_aupimo"] == pytest.approx(main.mean())
+    assert found.slices["weak-0.5"]["pixel_aupimo"] == pytest.approx(others.mean())
+    assert run(predictions(tmp_path, IMAGES[6:])).metrics["pixel_aupimo"] is None
+
+
 def test_weak_slices_come_with_their_own_maps_and_folder(tmp_path):
     test = predictions(tmp_path / "prepared")
     weak = [
         predictions(tmp_path / "synthetic", [("synthetic", f"weak-{beta}")] * 5, lift=lift)
-        for beta, lift in ((0.1, 0.2), (0.9, 6))
+        for beta, lift in ((0.1, 0.2), (0.9, 6.0))
     ]
     found = run(test, *weak)
     assert found.metrics == pytest.approx(run(test).metrics, abs=1e-5)

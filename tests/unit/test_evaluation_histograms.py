@@ -214,6 +214,23 @@ def test_memory_does_not_grow_with_the_images():
 SEEDS = st.integers(0, 2**32 - 1)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    SEEDS,
+    st.sampled_from(sorted(KINDS)),
+    st.tuples(st.integers(8, 150), st.integers(8, 150)),
+    st.floats(0.5, 6),
+    st.none() | st.floats(-1e30, 1e30),
+    st.floats(0.01, 1),
+)
+def test_close_to_the_exact_reference_whatever_comes(seed, kind, size, strength, outlier, limit):
+    maps, masks = scene(np.random.default_rng(seed), 4, size, strength)
+    maps = [KINDS[kind](one).astype(np.float32) for one in maps]
+    if outlier is not None:
+        maps[0][3, 4] = outlier
+    assert deviation(maps, masks, limit) < TOLERANCE
+
+
 @settings(max_examples=12, deadline=None)
 @given(SEEDS, st.integers(1, 5), st.sampled_from(sorted(KINDS)))
 def test_shards_add_up_to_the_union_to_the_bit(seed, cut, kind):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from blemish.data.images import Framing
 from blemish.data.manifest import Facts, read_manifest, write_manifest
 from blemish.errors import UserError
+from blemish.evaluation import maps
 from blemish.evaluation.results import predict
 from blemish.evaluation.threshold import threshold_at
 from blemish.methods.base import Method, create, load, save, score_all
@@ -327,6 +328,32 @@ def test_without_weak_defects_and_heat_maps_there_is_nothing_odd(tmp_path) -> No
     assert set(metrics_of(folder)["slices"]) == {"doubtful"}
     assert json.loads((folder / "heatmaps.json").read_text(encoding="utf-8")) == []
     assert "weak" not in set(scores_of(folder)["split"])
+
+
+def test_weak_curve_area_quarters_and_aupimo(tmp_path) -> None:
+    folder = results(tmp_path)
+    found, scores = metrics_of(folder), scores_of(folder)
+    assert [one["beta"] for one in found["weak_curve"]] == [0.3, 0.7]
+    for one in found["weak_curve"]:
+        assert one == {"beta": one["beta"], **found["slices"][f"weak-{one['beta']}"]}
+    assert set(found["by_area"]) <= {"q1", "q2", "q3", "q4"}
+    assert sum(one["count"] for one in found["by_area"].values()) == 9
+    assert scores["aupimo"].notna().tolist() == (scores["label"] == 1).tolist()
+    main = scores[scores["headline"] & (scores["label"] == 1)]
+    assert found["metrics"]["pixel_aupimo"] == pytest.approx(main["aupimo"].mean())
+
+
+def test_maps_in_a_file_give_the_same_bytes(tmp_path, monkeypatch) -> None:
+    at = model(tmp_path / "model")
+    in_memory = evaluate_model(tiny_unit(), at, tmp_path / "in-memory")
+    monkeypatch.setattr(maps, "IN_MEMORY", 0)
+    method, _ = load(at, torch.device("cpu"))
+    manifest = read_manifest(tiny_unit().prepared)
+    found = predict(method, manifest, manifest.of("test"), "test", tmp_path)
+    assert isinstance(found.maps, maps.MapFile)
+    assert set(tmp_path.iterdir()) == {at, in_memory}  # the file has no name
+    in_file = evaluate_model(tiny_unit(), at, tmp_path / "in-file")
+    assert bytes_of(in_file) == bytes_of(in_memory)
 
 
 def test_the_same_bytes_every_time(tmp_path) -> None:

@@ -96,7 +96,8 @@ def test_other_limit(tmp_path, tree) -> None:
         assert call(tmp_path, "--fpr-limit", bad).exit_code == 2
 
 
-def test_tables(tmp_path, tree) -> None:
+@pytest.mark.usefixtures("tree")
+def test_tables(tmp_path) -> None:
     out = call(tmp_path).stdout
     assert f"{numbers(tmp_path)['metrics']['pixel_aupro']:.4f}" in out
     assert "crack" in out
@@ -146,7 +147,8 @@ def test_missing_extra_and_doubled_maps_are_named(tmp_path, tree) -> None:
     assert "spot/003.tiff: 003.npy is a map of the same image: keep one" in errors(tmp_path)
 
 
-def test_an_empty_mask_is_a_normal_image(tmp_path, tree) -> None:
+@pytest.mark.usefixtures("tree")
+def test_an_empty_mask_is_a_normal_image(tmp_path) -> None:
     before = numbers(tmp_path)["metrics"]
     (tmp_path / "masks/good").mkdir()
     cv2.imwrite(str(tmp_path / "masks/good/001_mask.png"), np.zeros(SIZE, np.uint8))
@@ -214,7 +216,8 @@ def test_axes_of_length_one_and_integers_are_taken(tmp_path, tree) -> None:
     assert numbers(tmp_path)["metrics"] != before
 
 
-def test_channels_of_loco_give_spro(tmp_path, tree) -> None:
+@pytest.mark.usefixtures("tree")
+def test_channels_of_loco_give_spro(tmp_path) -> None:
     for number in range(4):
         mask = tmp_path / f"masks/spot/{number:03d}.png"
         mask.with_suffix("").mkdir()
@@ -231,7 +234,8 @@ def test_channels_of_loco_give_spro(tmp_path, tree) -> None:
     assert spot["pixel_spro_0.3"] == pytest.approx(spot["pixel_aupro"], abs=1e-12)
 
 
-def test_folders_that_are_not_there(tmp_path, tree) -> None:
+@pytest.mark.usefixtures("tree")
+def test_folders_that_are_not_there(tmp_path) -> None:
     (tmp_path / "empty").mkdir()
     for maps, masks, message in (
         ("nowhere", "masks", "nowhere: no such folder; give the folder of the anomaly maps"),

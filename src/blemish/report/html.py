@@ -158,7 +158,11 @@ def _method(assets: _Assets, runs: list[Run], row: Row) -> View:
         "operating_points": [views.operating_point(run, len(runs) > 1) for run in runs],
         "validation": views.validation_note(runs),
         "figures": _figures(assets, runs),
-        "tables": [table for table in (views.defects(runs), views.subsets(runs)) if table["rows"]],
+        "tables": [
+            table
+            for table in (views.defects(runs), views.areas(runs), views.subsets(runs))
+            if table["rows"]
+        ],
         "pictures": _pictures(assets, first),
         "seed": first.seed if len(runs) > 1 else None,
     }

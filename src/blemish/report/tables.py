@@ -25,6 +25,7 @@ METRICS: dict[str, tuple[str, bool]] = {
     "pixel_f1max": ("F1max", True),
     "pixel_fpr95": ("FPR95", False),
     "pixel_aupro": ("AUPRO", True),
+    "pixel_aupimo": ("AUPIMO", True),
     "pixel_spro": ("sPRO", True),
 }
 SUMMARY = ("image_auroc", "image_f1max", "pixel_aupro")  # few, so that `dvc exp show` stays narrow
@@ -44,9 +45,15 @@ def leaderboard(runs: list[Run]) -> list[Row]:
 
 
 def heading(name: str) -> str:
-    """A metric's column heading without image or pixel; other AUPRO limits are stated."""
-    limit = name.partition("_aupro_")[2]
-    return f"AUPRO@{limit}" if limit else METRICS.get(name, (name, True))[0]
+    """A metric's column heading without image or pixel; unusual limits are stated."""
+    base, _, limit = name.rpartition("_")
+    limited = base in ("pixel_aupro", "pixel_spro")
+    return f"{METRICS[base][0]}@{limit}" if limited else METRICS.get(name, (name, True))[0]
+
+
+def is_detail(name: str) -> bool:
+    """Whether a number is one of many of its kind, too many for a column each."""
+    return name.startswith("pixel_spro_")
 
 
 def variants(name: str, present: Collection[str]) -> list[str]:
@@ -92,9 +99,10 @@ def metric_names(rows: list[Row]) -> list[str]:
     """The metrics of the rows: the known ones in the order of `METRICS`, then any others.
 
     Numbers that looked at the test set (`oracle` in the name) do not stand beside those that
-    did not.
+    did not. Further limits of sPRO stay in metrics.json.
     """
-    present = {name for row in rows for name in row["metrics"] if "oracle" not in name}
+    names = {name for row in rows for name in row["metrics"]}
+    present = {name for name in names if "oracle" not in name and not is_detail(name)}
     return [name for name in METRICS if name in present] + sorted(present - set(METRICS))
 
 

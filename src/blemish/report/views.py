@@ -3,7 +3,15 @@
 from typing import Any
 
 from blemish.report.collect import Run
-from blemish.report.tables import asked_rate, heading, number, over_seeds, percent, variants
+from blemish.report.tables import (
+    asked_rate,
+    heading,
+    is_detail,
+    number,
+    over_seeds,
+    percent,
+    variants,
+)
 
 Table = dict[str, Any]
 
@@ -13,7 +21,8 @@ KINDS = {
     "found": ("Clearest defects", "Defective images with the highest scores."),
     "quiet": ("Most normal images", "Good images with the lowest scores."),
 }
-COLUMNS = ("image_auroc", "recall", "pixel_auroc", "pixel_aupro")
+COLUMNS = ("image_auroc", "recall", "pixel_auroc", "pixel_aupro", "pixel_aupimo", "pixel_spro")
+AREAS = ("smallest", "second", "third", "largest")
 WEAK = "weak-"
 
 
@@ -22,12 +31,14 @@ def facts(run: Run) -> list[tuple[str, str]]:
     counts = run.record["counts"]
     kinds = [defect for defect in run.record["by_defect"] if defect != "good"]
     masks = {"pixel": "pixel masks", "boxes": "masks drawn from boxes", "none": "image labels only"}
+    resolution = [("pixel metrics", f"at {run.record['resolution']} resolution")]
     return [
         ("training", f"{counts['train']} good"),
         ("validation", f"{counts['val']} good"),
         ("test", f"{counts['test_good']} good, {counts['test_defective']} defective"),
         ("defect types", str(len(kinds))),
         ("annotation", masks[run.record["masks"]]),
+        *(resolution if run.record["masks"] != "none" else []),
     ]
 
 
@@ -69,6 +80,18 @@ def subsets(runs: list[Run]) -> Table:
     return _table("Subset", runs, "slices", names)
 
 
+def areas(runs: list[Run]) -> Table:
+    """The quarters of the defective images by the share of the image that is defective."""
+    found = runs[0].record.get("by_area", {})
+    table = _table("Defect area", runs, "by_area", list(found))
+    for row in table["rows"]:
+        name, one = AREAS[int(row[0][1:]) - 1], found[row[0]]
+        row[0] = (
+            f"{name} quarter, {100 * one['area_from']:.2g}–{100 * one['area_to']:.2g}\N{NO-BREAK SPACE}%"
+        )
+    return table
+
+
 def weak_points(runs: list[Run]) -> list[tuple[float, float]]:
     """(β, image AUROC averaged over seeds) of the weak-defect sets, sorted by β."""
     points = []
@@ -99,10 +122,10 @@ def caption(entry: dict[str, Any], threshold: float) -> dict[str, str]:
 
 def _table(first: str, runs: list[Run], key: str, names: list[str]) -> Table:
     """Headings and rows of text; a column that no entry has is left out."""
-    parts = {name: [run.record[key].get(name, {}) for run in runs] for name in names}
+    parts = {name: [run.record.get(key, {}).get(name, {}) for run in runs] for name in names}
     present = {column for entries in parts.values() for entry in entries for column in entry}
     named = [column for base in COLUMNS for column in variants(base, present)]
-    used = [column for column in named if column in present]
+    used = [column for column in named if column in present and not is_detail(column)]
     rows = []
     for name, entries in parts.items():
         means = {c: over_seeds(entry.get(c) for entry in entries)["mean"] for c in used}

@@ -82,12 +82,13 @@ class Result:
         """Every number of metrics.json under MLflow's allowed names; undefined ones are left out.
 
         `image_auroc`, `threshold_recall`, `validation_image_auroc`, and, grouped in MLflow's
-        pages by their prefix, `defect/<type>/recall` and `slice/<name>/image_auroc`.
+        pages by their prefix, `defect/<type>/recall`, `area/q1/recall` (the smallest defects) and
+        `slice/<name>/image_auroc`.
         """
         evaluated = self.evaluated
         groups = [("", evaluated.get("metrics", {}))]
         groups += [(f"{part}_", evaluated.get(part, {})) for part in ("threshold", "validation")]
-        for prefix, part in (("defect", "by_defect"), ("slice", "slices")):
+        for prefix, part in (("defect", "by_defect"), ("area", "by_area"), ("slice", "slices")):
             named = evaluated.get(part, {}).items()
             groups += [(f"{prefix}/{_component(name)}/", values) for name, values in named]
         return {

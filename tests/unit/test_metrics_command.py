@@ -1,4 +1,4 @@
-"""`blemish metrics` on folders of maps: the numbers, the resolutions, and every bad file by name."""
+"""`blemish metrics` on folders of maps: the numbers, the resolutions, and each bad file by name."""
 
 import io
 import json

@@ -1,5 +1,6 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
+from collections.abc import Iterator
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
 from blemish.data.images import Framing
 from blemish.data.manifest import Manifest, read_manifest
@@ -21,8 +23,10 @@ from blemish.evaluation.threshold import threshold_at, threshold_note
 from blemish.files import write_json
 from blemish.methods.base import Method, Record, load, score_each
 from blemish.params import EvaluationParams, TrainingParams
+from blemish.progress import progress
 from blemish.training import choose_device
 
+BLOCK = 1 << 26  # bytes of images in memory at a time
 WEAK = "weak-"  # the slices of the weak-defect sets are named weak-<β>
 
 
@@ -120,17 +124,26 @@ def predict(
     method: Method, manifest: Manifest, rows: pd.DataFrame, title: str, scratch: Path | None = None
 ) -> Predictions:
     """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`."""
-    paths = [manifest.root / image for image in rows["image"]]
-    images = load_images(paths, method.framing, f"reading {title}")
     framing, scores = method.framing, np.empty(len(rows))
     maps = map_store(len(rows), framing.size, scratch)
-    for number, (one, score) in enumerate(score_each(method, images, f"scoring {title}")):
+    found = score_each(method, _images(manifest, rows, framing, f"reading {title}"))
+    for number, (one, score) in enumerate(progress(found, f"scoring {title}", len(rows), "image")):
         maps.append(one)
         scores[number] = score
     views = (framing.to_original, manifest.root, partial(_mask_to_model, framing))
     channels = "channels" in rows and rows["channels"].notna().any()
     defects = read_defects(manifest.root / CONFIG) if channels else {}
     return Predictions(rows, scores, maps, *views, defects)
+
+
+def _images(
+    manifest: Manifest, rows: pd.DataFrame, framing: Framing, title: str
+) -> Iterator[Tensor]:
+    """Each image, uint8 (3, size, size). They are read in blocks: a test set may exceed memory."""
+    block = max(1, BLOCK // (3 * framing.size**2))
+    for start in range(0, len(rows), block):
+        own = rows["image"].iloc[start : start + block]
+        yield from load_images([manifest.root / image for image in own], framing, title)
 
 
 def _mask_to_model(framing: Framing, mask: Mask, size: tuple[int, int]) -> Mask:  # noqa: ARG001

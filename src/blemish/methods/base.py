@@ -3,7 +3,7 @@
 import importlib
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -89,27 +89,27 @@ def score_all(method: Method, images: Tensor, title: str) -> tuple[np.ndarray, n
     Raises ValueError for images of another size or type.
     """
     size = method.framing.size
-    maps, scores = np.empty((len(images), size, size), np.float32), np.empty(len(images))
-    for number, (one_map, score) in enumerate(score_each(method, images, title)):
-        maps[number], scores[number] = one_map, score
-    return maps, scores
-
-
-def score_each(
-    method: Method, images: Tensor, title: str
-) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """As `score_all`, one image after the other: the maps of many large images fill the memory."""
-    size = method.framing.size
     if images.shape[1:] != (3, size, size) or images.dtype != torch.uint8:
         raise ValueError(
             f"images are {tuple(images.shape)} {images.dtype}, but this {method.name} takes "
             f"(N, 3, {size}, {size}) uint8: frame them with its `framing.to_model`"
         )
+    maps, scores = np.empty((len(images), size, size), np.float32), np.empty(len(images))
+    found = progress(score_each(method, images), title, len(images), "image")
+    for number, (one_map, score) in enumerate(found):
+        maps[number], scores[number] = one_map, score
+    return maps, scores
+
+
+def score_each(
+    method: Method, images: Iterable[Tensor]
+) -> Iterator[tuple[NDArray[np.float32], float]]:
+    """As `score_all`, one image (3, size, size) after the other: all maps may exceed memory."""
     method.eval()
     device = next(method.parameters()).device
     # One at a time: convolutions choose their algorithm by the batch's size, and the last bits of
     # an image's score must not depend on its company.
-    for image in progress(images, title, len(images), "image"):
+    for image in images:
         with torch.inference_mode():
             one_map, score = method.score(image[None].to(device))
         yield one_map[0].cpu().numpy(), float(score[0])

@@ -77,7 +77,8 @@ class Binning:
 
     def lowest_score(self, bins: NDArray[np.int64]) -> NDArray[np.float32]:
         """The smallest float32 of each bin: `score >= lowest_score` selects it and all above."""
-        bucket = np.searchsorted(np.cumsum(self.bins), bins, side="right")
+        used = np.flatnonzero(self.bins)
+        bucket = used[np.searchsorted(self._first[used], bins, side="right") - 1]
         within = bins - self._first[bucket]
         low = -((-within << _LOW_BITS) // self.bins[bucket])  # rounded up
         key = ((bucket - _BUCKETS // 2) << _LOW_BITS) + low
@@ -100,11 +101,13 @@ def fitted(normal: NDArray[np.int64], anomalous: NDArray[np.int64], bins: int = 
     Args:
         normal, anomalous: (2²⁰,) pixels in each bucket.
     """
-    both = normal + anomalous
-    above = np.cumsum(both[::-1])[::-1]
-    shares = (_share(normal) + _share(anomalous) + _share(normal / np.maximum(above, 1))) / 3
-    wanted = np.ceil(shares * bins).clip(1, 1 << _LOW_BITS)
-    return Binning(np.where(both > 0, wanted, 0).astype(np.int32))
+    used = np.flatnonzero(normal + anomalous)
+    normal, anomalous = normal[used], anomalous[used]
+    above = np.cumsum((normal + anomalous)[::-1])[::-1]
+    shares = (_share(normal) + _share(anomalous) + _share(normal / above)) / 3
+    counts = np.zeros(_BUCKETS, np.int32)
+    counts[used] = np.ceil(shares * bins).clip(1, 1 << _LOW_BITS)
+    return Binning(counts)
 
 
 def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:

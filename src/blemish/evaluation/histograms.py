@@ -40,12 +40,19 @@ class Coverage:
         self.words = np.zeros((2, bins), np.int64)
         self.regions = 0
 
-    def add(self, bins: NDArray[np.int64], saturation: NDArray[np.int64], regions: int) -> None:
-        """Add pixels, each worth 1/`saturation` of its region; bins and saturation (n,)."""
+    def add(
+        self, bins: NDArray[np.int64], region: NDArray[np.int32], saturation: NDArray[np.int64]
+    ) -> None:
+        """Add pixels, each worth 1/saturation of its region.
+
+        Args:
+            bins, region: (n,) of the pixels; regions count from 0, all of them occur.
+            saturation: (regions,) pixels that fill a region.
+        """
         weight = (1 << _FRACTION_BITS) // saturation
-        np.add.at(self.words[0], bins, weight >> _WORD_BITS)
-        np.add.at(self.words[1], bins, weight & ((1 << _WORD_BITS) - 1))
-        self.regions += regions
+        np.add.at(self.words[0], bins, (weight >> _WORD_BITS)[region])
+        np.add.at(self.words[1], bins, (weight & ((1 << _WORD_BITS) - 1))[region])
+        self.regions += len(saturation)
 
     def __add__(self, other: Coverage) -> Coverage:
         if not (self.regions and other.regions):
@@ -98,13 +105,12 @@ class PixelHistogram:
         defective = self.count(anomaly_map, mask)
         if defective.size:
             region = _regions(mask)
-            areas = np.bincount(region)
-            self.regions.add(defective, areas[region], int(region.max()))
+            self.regions.add(defective, region, np.bincount(region))
         for channel in channels:
             # The first pixels to be found fill the saturation area, further ones add nothing.
             own, area = self.binning.index(anomaly_map.flat[channel.pixels]), channel.saturation
             top = np.partition(own, own.size - area)[own.size - area :]
-            self.channels.add(top, np.full(area, area), 1)
+            self.channels.add(top, np.zeros(area, np.int32), np.array([area]))
         return defective
 
     def count(
@@ -167,6 +173,6 @@ class PixelHistogram:
 
 
 def _regions(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The 8-connected region of each defective pixel (n,), from 1 on."""
+    """The 8-connected region of each defective pixel (n,), from 0 on."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    return np.asarray(labels, np.int32)[mask]
+    return np.asarray(labels, np.int32)[mask] - np.int32(1)

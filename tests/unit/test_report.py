@@ -415,3 +415,22 @@ def test_dvc_makes_a_plot_of_every_file(workspace: Path, tmp_path: Path) -> None
     assert set(shown["data"]) == files
     for name, plots in shown["data"].items():
         assert [plot["type"] for plot in plots] == ["image" if name.endswith("png") else "vega"]
+
+
+def test_area_quarters_aupimo_and_spro_are_shown() -> None:
+    quarter = {"count": 3, "recall": 0.5, "pixel_aupimo": 0.25, "area_from": 0.001, "area_to": 0.02}
+    numbers = {"pixel_spro": 0.7, "pixel_spro_0.01": 0.4, "pixel_aupimo": 0.3, "pixel_aupro": 0.9}
+    runs = [
+        a_run(MASKED, "glass", seed, by_area={"q1": quarter}, metrics=numbers, masks="pixel")
+        for seed in (0, 1)
+    ]
+    table = views.areas(runs)
+    assert table["head"] == ["Defect area", "Images", "Recall at threshold", "Pixel AUPIMO"]
+    assert table["rows"] == [
+        ["smallest quarter, 0.1–2\N{NO-BREAK SPACE}%", "3", "50.0\N{NO-BREAK SPACE}%", "0.250"]
+    ]
+    rows = tables.leaderboard(runs)
+    assert tables.metric_names(rows) == ["pixel_aupro", "pixel_aupimo", "pixel_spro"]
+    assert tables.heading("pixel_spro_0.01") == "sPRO@0.01"
+    assert tables.heading("pixel_aupro_0.05") == "AUPRO@0.05"
+    assert ("pixel metrics", "at original resolution") in views.facts(runs[0])

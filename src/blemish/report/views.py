@@ -22,7 +22,7 @@ KINDS = {
     "quiet": ("Most normal images", "Good images with the lowest scores."),
 }
 COLUMNS = ("image_auroc", "recall", "pixel_auroc", "pixel_aupro", "pixel_aupimo", "pixel_spro")
-AREAS = ("smallest", "second", "third", "largest")
+AREAS = {"q1": "smallest", "q2": "second", "q3": "third", "q4": "largest"}
 WEAK = "weak-"
 
 
@@ -30,7 +30,12 @@ def facts(run: Run) -> list[tuple[str, str]]:
     """The unit's counts and annotation as (label, value)."""
     counts = run.record["counts"]
     kinds = [defect for defect in run.record["by_defect"] if defect != "good"]
-    masks = {"pixel": "pixel masks", "boxes": "masks drawn from boxes", "none": "image labels only"}
+    masks = {
+        "pixel": "pixel masks",
+        "boxes": "masks drawn from boxes",
+        "polygons": "masks drawn from polygons",
+        "none": "image labels only",
+    }
     resolution = [("pixel metrics", f"at {run.record['resolution']} resolution")]
     return [
         ("training", f"{counts['train']} good"),
@@ -85,10 +90,9 @@ def areas(runs: list[Run]) -> Table:
     found = runs[0].record.get("by_area", {})
     table = _table("Defect area", runs, "by_area", list(found))
     for row in table["rows"]:
-        name, one = AREAS[int(row[0][1:]) - 1], found[row[0]]
-        row[0] = (
-            f"{name} quarter, {100 * one['area_from']:.2g}–{100 * one['area_to']:.2g}\N{NO-BREAK SPACE}%"
-        )
+        one = found[row[0]]
+        low, high = 100 * one["area_from"], 100 * one["area_to"]
+        row[0] = f"{AREAS[row[0]]} quarter, {low:.2g}–{high:.2g}\N{NO-BREAK SPACE}%"
     return table
 
 

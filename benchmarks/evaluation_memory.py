@@ -3,10 +3,10 @@
     python benchmarks/evaluation_memory.py
     python benchmarks/evaluation_memory.py --images 50 --size 512 --model-size 256
 
-It runs what the stage `evaluate` runs between a trained model and its files, on generated images and
-with a detector that costs nothing: reading, scoring, the maps that wait, both passes at the masks'
-resolution with AUPIMO, defect types and area quarters, and the heat maps. The last line is one JSON
-object; `ratio` is the limit of 1.5 GiB / the peak.
+It runs what the stage `evaluate` runs between a trained model and its files, on generated images
+and with a detector that costs nothing: reading, scoring, the maps that wait, both passes at the
+masks' resolution with AUPIMO, defect types and area quarters, and the heat maps. The last line is
+one JSON object; `ratio` is the limit of 1.5 GiB / the peak.
 """
 
 import argparse

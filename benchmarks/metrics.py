@@ -4,8 +4,8 @@
     python benchmarks/metrics.py --images 8 --sizes 256
 
 Times are the best of several runs on maps that are in memory. Peak memory is what a process of its
-own needs on top of its imports, the streaming ones (ours, adeval) reading one image at a time from
-disk. Errors are against the exact sort. `pip install .[bench]`, in an environment of its own, brings
+own needs on top of its imports, the streaming ones (ours, adeval) reading one image at a time. The
+errors are against the exact sort. `pip install .[bench]`, in an environment of its own, brings
 the peers; one that is not installed is left out. The last line is one JSON object; a ratio is the
 other's figure / ours.
 """

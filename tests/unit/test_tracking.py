@@ -33,6 +33,7 @@ METRICS = {
     "threshold": {"image": 0.43, "false_alarm_rate": 0.05, "precision": None, "recall": 0.7},
     "by_defect": {"crack (severe)/..": {"count": 9, "image_auroc": 0.95, "recall": 0.8}},
     "slices": {"weak-0.1": {"count": 40, "image_auroc": 0.66}},
+    "by_area": {"q1": {"count": 3, "recall": 0.4, "area_from": 0.001, "area_to": 0.02}},
     "validation": {"image_auroc": 0.97},
     "notes": ["Boxes, not masks.", "No pixel metrics."],
 }
@@ -198,6 +199,10 @@ def test_metrics_have_the_names_of_metrics_json(run: Run) -> None:
         "defect/crack _severe__../count": 9,
         "defect/crack _severe__../image_auroc": 0.95,
         "defect/crack _severe__../recall": 0.8,
+        "area/q1/count": 3,
+        "area/q1/recall": 0.4,
+        "area/q1/area_from": 0.001,
+        "area/q1/area_to": 0.02,
         "slice/weak-0.1/count": 40,
         "slice/weak-0.1/image_auroc": 0.66,
         "curve_validation_image_auroc": 0.97,

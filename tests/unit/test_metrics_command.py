@@ -14,6 +14,8 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from blemish.cli import app
+from blemish.errors import UserError
+from blemish.evaluation.map_files import read_map
 from tests.unit.test_evaluation_histograms import exact
 
 SIZE = (90, 120)
@@ -206,6 +208,26 @@ def test_bad_maps_are_named_and_nothing_is_unpickled(tmp_path, tree) -> None:
     for name, message in expected.items():
         (line,) = [line for line in lines if f"maps/good/{name}: " in line]
         assert message in line
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".tiff"])
+def test_damaged_bytes_are_read_or_refused(tmp_path, suffix) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"map{suffix}"
+    write_map(path, rng.random((20, 30)).astype(np.float32))
+    whole, refused = path.read_bytes(), 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 300), 4):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged[: rng.integers(1, len(whole))] if rng.random() < 0.2 else damaged)
+        try:
+            assert np.isfinite(read_map(path)).all()
+        except UserError as error:
+            assert str(error).startswith(f"{path}: ")
+            refused += 1
+    assert refused > 20
 
 
 def test_axes_of_length_one_and_integers_are_taken(tmp_path, tree) -> None:

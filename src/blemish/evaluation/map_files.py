@@ -1,6 +1,7 @@
 """Reading one anomaly map that any tool may have written. The files are hostile input."""
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,8 +17,8 @@ LARGEST = 1 << 28  # pixels
 # What numpy, zipfile and tifffile raise on damaged files.
 _DAMAGED = (
     *(ValueError, OSError, EOFError, KeyError, IndexError, TypeError, AttributeError),
-    *(NotImplementedError, MemoryError, RuntimeError, struct.error, zlib.error),
-    zipfile.BadZipFile,
+    *(NotImplementedError, MemoryError, RuntimeError, SyntaxError, struct.error, zlib.error),
+    *(zipfile.BadZipFile, tokenize.TokenError),
 )
 
 

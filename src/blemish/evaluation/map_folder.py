@@ -42,7 +42,9 @@ class BadMaps(UserError):
 
     def __init__(self, problems: list[str], notes: list[str]) -> None:
         super().__init__(" ".join(problems))
-        self.problems, self.notes = problems, notes
+        # File names may hold line breaks.
+        self.problems = [" ".join(line.split()) for line in problems]
+        self.notes = [" ".join(line.split()) for line in notes]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from blemish.errors import UserError
@@ -13,6 +13,7 @@ from blemish.evaluation.threshold import operating_point, threshold_at, threshol
     st.lists(st.integers(0, 9), min_size=1, max_size=60),
     st.floats(0, 1, exclude_max=True),
 )
+@example([3], 1 - 1e-10)
 def test_the_lowest_score_that_keeps_the_rate(scores, rate):
     threshold = threshold_at(scores, rate)
     assert np.mean(np.array(scores) > threshold) <= rate + 1e-9

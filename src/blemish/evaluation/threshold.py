@@ -71,5 +71,5 @@ def share(flags: NDArray[np.bool_]) -> float | None:
 
 
 def _allowed(normals: int, rate: float) -> int:
-    """How many of the normals may score above; 10⁻⁹ forgives 0.29 · 100 = 28.999…"""
-    return math.floor(normals * rate + 1e-9)
+    """How many of the normals may score above, never all; 10⁻⁹ forgives 0.29 · 100 = 28.999…"""
+    return min(math.floor(normals * rate + 1e-9), normals - 1)

@@ -187,7 +187,9 @@ def tiny(number: int) -> Pair:
 def measure(tool: str, folder: Path, count: int, size: int, timed: bool) -> dict[str, Any] | None:
     """One tool in a process of its own; None where it is not installed."""
     words = ["--child", tool, str(folder), str(count), str(size), str(int(timed))]
-    done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, *words], stdout=subprocess.PIPE, check=True
+    )
     found: dict[str, Any] | None = json.loads(done.stdout)
     return found
 

@@ -42,7 +42,8 @@ class TrainingUnit:
                 f"{synthetic}/recipes.parquet: does not fit {prepared}/manifest.parquet: "
                 f"run `dvc repro synthesize@{whole.facts.unit}`"
             )
-        return cls(manifest, recipes, TextureBank(textures, "train"), draws, store)
+        bank = TextureBank(textures, "train", prepared, synthetic / "crops")
+        return cls(manifest, recipes, bank, draws, store)
 
     def normals(self, framing: Framing, split: str = "train") -> Tensor:
         """The normal images of "train" or "val", uint8 (N, 3, size, size), manifest order."""

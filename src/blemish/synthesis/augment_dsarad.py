@@ -1,5 +1,7 @@
 """The ten texture augmenters of DSARAD (`methods/dsarad.md` §2.5), on 8-bit pictures."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +49,7 @@ def apply(operation: int, texture: Picture, random: np.random.Generator) -> Pict
             return _solarized(texture, random)
         case 5:
             step = 256 // 2 ** int(random.integers(1, 9))
-            return cv2.LUT(texture, (LEVELS // step * step + step // 2).astype(np.uint8))
+            return _mapped(texture, LEVELS // step * step + step // 2)
         case 6:
             return np.asarray(255 - texture)
         case 7:
@@ -61,7 +63,7 @@ def apply(operation: int, texture: Picture, random: np.random.Generator) -> Pict
 
 def _gamma(texture: Picture, random: np.random.Generator) -> Picture:
     curves = 255 * (LEVELS[:, None] / 255) ** random.uniform(0.5, 2.0, 3)[None]
-    return cv2.LUT(texture, np.floor(curves).astype(np.uint8)[:, None])
+    return _mapped(texture, curves[:, None])
 
 
 def _brightness(texture: Picture, random: np.random.Generator) -> Picture:
@@ -89,7 +91,12 @@ def _solarized(texture: Picture, random: np.random.Generator) -> Picture:
     threshold = random.uniform(32, 128)
     if random.random() >= 0.5:
         return texture
-    return cv2.LUT(texture, np.where(threshold <= LEVELS, 255 - LEVELS, LEVELS).astype(np.uint8))
+    return _mapped(texture, np.where(threshold <= LEVELS, 255 - LEVELS, LEVELS))
+
+
+def _mapped(texture: Picture, curve: NDArray[Any]) -> Picture:
+    """Each level replaced by what the curve (256,), or a curve for each channel, has for it."""
+    return np.asarray(cv2.LUT(texture, curve.astype(np.uint8)), dtype=np.uint8)
 
 
 def _rotated(texture: Picture, degrees: float) -> Picture:

@@ -58,9 +58,7 @@ AMPLITUDES = {
 }
 
 
-def shift(
-    images: Tensor, profile: Tensor, labels: Tensor, units: Tensor, seeds: Tensor
-) -> Tensor:
+def shift(images: Tensor, profile: Tensor, labels: Tensor, units: Tensor, seeds: Tensor) -> Tensor:
     """Make images brighter or darker by a profile: float32 (B, 3, H, W) in [0, 1].
 
     images: uint8; profile: (B, H, W) in [−1, 1]; units: (B,) from `strength`. The sign is drawn,

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from blemish.data.dataset import images_in
 from blemish.data.images import DAMAGED, read_image
 from blemish.errors import UserError
 
@@ -18,11 +17,6 @@ LARGEST = 1024  # pixels of a crop's longer side; larger ones are reduced
 WIDEST = 0.8  # of the unit's shorter image side
 SAME_COLOUR = 10  # levels a background pixel may differ from the corners
 Picture = NDArray[np.uint8]
-
-
-def find_crops(folder: Path, unit: str) -> list[Path]:
-    """The crops for a unit: those in `<folder>/<unit>`, else those directly in `folder`."""
-    return list(images_in(folder / unit)) or list(images_in(folder))
 
 
 def prepare_crops(files: Sequence[Path], shorter_side: float, folder: Path) -> list[str]:

@@ -148,10 +148,10 @@ def draw_until_seen(
     """What `draw` makes of seeds, drawn again where the mask is empty (`methods/glass.md` §3.2).
 
     draw: seeds (n,) and the rows (n,) that they belong to → a bool mask (n, H, W) and more tensors
-    of length n. The mask is cut to `foreground` (B, H, W). Empty means no positive cell of `cell`×`cell` pixels, so any pixel
-    counts; pixels beyond the last whole cell do not. Attempt k of seed s hashes (s, k), so a
-    result is a function of its own seed alone. Raises UserError where the image is smaller than a
-    cell or no attempt meets the foreground.
+    of length n. The mask is cut to `foreground` (B, H, W). Empty means no positive cell of
+    `cell`×`cell` pixels, so any pixel counts; pixels beyond the last whole cell do not. Attempt k
+    of seed s hashes (s, k), so a result is a function of its own seed alone. Raises UserError
+    where the image is smaller than a cell or no attempt meets the foreground.
     """
     height, width = size
     if min(size) < cell:

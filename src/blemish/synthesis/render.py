@@ -24,7 +24,7 @@ def render(
     rows beside it. Raises UserError where no defect fits, see `masks.draw_until_seen`.
     """
     groups = recipes.groupby("kind", sort=True).indices
-    unknown = sorted(set(groups) - set(KINDS))
+    unknown = sorted({str(kind) for kind in groups} - set(KINDS))
     if unknown:
         raise UserError(f"a recipe of the unknown kind {unknown[0]!r}: synthesize the unit again")
     seeds = torch.tensor(recipes["seed"].tolist(), device=images.device)
@@ -32,9 +32,7 @@ def render(
         (kind,) = groups
         return KINDS[str(kind)](Batch(recipes, images, foreground, seeds, textures, cell))
     pictures = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-    masks = torch.empty(
-        (len(images), *images.shape[2:]), dtype=torch.bool, device=images.device
-    )
+    masks = torch.empty((len(images), *images.shape[2:]), dtype=torch.bool, device=images.device)
     for kind, rows in groups.items():
         chosen = torch.as_tensor(rows, device=images.device)
         inside = None if foreground is None else foreground[chosen]

@@ -84,7 +84,7 @@ def _row(values: Tensor) -> Tensor:
 
 
 def line(seeds: Tensor, height: int, width: int) -> Shape:
-    """A line of width 1–4, whole or partial, flat or Gaussian; one in twenty is not along an axis."""
+    """A line of width 1–4, whole or partial, flat or Gaussian; one in twenty is oblique."""
     x, y, turn, tilted, size, flat, part, one, other = uniforms(seeds, 72, 9).unbind(1)
     vertical, slope = torch.floor(2 * turn), (2 * turn) % 1 - 0.5
     angle = (vertical + torch.where(tilted < 0.05, 0.2 * slope, 0.0)) * (math.pi / 2)

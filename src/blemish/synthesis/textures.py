@@ -14,12 +14,11 @@ from PIL import Image
 
 from blemish.data.images import read_image
 from blemish.errors import UserError
-from blemish.synthesis import augment_dsarad
+from blemish.synthesis import INDEX, augment_dsarad
 from blemish.synthesis.augment import augment
 from blemish.synthesis.cache import PictureCache
 from blemish.synthesis.crops import read_crop, read_extents
 
-INDEX = "textures.csv"
 MOST_BYTES = 512 * 2**20
 PATCHES = 4  # a side, of a shuffled normal image
 Picture = NDArray[np.uint8]
@@ -56,7 +55,9 @@ class TextureBank:
 
         Resized so that it covers the image, three random operations, then the centre.
         """
-        return _augmented_centre(self._covering(self.root / name, height, width), seed, height, width)
+        return _augmented_centre(
+            self._covering(self.root / name, height, width), seed, height, width
+        )
 
     def draw_squashed(self, name: str, seed: int, height: int, width: int) -> Picture:
         """One texture of DSARAD, uint8 (height, width, 3) (`methods/dsarad.md` §2.4).
@@ -138,4 +139,3 @@ def _shuffled(picture: Picture, seed: int) -> Picture:
         high * PATCHES, wide * PATCHES, 3
     )
     return shuffled
-

@@ -80,7 +80,7 @@ Share = Annotated[float, Field(ge=0)]
 
 
 class KindParams(Section):
-    """How often each kind of synthetic defect is drawn for training; shares need not add up to 1."""
+    """How often training draws each kind of synthetic defect; shares need not add up to 1."""
 
     perlin: Share = 1.0
     dlas: Share = 0.0

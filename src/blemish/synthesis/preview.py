@@ -16,7 +16,8 @@ HEADING = 26
 GAP = 10
 PER_ROW = 2
 OUTLINE = (255, 64, 64)
-LEAST_ZOOM = 0.25  # of the shorter side: the part of the picture that the close-up shows
+CLOSEST, FARTHEST = 0.12, 0.5  # parts of the shorter side that a close-up shows
+MOST_STRETCH = 4.0  # of a close-up's contrast
 Picture = NDArray[np.uint8]
 
 
@@ -34,8 +35,9 @@ class Sample:
 def write_preview(samples: Sequence[Sample], path: Path) -> None:
     """A heading for each purpose, below it its samples, two a row, in the order given.
 
-    Each as four tiles: normal | synthetic with the mask's outline | the same two close up, where
-    the largest part of the defect lies, without an outline.
+    Each as four tiles: normal | synthetic with an outline around the mask | the two close up, where
+    the largest part of the defect lies, without an outline and both with the same stretched
+    contrast (up to fourfold), so that a faint defect shows.
     """
     width, height = 4 * (TILE + 1) + GAP, TILE + CAPTION + GAP
     sections = [(name, list(part)) for name, part in groupby(samples, lambda one: one.purpose)]
@@ -59,30 +61,42 @@ def _paste(sheet: Image.Image, sample: Sample, left: int, top: int) -> None:
     ImageDraw.Draw(sheet).text((left, top), sample.caption, fill=(60, 60, 60), font=font)
     close = close_up(sample.mask)
     outlined = _outlined(sample.synthetic, sample.mask)
-    pictures = (sample.normal, outlined, sample.normal[close], sample.synthetic[close])
+    stretched = _stretched(sample.normal[close], sample.synthetic[close])
+    pictures = (sample.normal, outlined, *stretched)
     for column, picture in enumerate(pictures):
         place = (left + column * (TILE + 1), top + CAPTION)
         sheet.paste(Image.fromarray(_tile(picture)), place)
 
 
 def close_up(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """A square around the mask's largest part, with a margin, inside the picture."""
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    x, y, wide, high = 0, 0, mask.shape[1], mask.shape[0]
-    if count > 1:
-        x, y, wide, high = boxes[1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax()), :4].tolist()
+    """A square on the mask's largest part, inside the picture; a long part is shown in part."""
+    _, parts, boxes, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    largest = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax()) if len(boxes) > 1 else 0
+    ys, xs = np.nonzero(parts == largest)
+    nearest = np.hypot(xs - centres[largest, 0], ys - centres[largest, 1]).argmin()
+    longer = max(boxes[largest, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]])
     shorter = min(mask.shape)
-    side = min(shorter, max(round(1.4 * max(wide, high)), round(LEAST_ZOOM * shorter)))
-    top = min(max(y + high // 2 - side // 2, 0), mask.shape[0] - side)
-    left = min(max(x + wide // 2 - side // 2, 0), mask.shape[1] - side)
+    side = max(1, round(min(max(1.4 * longer, CLOSEST * shorter), FARTHEST * shorter)))
+    top = min(max(ys[nearest] - side // 2, 0), mask.shape[0] - side)
+    left = min(max(xs[nearest] - side // 2, 0), mask.shape[1] - side)
     return slice(top, top + side), slice(left, left + side)
 
 
 def _outlined(image: Picture, mask: NDArray[np.bool_]) -> Picture:
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    # Drawn thick enough to survive the reduction to a tile.
+    # Drawn thick enough to survive the reduction to a tile, and beside the defect, not over it.
     thickness = max(1, round(max(image.shape[:2]) / TILE))
+    grown = cv2.dilate(mask.astype(np.uint8), np.ones((4 * thickness + 1,) * 2, np.uint8))
+    contours, _ = cv2.findContours(grown, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(image.copy(), contours, -1, OUTLINE, thickness))
+
+
+def _stretched(normal: Picture, synthetic: Picture) -> list[Picture]:
+    """Both with one stretch that leaves the darkest and brightest 0.5 % of their pixels."""
+    low, high = np.percentile(np.stack((normal, synthetic)), (0.5, 99.5))
+    gain = min(255 / max(high - low, 1), MOST_STRETCH)
+    middle = (low + high) / 2
+    levels = np.clip((np.arange(256) - middle) * gain + 127.5, 0, 255).astype(np.uint8)
+    return [levels[picture] for picture in (normal, synthetic)]
 
 
 def _tile(picture: Picture) -> Picture:

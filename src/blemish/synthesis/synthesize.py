@@ -169,7 +169,7 @@ def _foreground(manifest: Manifest, image: str) -> torch.Tensor | None:
 def _caption(row: pd.Series) -> str:
     parts = [str(row["kind"])]
     if pd.notna(row["beta"]):
-        parts.append(f"β {row['beta']:.2f}")
+        parts.append(f"beta {row['beta']:.2f}")
     if pd.notna(row["visibility"]):
         parts.append(f"visibility {row['visibility']:.2f}")
     if isinstance(row["texture"], str):

@@ -162,7 +162,7 @@ def blend(images: Tensor, textures: Tensor, masks: Tensor, shares: Tensor) -> Te
     published blend happens after ImageNet normalisation; that is affine and the blend's weights
     sum to one, so blending before it is the same. Only pixels under the mask are touched.
     """
-    pictures = torch.div(images, 255)
+    pictures = images.float().div_(255)  # not div(images, 255), which converts pixel by pixel
     row, y, x = masks.nonzero(as_tuple=True)
     normal = pictures[row, :, y, x]
     change = shares[row, None] * (torch.div(textures[row, y, x], 255) - normal)

@@ -54,30 +54,32 @@ def _straight_field(
 ) -> Tensor:
     """The field before it is turned.
 
-    The sum over the four corners of fade(y)·fade(x)·(g_y·Δy + g_x·Δx) is two matrix products
-    each: a row of `weight` has two non-zero entries, the corners of the cell the pixel lies in.
+    The sum over the four corners of fade(y)·fade(x)·(g_y·Δy + g_x·Δx) is a matrix product: a row
+    of `weight` has two non-zero entries, the corners of the cell that the pixel lies in. The two
+    summands are joined along the inner dimension.
     """
-    weight_y, slope_y = _corners(cells[:, 0], height, precision)
-    weight_x, slope_x = _corners(cells[:, 1], width, precision)
-    field = slope_y @ torch.sin(angles).to(precision) @ weight_x.mT
-    field += weight_y @ torch.cos(angles).to(precision) @ slope_x.mT
-    return field.mul_(math.sqrt(2))
+    weight_y, slope_y = _corners(cells[:, 0], height)
+    weight_x, slope_x = _corners(cells[:, 1], width)
+    gradients = torch.stack((torch.sin(angles), torch.cos(angles))) * math.sqrt(2)
+    down, right = gradients.to(precision)
+    left = torch.cat((slope_y.to(precision) @ down, weight_y.to(precision) @ right), dim=2)
+    return left @ torch.cat((weight_x, slope_x), dim=2).to(precision).mT
 
 
-def _corners(cells: Tensor, pixels: int, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+def _corners(cells: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
     """For each pixel and lattice line: fade weight, and that times the distance in cells.
 
-    Both (B, pixels, 33), computed in float64.
+    Both (B, pixels, 33) float64.
     """
     places = torch.arange(pixels, device=cells.device, dtype=torch.float64) / pixels
     lines = torch.arange(MOST_CELLS + 1, device=cells.device, dtype=torch.float64)
     offset = (cells[:, None] * places[None])[:, :, None] - lines
     weight = _fade(1 - offset.abs().clamp(max=1))
-    return weight.to(precision), (weight * offset).to(precision)
+    return weight, weight * offset
 
 
 def _fade(t: Tensor) -> Tensor:
-    return t**3 * (t * (t * 6 - 15) + 10)
+    return t * t * t * (t * (t * 6 - 15) + 10)
 
 
 def _turned(field: Tensor, turns: Tensor) -> Tensor:
@@ -87,11 +89,11 @@ def _turned(field: Tensor, turns: Tensor) -> Tensor:
     xs = torch.arange(width, device=field.device, dtype=torch.float64) - (width - 1) / 2
     cosine, sine = torch.cos(turns)[:, None], torch.sin(turns)[:, None]
     # grid_sample with align_corners=False: pixel centre p ↔ (2p + 1)/n − 1.
-    x_of_x, x_of_y = cosine * xs * 2 / width, sine * ys * 2 / width
-    y_of_x, y_of_y = sine * xs * 2 / height, cosine * ys * 2 / height
-    grid = field.new_empty(*field.shape, 2)
-    grid[..., 0] = x_of_x.to(field.dtype)[:, None] - x_of_y.to(field.dtype)[:, :, None]
-    grid[..., 1] = y_of_x.to(field.dtype)[:, None] + y_of_y.to(field.dtype)[:, :, None]
+    # Places as complex numbers x + iy, so that the grid is one sum of what x and y contribute.
+    of_x = torch.complex(cosine * xs * 2 / width, sine * xs * 2 / height)
+    of_y = torch.complex(-sine * ys * 2 / width, cosine * ys * 2 / height)
+    kind = torch.complex128 if field.dtype == torch.float64 else torch.complex64
+    grid = torch.view_as_real(of_x.to(kind)[:, None, :] + of_y.to(kind)[:, :, None])
     return F.grid_sample(field[:, None], grid, align_corners=False)[:, 0]
 
 
@@ -109,27 +111,33 @@ def _exact(
     down, right = y - (height - 1) / 2, x - (width - 1) / 2
     source_y = sine * right + cosine * down + (height - 1) / 2
     source_x = cosine * right - sine * down + (width - 1) / 2
-    top, left = source_y.floor(), source_x.floor()
-    total = torch.zeros_like(source_y)
-    for corner_y in (top, top + 1):
-        for corner_x in (left, left + 1):
-            inside = (corner_y >= 0) & (corner_y < height) & (corner_x >= 0) & (corner_x < width)
-            share = (1 - (source_y - corner_y).abs()) * (1 - (source_x - corner_x).abs())
-            position_y = cells[row, 0] * (corner_y / height)
-            position_x = cells[row, 1] * (corner_x / width)
-            total += share * inside * _noise_at(angles, row, position_y, position_x)
-    return total
+    share_y, pixel_y = _bilinear(source_y, height)  # (K, 2)
+    share_x, pixel_x = _bilinear(source_x, width)
+    position_y = cells[row, :1] * (pixel_y / height)
+    position_x = cells[row, 1:] * (pixel_x / width)
+    corners = _noise_at(angles, row, position_y, position_x)  # (K, 2, 2)
+    return (share_y[:, :, None] * share_x[:, None, :] * corners).sum(dim=(1, 2))
+
+
+def _bilinear(source: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+    """The two pixels that a place lies between, and the share of each, 0 outside: (K, 2) each."""
+    pixel = torch.stack((source.floor(), source.floor() + 1), dim=1)
+    inside = (pixel >= 0) & (pixel < pixels)
+    return (1 - (source[:, None] - pixel).abs()) * inside, pixel
 
 
 def _noise_at(angles: Tensor, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Gradient noise × √2 at positions in cells, (K,) each."""
-    total = torch.zeros_like(y)
-    for line_y in (y.floor(), y.floor() + 1):
-        for line_x in (x.floor(), x.floor() + 1):
-            # Beyond the lattice lie only positions outside the image, whose share is zero.
-            at = [line.long().clamp(0, MOST_CELLS) for line in (line_y, line_x)]
-            angle = angles[row, at[0], at[1]]
-            down, right = y - line_y, x - line_x
-            slope = torch.sin(angle) * down + torch.cos(angle) * right
-            total += _fade(1 - down.abs()) * _fade(1 - right.abs()) * slope
-    return math.sqrt(2) * total
+    """Gradient noise × √2 at all pairs of positions y, x in cells, (K, 2) each: (K, 2, 2)."""
+    line_y = torch.stack((y.floor(), y.floor() + 1), dim=2)  # (K, 2 positions, 2 lines)
+    line_x = torch.stack((x.floor(), x.floor() + 1), dim=2)
+    down, right = y[:, :, None] - line_y, x[:, :, None] - line_x
+    # Beyond the lattice lie only positions outside the image, whose share is zero.
+    at_y, at_x = (line.long().clamp(0, MOST_CELLS) for line in (line_y, line_x))
+    angle = angles[
+        row[:, None, None, None, None], at_y[:, :, None, :, None], at_x[:, None, :, None]
+    ]
+    slope = (
+        torch.sin(angle) * down[:, :, None, :, None] + torch.cos(angle) * right[:, None, :, None]
+    )
+    weight = _fade(1 - down.abs())[:, :, None, :, None] * _fade(1 - right.abs())[:, None, :, None]
+    return math.sqrt(2) * (weight * slope).sum(dim=(3, 4))

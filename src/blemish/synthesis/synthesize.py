@@ -22,9 +22,7 @@ from blemish.synthesis.recipes import draw_recipes, write_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.textures import TextureBank
 
-PREVIEW_EACH = (
-    6  # training samples; the sheet also shows as many for validation, 2 of each weak set
-)
+PREVIEW_EACH = 6  # training samples; the sheet also shows 4 for validation, 2 of each weak set
 
 
 def synthesize(
@@ -188,7 +186,7 @@ def _write_preview(
     """A few samples of each purpose: of training two of each kind at least, over the images."""
     chosen = [(_of_each_kind(training), banks[0])]
     for purpose, rows in held_out.groupby("purpose", sort=False):
-        chosen.append((rows.head(PREVIEW_EACH if purpose == "validation" else 2), banks[1]))
+        chosen.append((rows.head(4 if purpose == "validation" else 2), banks[1]))
     samples = [
         _sample(rows.iloc[[number]], manifest, bank, params)
         for rows, bank in chosen

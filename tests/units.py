@@ -23,6 +23,7 @@ from blemish.unit import TrainingUnit
 from stages import evaluate, synthesize, train
 
 NAME = "tiny/bolts"
+NO_CROPS = Path("no-crops")
 SIZES = [(70, 94), (60, 60)]  # neither square nor multiples of 32, most of them
 PARAMS: dict[str, Any] = {
     "units": ["elpv/mono"],
@@ -116,7 +117,7 @@ def write_unit(root: Path, paint: Painter = stripes, masks: str = "pixel") -> Un
     unit.prepared.mkdir(parents=True)
     prepare(data_set, "bolts", raw, DataParams(), unit.prepared)
     shutil.copytree(texture_bank(), unit.textures)
-    run_stage(synthesize.main, {}, unit.prepared, unit.textures, unit.synthetic)
+    run_stage(synthesize.main, {}, unit.prepared, unit.textures, NO_CROPS, unit.synthetic)
     return unit
 
 

@@ -156,8 +156,6 @@ def _sample(
 
 def _foreground(manifest: Manifest, image: str) -> torch.Tensor | None:
     """Where defects may lie, (1, H, W) bool; None where the unit has no foreground masks."""
-    if "foreground" not in manifest.rows:
-        return None
     path = manifest.rows.set_index("image")["foreground"][image]
     if not isinstance(path, str):
         return None

@@ -31,7 +31,8 @@ PARAMS: dict[str, Any] = {
     "seeds": [0],
     "synthesis": {
         "draws": 3, "size": 64, "cell": 8,
-        "validation_images": 6, "weak": [0.3, 0.7], "weak_images": 3,
+        "validation_images": 6, "weak": [0.3, 0.7],
+        "weak_visibility": [0.5], "weak_images": 3,
     },
     "training": {"device": "cpu", "threads": 1},
     "evaluation": {"heatmaps": 1, "false_alarm_rate": 0.25},

@@ -19,7 +19,7 @@ from stages import synthesize
 from tests.drawing import COUNT, MAY_BE_EMPTY, SOFT, new_bank, some_images, some_recipes
 from tests.units import NO_CROPS, Unit, bytes_of, run_stage, texture_bank, tiny_unit
 
-WEAK = ("weak-0.3", "weak-0.7", "visibility-1", "visibility-0.5", "visibility-0.25")
+WEAK = ("weak-0.3", "weak-0.7", "visibility-0.5")
 
 
 def rendered(recipes: pd.DataFrame, images: Tensor, batch: int) -> list[bytes]:

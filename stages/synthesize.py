@@ -8,10 +8,10 @@ from blemish.params import load_params
 from blemish.synthesis.synthesize import synthesize
 
 
-def main(prepared: str, textures: str, out: str) -> None:
+def main(prepared: str, textures: str, crops: str, out: str) -> None:
     params = load_params()
     with finished_folder(Path(out)) as folder:
-        synthesize(Path(prepared), Path(textures), params.synthesis, folder)
+        synthesize(Path(prepared), Path(textures), Path(crops), params.synthesis, folder)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from blemish.unit import TrainingUnit
 from stages import evaluate, synthesize, train
 
 NAME = "tiny/bolts"
+NO_CROPS = Path("no-crops")
 SIZES = [(70, 94), (60, 60)]  # neither square nor multiples of 32, most of them
 PARAMS: dict[str, Any] = {
     "units": ["elpv/mono"],
@@ -30,7 +31,8 @@ PARAMS: dict[str, Any] = {
     "seeds": [0],
     "synthesis": {
         "draws": 3, "size": 64, "cell": 8,
-        "validation_images": 6, "weak": [0.3, 0.7], "weak_images": 3,
+        "validation_images": 6, "weak": [0.3, 0.7],
+        "weak_visibility": [0.5], "weak_images": 3,
     },
     "training": {"device": "cpu", "threads": 1},
     "evaluation": {"heatmaps": 1, "false_alarm_rate": 0.25},
@@ -116,7 +118,7 @@ def write_unit(root: Path, paint: Painter = stripes, masks: str = "pixel") -> Un
     unit.prepared.mkdir(parents=True)
     prepare(data_set, "bolts", raw, DataParams(), unit.prepared)
     shutil.copytree(texture_bank(), unit.textures)
-    run_stage(synthesize.main, {}, unit.prepared, unit.textures, unit.synthetic)
+    run_stage(synthesize.main, {}, unit.prepared, unit.textures, NO_CROPS, unit.synthetic)
     return unit
 
 

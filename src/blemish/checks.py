@@ -16,6 +16,7 @@ def check_grid(params: Params) -> None:
         "seeds": params.seeds,
         "data.foreground": params.data.foreground,
         "synthesis.weak": params.synthesis.weak,
+        "synthesis.weak_visibility": params.synthesis.weak_visibility,
     }
     for key, values in lists.items():
         repeated = next((value for value in values if values.count(value) > 1), None)

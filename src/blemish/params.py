@@ -76,6 +76,45 @@ class BlendParams(Section):
         return self
 
 
+Share = Annotated[float, Field(ge=0)]
+
+
+class KindParams(Section):
+    """How often training draws each kind of synthetic defect; shares need not add up to 1."""
+
+    perlin: Share = 1.0
+    dlas: Share = 0.0
+    dsarad: Share = 0.0
+    self: Share = 0.0
+    cutpaste: Share = 0.0
+    crops: Share = 0.0
+    spot: Share = 0.0
+    line: Share = 0.0
+    mura: Share = 0.0
+    scratch: Share = 0.0
+    cylinder: Share = 0.0
+    texture: Share = 0.0
+
+    @model_validator(mode="after")
+    def _some_kind(self) -> "KindParams":
+        if not any(self.model_dump().values()):
+            raise ValueError("every share is 0: give at least one kind a share above 0")
+        return self
+
+
+class VisibilityParams(Section):
+    """Contrast of display defects, a part of their kind's largest: Beta(2, 4) on [low, high]."""
+
+    low: Annotated[float, Field(gt=0, le=1)] = 0.2
+    high: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "VisibilityParams":
+        if self.low > self.high:
+            raise ValueError(f"`low` is {self.low} but must not exceed `high`, {self.high}")
+        return self
+
+
 class SynthesisParams(Section):
     """Synthetic defects: the recipes for training and the rendered validation and weak sets."""
 
@@ -83,9 +122,12 @@ class SynthesisParams(Section):
     draws: Count = 20
     size: Annotated[int, Field(ge=32, le=2048)] = 288
     cell: Annotated[int, Field(ge=1, le=256)] = 8
+    kinds: KindParams = KindParams()
     blend: BlendParams = BlendParams()
+    visibility: VisibilityParams = VisibilityParams()
     validation_images: Count = 60
     weak: list[Annotated[float, Field(ge=0, lt=1)]] = [0.1, 0.3, 0.5, 0.7]
+    weak_visibility: list[Annotated[float, Field(gt=0, le=1)]] = [1.0, 0.5, 0.25]
     weak_images: Annotated[int, Field(ge=0)] = 20
     textures: TextureParams = TextureParams()
 

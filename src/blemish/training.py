@@ -1,7 +1,9 @@
 """What every method's training shares: device, seeds, epochs with progress, and curves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -10,6 +12,8 @@ from torch import Tensor
 from blemish.errors import UserError
 from blemish.params import TrainingParams
 from blemish.progress import progress
+
+Result = TypeVar("Result")
 
 
 def choose_device(name: str, threads: int = 0) -> torch.device:
@@ -66,6 +70,24 @@ class Loop:
             yield order[start : start + batch]
             if start + batch > most:
                 return
+
+    def ahead(self, jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+        """The results of jobs in order. Where a GPU trains, a thread does the next one meanwhile.
+
+        A CPU has nothing to spare while it trains: there each job is done when it is asked for.
+        """
+        if self.device.type == "cpu":
+            yield from (job() for job in jobs)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            waiting: Future[Result] | None = None
+            for job in jobs:
+                coming = pool.submit(job)
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = coming
+            if waiting is not None:
+                yield waiting.result()
 
     def log(self, **values: Tensor) -> None:
         """Add one step's values; kept on the device, so that no step waits for the host."""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
-from blemish.data.images import Framing
+from blemish.data.images import Framing, read_mask
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.store import IN_MEMORY, ImageStore
 from blemish.errors import UserError
@@ -42,13 +43,29 @@ class TrainingUnit:
                 f"{synthetic}/recipes.parquet: does not fit {prepared}/manifest.parquet: "
                 f"run `dvc repro synthesize@{whole.facts.unit}`"
             )
-        return cls(manifest, recipes, TextureBank(textures, "train"), draws, store)
+        bank = TextureBank(textures, "train", prepared, synthetic / "crops")
+        return cls(manifest, recipes, bank, draws, store)
 
     def normals(self, framing: Framing, split: str = "train") -> Tensor:
         """The normal images of "train" or "val", uint8 (N, 3, size, size), manifest order."""
         rows = self.manifest.of(split, 0)
         title = f"reading {self.manifest.facts.unit} {split}"
         return self.store.images(self.manifest.root, rows, framing, title)
+
+    def foregrounds(self, framing: Framing) -> Tensor | None:
+        """Where defects may lie on each training normal, bool (N, size, size); None: everywhere.
+
+        A pixel that the part covers in part counts (`methods/glass.md` §2.4).
+        """
+        rows = self.manifest.of("train", 0)
+        if rows["foreground"].isna().all():
+            return None
+        masks = torch.ones(len(rows), framing.size, framing.size, dtype=torch.bool)
+        for mask, path in zip(masks, rows["foreground"], strict=True):
+            if isinstance(path, str):
+                part = np.repeat(read_mask(self.manifest.root / path)[:, :, None], 3, axis=2)
+                mask.copy_(torch.from_numpy(framing.to_model(part * np.uint8(255))[0] > 0))
+        return masks
 
     def draw(self, rows: Tensor, epoch: int, seed: int) -> pd.DataFrame:
         """A recipe for each training normal in `rows`; each epoch takes the next draw.

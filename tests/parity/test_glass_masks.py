@@ -21,14 +21,9 @@ from torchvision.transforms.v2 import functional as tv
 
 from blemish.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from blemish.params import BlendParams, SynthesisParams
-from blemish.synthesis import textures
-from blemish.synthesis.masks import (
-    MOST_CELLS,
-    cell_masks,
-    draw_masks,
-    perlin_field,
-    perlin_masks,
-)
+from blemish.synthesis import augment, perlin, textures
+from blemish.synthesis.masks import cell_masks, draw_masks, perlin_masks
+from blemish.synthesis.perlin import MOST_CELLS, perlin_exceeds, perlin_field
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.render import render
@@ -93,6 +88,25 @@ def test_field_equals_literal_gradient_noise(height: int, width: int) -> None:
         fields = perlin_field(seeds, stream, height, width).numpy()
         for found, draw in zip(fields, draws(seeds, stream), strict=True):
             np.testing.assert_allclose(found, literal_field(draw, height, width), atol=1e-10)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 93), (256, 256)])
+def test_the_fast_threshold_is_that_of_the_field(height: int, width: int) -> None:
+    seeds = torch.arange(96) * 44_497 % 2**32
+    for part in seeds.split(16):
+        for stream in (1, 2):
+            expected = perlin_field(part, stream, height, width) > 0.5
+            assert torch.equal(perlin_exceeds(part, stream, height, width), expected)
+
+
+def test_pixels_that_float32_cannot_decide_are_decided_exactly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # With such a margin every pixel is "close", so all go through the exact path.
+    monkeypatch.setattr(perlin, "MARGIN", 10.0)
+    seeds = torch.tensor([3, 88, 2**32 - 1])
+    expected = perlin_field(seeds, 1, 40, 56) > 0.5
+    assert torch.equal(perlin_exceeds(seeds, 1, 40, 56), expected)
 
 
 def test_scales_angles_and_rotations_are_uniform() -> None:
@@ -302,7 +316,7 @@ OPERATIONS = {
 def test_each_texture_operation_alone(name: str) -> None:
     number, numbers, expected = OPERATIONS[name]
     fixed = Fixed(*numbers)
-    found = np.asarray(textures._apply(number, picture(), fixed))
+    found = np.asarray(augment._apply(number, picture(), fixed))
     assert fixed.draws == []
     assert np.array_equal(found, np.asarray(expected(picture())))
     assert not np.array_equal(found, np.asarray(picture()))
@@ -315,16 +329,16 @@ def test_each_texture_operation_alone(name: str) -> None:
 
 def test_three_different_operations_in_drawn_order(monkeypatch: pytest.MonkeyPatch) -> None:
     applied: list[int] = []
-    real = textures._apply
+    real = augment._apply
 
     def watched(operation: int, *rest: object) -> Image.Image:
         applied.append(operation)
         return real(operation, *rest)
 
-    monkeypatch.setattr(textures, "_apply", watched)
+    monkeypatch.setattr(augment, "_apply", watched)
     small = picture().resize((12, 10))
     for seed in range(1500):
-        textures.augment(small, seed)
+        augment.augment(small, seed)
     triples = np.array(applied).reshape(1500, 3)
     assert all(len(set(triple)) == 3 for triple in triples.tolist())
     counts = np.bincount(triples.ravel(), minlength=9)

@@ -84,6 +84,11 @@ def test_a_parameter_concerns_its_own_stages(
     assert clean.repro("--dry").ran == expected | {"track"}
 
 
+def test_a_new_crop_concerns_the_synthesis_alone(clean: Workspace) -> None:
+    (clean.root / "data/crops/scratch.png").write_bytes(b"never opened: no share for crops")
+    assert clean.repro("--dry").ran == SYNTHESIZE | {"track"}
+
+
 @pytest.mark.parametrize(
     ("file", "expected"),
     [

@@ -19,7 +19,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 # What the pipeline reads of a clone.
 NEEDED = (
     "src", "stages", "profiles", "dvc.yaml", "params.yaml", "requirements.lock",
-    "data/folders/.gitkeep", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
+    "data/folders/.gitkeep", "data/crops/.gitkeep", "data/foreground/.gitkeep",
+    ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
 )  # fmt: skip
 NOT_SOURCE = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
@@ -39,6 +40,7 @@ TINY: dict[str, Any] = {
     "synthesis.size": 64,
     "synthesis.validation_images": 3,
     "synthesis.weak": [0.5],
+    "synthesis.weak_visibility": [],
     "synthesis.weak_images": 2,
     "training.device": "cpu",
     "evaluation.heatmaps": 1,

@@ -1,80 +1,117 @@
-"""The contact sheet: one tile for each picture, where it belongs, outlined where it is defect."""
+"""The contact sheet: a heading a purpose, four tiles a sample, outlined where it is defect."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from blemish.synthesis.preview import CAPTION, OUTLINE, TILE, Sample, write_preview
+from blemish.synthesis.preview import (
+    CAPTION,
+    GAP,
+    HEADING,
+    OUTLINE,
+    PER_ROW,
+    TILE,
+    Sample,
+    close_up,
+    write_preview,
+)
 from tests.units import tiny_unit
 
+WIDTH, HEIGHT = 4 * (TILE + 1) + GAP, TILE + CAPTION + GAP
 
-def sample(height: int, width: int, level: int) -> Sample:
+
+def sample(height: int, width: int, level: int, purpose: str = "train") -> Sample:
     normal = np.full((height, width, 3), level, np.uint8)
     mask = np.zeros((height, width), bool)
     mask[height // 4 : height // 2, width // 4 : width // 2] = True
     synthetic = normal.copy()
-    synthetic[mask] = 250
-    return Sample(normal, synthetic, mask, "train: perlin, beta 0.50")
+    synthetic[mask] = level + 10
+    return Sample(normal, synthetic, mask, purpose, "perlin, beta 0.50")
 
 
-def sheet(samples: list[Sample], path, per_row: int = 2) -> np.ndarray:
-    write_preview(samples, path, per_row)
+def sheet(samples: list[Sample], path) -> np.ndarray:
+    write_preview(samples, path)
     return np.asarray(Image.open(path))
 
 
-def tile(pixels: np.ndarray, row: int, column: int, picture: int) -> np.ndarray:
-    top = row * (TILE + CAPTION + 6) + CAPTION
-    left = column * (3 * TILE + 8) + picture * (TILE + 1)
+def tile(pixels: np.ndarray, number: int, picture: int, top: int = HEADING) -> np.ndarray:
+    row, column = divmod(number, PER_ROW)
+    top += row * HEIGHT + CAPTION
+    left = GAP + column * WIDTH + picture * (TILE + 1)
     return pixels[top : top + TILE, left : left + TILE]
 
 
-def outlined(pixels: np.ndarray) -> np.ndarray:
-    """Where red clearly prevails."""
-    red, green, _ = np.moveaxis(pixels.astype(int), 2, 0)
-    return red - green > 100
-
-
-def test_normal_synthetic_and_outlined_side_by_side(tmp_path) -> None:
+def test_each_purpose_has_its_heading_and_rows(tmp_path) -> None:
     samples = [sample(TILE, TILE, level) for level in (40, 80, 120)]
+    samples += [sample(TILE, TILE, 160, "weak-0.1")]
     pixels = sheet(samples, tmp_path / "preview.png")
-    assert pixels.shape == (2 * (TILE + CAPTION + 6), 2 * (3 * TILE + 8), 3)
-    for number, one in enumerate(samples):
-        place = divmod(number, 2)
-        assert np.array_equal(tile(pixels, *place, 0), one.normal)
-        assert np.array_equal(tile(pixels, *place, 1), one.synthetic)
-        marked = tile(pixels, *place, 2)
-        edge = outlined(marked)
-        assert set(map(tuple, marked[edge])) == {OUTLINE}
-        # The outline is the mask's border; everything else is the synthetic image.
-        ys, xs = np.nonzero(edge)
-        assert (ys.min(), ys.max()) == (TILE // 4, TILE // 2 - 1)
-        assert (xs.min(), xs.max()) == (TILE // 4, TILE // 2 - 1)
-        assert np.array_equal(marked[~edge], one.synthetic[~edge])
-        assert edge.sum() < one.mask.sum() / 2
-    assert (tile(pixels, 1, 1, 0) == 255).all()  # a place without a sample stays empty
-    captions = pixels[:CAPTION, : 3 * TILE]
-    assert (captions < 100).any()
+    assert pixels.shape == (2 * HEADING + 3 * HEIGHT + GAP, PER_ROW * WIDTH + GAP, 3)
+    for number, one in enumerate(samples[:3]):
+        assert np.array_equal(tile(pixels, number, 0), one.normal)
+    below = 2 * HEIGHT + 2 * HEADING
+    assert np.array_equal(tile(pixels, 0, 0, below), samples[3].normal)
+    assert (tile(pixels, 3, 0) == 255).all()  # a place without a sample stays empty
+    for top in (0, HEADING + 2 * HEIGHT):  # headings, and captions below them
+        assert (pixels[top : top + HEADING, : WIDTH // 2] < 100).any()
+        caption = pixels[top + HEADING : top + HEADING + CAPTION, : WIDTH // 2]
+        assert (caption < 140).any()
+
+
+def test_the_outline_runs_around_the_defect_and_not_over_it(tmp_path) -> None:
+    one = sample(TILE, TILE, 80)
+    marked = tile(sheet([one], tmp_path / "preview.png"), 0, 1)
+    edge = (marked == OUTLINE).all(axis=2)
+    assert 0 < edge.sum() < one.mask.sum() / 2
+    assert not (edge & one.mask).any()
+    ys, xs = np.nonzero(edge)
+    assert TILE // 4 - 4 < ys.min() < TILE // 4
+    assert TILE // 2 <= xs.max() < TILE // 2 + 4
+    assert np.array_equal(marked[~edge], one.synthetic[~edge])
+
+
+def test_a_faint_defect_shows_close_up(tmp_path) -> None:
+    one = sample(400, 400, 80)  # ten levels brighter
+    pixels = sheet([one], tmp_path / "preview.png")
+    normal, synthetic = (tile(pixels, 0, picture).astype(int) for picture in (2, 3))
+    assert np.ptp(normal) == 0
+    assert np.ptp(synthetic) == 40  # stretched fourfold, at most
+    assert normal.min() == synthetic.min()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "side"),
+    [
+        (slice(0, 2), slice(397, 400), 0.12 * 300),  # tiny, in a corner
+        (slice(100, 200), slice(100, 200), 140),
+        (slice(150, 152), slice(0, 400), 150),  # a line: a part of it
+        (slice(0, 0), slice(0, 0), 150),  # no defect: the middle of everything
+    ],
+)
+def test_the_close_up_is_a_square_on_the_defect(rows: slice, columns: slice, side: float) -> None:
+    mask = np.zeros((300, 400), bool)
+    mask[rows, columns] = True
+    ys, xs = close_up(mask)
+    assert ys.stop - ys.start == xs.stop - xs.start == round(side)
+    assert 0 <= ys.start < ys.stop <= 300
+    assert 0 <= xs.start < xs.stop <= 400
+    assert mask[ys, xs].any() or not mask.any()
 
 
 def test_tall_wide_large_and_small_pictures_keep_their_aspect(tmp_path) -> None:
-    for height, width in ((400, 100), (90, 1000), (20, 30)):
-        pixels = sheet([sample(height, width, 0)], tmp_path / "preview.png", per_row=1)
-        picture = (tile(pixels, 0, 0, 0) < 60).all(axis=2)
+    sizes = [(300, 100), (100, 300), (2 * TILE, 2 * TILE), (20, 40)]
+    pixels = sheet([sample(*size, 90) for size in sizes], tmp_path / "preview.png")
+    for number, (height, width) in enumerate(sizes):
+        first = tile(pixels, number, 0)
+        picture = (first == 90).all(axis=2)
         ys, xs = np.nonzero(picture)
-        found = (np.ptp(ys) + 1, np.ptp(xs) + 1)
-        scale = TILE / max(height, width)
-        assert np.abs(np.array(found) - np.array([height, width]) * scale).max() <= 1
-        assert outlined(tile(pixels, 0, 0, 2)).any()  # visible even after a strong reduction
-        assert not outlined(tile(pixels, 0, 0, 1)).any()
+        shown = (np.ptp(ys) + 1, np.ptp(xs) + 1)
+        assert max(shown) == TILE
+        assert shown[0] / shown[1] == pytest.approx(height / width, rel=0.03)
+        assert (first[~picture] == 235).all()
 
 
-def test_the_unit_has_a_sheet_of_every_purpose() -> None:
-    pixels = np.asarray(Image.open(tiny_unit().synthetic / "preview.png"))
-    rows = 5  # six training samples, two for validation, one of each of two weak sets
-    assert pixels.shape == (rows * (TILE + CAPTION + 6), 2 * (3 * TILE + 8), 3)
-    for number in range(10):
-        place = divmod(number, 2)
-        assert outlined(tile(pixels, *place, 2)).any()
-        normal, synthetic = tile(pixels, *place, 0), tile(pixels, *place, 1)
-        assert not outlined(normal).any()
-        changed = (normal != synthetic).any(axis=2).mean()
-        assert 0 < changed < 0.5
+def test_the_stage_shows_every_purpose() -> None:
+    preview = np.asarray(Image.open(tiny_unit().synthetic / "preview.png"))
+    # train 6, validation 4, and 2 of each of two β and a visibility.
+    rows, sections = 3 + 2 + 3, 2 + 3
+    assert preview.shape[0] == sections * HEADING + rows * HEIGHT + GAP

@@ -10,37 +10,21 @@ from torch import Tensor
 from blemish.data.images import read_image
 from blemish.data.manifest import read_manifest
 from blemish.errors import UserError
-from blemish.params import SynthesisParams
+from blemish.synthesis.kinds import KINDS
 from blemish.synthesis.masks import MASKS, draw_masks
-from blemish.synthesis.recipes import draw_recipes, read_recipes
+from blemish.synthesis.recipes import read_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.textures import TextureBank
 from stages import synthesize
-from tests.units import Unit, bytes_of, run_stage, texture_bank, tiny_unit
+from tests.drawing import COUNT, MAY_BE_EMPTY, SOFT, new_bank, some_images, some_recipes
+from tests.units import NO_CROPS, Unit, bytes_of, run_stage, texture_bank, tiny_unit
 
-COUNT = 24
-
-
-def some_recipes(count: int = COUNT) -> pd.DataFrame:
-    """Recipes of both kinds, mixed."""
-    bank = TextureBank(texture_bank(), "train")
-    images = [f"train/good/{number}.png" for number in range(count)]
-    kinds = [
-        draw_recipes(images, range(count), "train", kind, bank.names, SynthesisParams())
-        for kind in MASKS
-    ]
-    rows = [kinds[number % 2].iloc[number] for number in range(count)]
-    return pd.DataFrame(rows).reset_index(drop=True)
-
-
-def some_images(height: int, width: int, count: int = COUNT) -> Tensor:
-    random = np.random.default_rng(height * width)
-    return torch.from_numpy(random.integers(0, 256, (count, 3, height, width), dtype=np.uint8))
+WEAK = ("weak-0.3", "weak-0.7", "visibility-0.5")
 
 
 def rendered(recipes: pd.DataFrame, images: Tensor, batch: int) -> list[bytes]:
     """Image and mask of every row, rendered in batches by a bank that remembers nothing."""
-    bank = TextureBank(texture_bank(), "train")
+    bank = new_bank()
     results = []
     for start in range(0, len(recipes), batch):
         part = recipes.iloc[start : start + batch]
@@ -57,6 +41,7 @@ def test_same_recipe_same_bytes_in_any_company(height: int, width: int) -> None:
     recipes, images = some_recipes(), some_images(height, width)
     alone = rendered(recipes, images, 1)
     assert len(set(alone)) == COUNT
+    assert set(recipes["kind"]) == set(KINDS)
     for batch in (1, 3, 8, COUNT):
         assert rendered(recipes, images, batch) == alone
     order = np.random.default_rng(1).permutation(COUNT)
@@ -78,14 +63,25 @@ def test_threads_do_not_matter() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 93), (33, 47), (300, 31)])
 def test_never_empty_and_unchanged_outside_the_mask(height: int, width: int) -> None:
-    recipes, images = some_recipes(), some_images(height, width)
-    pictures, masks = render(recipes, images, TextureBank(texture_bank(), "train"), 8)
+    kinds = KINDS.keys() - SOFT - MAY_BE_EMPTY
+    recipes, images = some_recipes(kinds=sorted(kinds)), some_images(height, width)
+    pictures, masks = render(recipes, images, new_bank(), 8)
     assert pictures.shape == (COUNT, 3, height, width)
     assert masks.flatten(1).any(dim=1).all()
     normal = images.float() / 255
     changed = (pictures != normal).any(dim=1)
     assert not (changed & ~masks).any()
     assert changed[masks].double().mean() > 0.95
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+
+
+@pytest.mark.parametrize("kind", sorted(SOFT))
+def test_soft_defects_are_strongest_where_they_count(kind: str) -> None:
+    recipes, images = some_recipes(kinds=[kind]), some_images(64, 80) // 4 + 96
+    pictures, masks = render(recipes, images, new_bank(), 8)
+    assert masks.flatten(1).any(dim=1).all()
+    change = (pictures - images.float() / 255).abs().mean(dim=1)
+    assert change[masks].mean() > 3 * change[~masks].mean()
     assert 0 <= pictures.min() <= pictures.max() <= 1
 
 
@@ -112,11 +108,11 @@ def test_validation_uses_images_textures_and_kinds_that_training_never_sees() ->
     training = read_recipes(unit.synthetic / "recipes.parquet")
     held_out = read_recipes(unit.synthetic / "held_out.parquet")
     assert set(training["purpose"]) == {"train"}
-    assert set(held_out["purpose"]) == {"validation", "weak-0.3", "weak-0.7"}
+    assert set(held_out["purpose"]) == {"validation", *WEAK}
     for column in ("image", "kind"):
         assert not set(training[column]) & set(held_out[column])
     texture_classes = [
-        {name.split("/")[0] for name in rows["texture"]} for rows in (training, held_out)
+        {name.split("/")[0] for name in rows["texture"].dropna()} for rows in (training, held_out)
     ]
     assert not texture_classes[0] & texture_classes[1]
     manifest = read_manifest(unit.prepared)
@@ -128,10 +124,10 @@ def test_rendered_sets_are_what_their_manifest_says() -> None:
     unit = tiny_unit()
     made, prepared = read_manifest(unit.synthetic), read_manifest(unit.prepared)
     assert made.facts.masks == "pixel"
-    assert made.facts.extra_slices == ("weak-0.3", "weak-0.7")
-    assert made.rows["slice"].value_counts().to_dict() == {"": 6, "weak-0.3": 3, "weak-0.7": 3}
+    assert made.facts.extra_slices == WEAK
+    assert made.rows["slice"].value_counts().to_dict() == {"": 6} | dict.fromkeys(WEAK, 3)
     assert len(made.of("validation", 1)) == 6
-    assert len(made.of("weak", 1)) == 6
+    assert len(made.of("weak", 1)) == 3 * len(WEAK)
     sizes = {(row.width, row.height) for row in prepared.rows.itertuples()}
     for row in made.rows.itertuples():
         image = read_image(made.root / row.image)
@@ -166,16 +162,16 @@ def test_weak_defects_keep_the_share_beta_of_the_normal_image() -> None:
 def test_the_stage_writes_the_same_bytes_again(tmp_path) -> None:
     unit = tiny_unit()
     again = Unit(tmp_path)
-    run_stage(synthesize.main, {}, unit.prepared, unit.textures, again.synthetic)
+    run_stage(synthesize.main, {}, unit.prepared, unit.textures, NO_CROPS, again.synthetic)
     assert bytes_of(again.synthetic) == bytes_of(unit.synthetic)
 
 
 def test_there_may_be_no_weak_defects(tmp_path) -> None:
     unit = tiny_unit()
-    for number, none in enumerate([{"weak": []}, {"weak_images": 0}]):
+    for number, none in enumerate([{"weak": [], "weak_visibility": []}, {"weak_images": 0}]):
         folder = tmp_path / str(number)
         changes = {"synthesis": {"draws": 1, "validation_images": 2} | none}
-        run_stage(synthesize.main, changes, unit.prepared, unit.textures, folder)
+        run_stage(synthesize.main, changes, unit.prepared, unit.textures, NO_CROPS, folder)
         made = read_manifest(folder)
         assert set(made.rows["split"]) == {"validation"}
         assert len(made.rows) == 2
@@ -186,7 +182,9 @@ def test_a_stage_that_fails_leaves_nothing(tmp_path) -> None:
     damaged = unit.prepared / read_manifest(unit.prepared).of("val", 0)["image"][0]
     damaged.write_bytes(damaged.read_bytes()[:200])
     with pytest.raises(UserError, match=f"{damaged.name}: not a whole image"):
-        run_stage(synthesize.main, {}, unit.prepared, unit.textures, tmp_path / "out" / "unit")
+        run_stage(
+            synthesize.main, {}, unit.prepared, unit.textures, NO_CROPS, tmp_path / "out" / "unit"
+        )
     assert list((tmp_path / "out").iterdir()) == []
 
 

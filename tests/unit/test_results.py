@@ -126,7 +126,7 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     assert set(found["by_defect"]) == {"spot", "line"}
     for one in found["by_defect"].values():
         assert set(one) == {"count", "recall"} | SHORT
-    assert set(found["slices"]) == {"doubtful", "weak-0.3", "weak-0.7"}
+    assert set(found["slices"]) == {"doubtful", "weak-0.3", "weak-0.7", "visibility-0.5"}
     for one in found["slices"].values():
         assert set(one) == {"count"} | SHORT
     assert set(found["validation"]) == SHORT - {"pixel_aupimo"}
@@ -162,7 +162,7 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
     counts = scores.groupby(["split", "slice"]).size().to_dict()
     assert counts == {
         ("test", ""): 15, ("test", "doubtful"): 3, ("val", ""): 3, ("validation", ""): 6,
-        ("weak", "weak-0.3"): 3, ("weak", "weak-0.7"): 3,
+        ("weak", "weak-0.3"): 3, ("weak", "weak-0.7"): 3, ("weak", "visibility-0.5"): 3,
     }  # fmt: skip
     assert not scores["image"].duplicated().any()
 

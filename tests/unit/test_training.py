@@ -4,6 +4,8 @@ import io
 import itertools
 import re
 import sys
+import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -194,3 +196,37 @@ def test_missing_or_damaged_files_are_named(tmp_path) -> None:
     image.write_bytes(np.random.default_rng(0).bytes(400))
     with pytest.raises(UserError, match=image.name):
         unit.open().normals(Framing(32, "crop"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_results_come_in_order_and_only_a_gpu_gets_its_next_one_meanwhile(device: str) -> None:
+    running = loop()
+    running.device = torch.device(device)  # only its name decides
+    started: list[int] = []
+
+    def job(number: int) -> int:
+        started.append(number)
+        return 10 * number
+
+    results = running.ahead(partial(job, number) for number in range(4))
+    assert next(results) == 0
+    deadline = time.monotonic() + 5
+    while device == "cuda" and 1 not in started and time.monotonic() < deadline:
+        time.sleep(0.001)
+    # One ahead at most: memory does not fill up with batches.
+    assert started == ([0, 1] if device == "cuda" else [0])
+    assert list(results) == [10, 20, 30]
+    assert started == [0, 1, 2, 3]
+    assert list(running.ahead([])) == []
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_an_error_in_a_job_reaches_the_training(device: str) -> None:
+    running = loop()
+    running.device = torch.device(device)
+
+    def fail() -> None:
+        raise UserError("no defect met the foreground")
+
+    with pytest.raises(UserError, match="no defect"):
+        list(running.ahead([fail]))

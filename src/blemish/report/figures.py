@@ -142,15 +142,20 @@ def training(curves: dict[int, pd.DataFrame], names: Sequence[str]) -> str:
     return _svg(draw)
 
 
-def sensitivity(lines: dict[str, list[tuple[float, float]]]) -> str:
-    """Image AUROC over β, the weight of the normal image under a weak defect; a line a method."""
+def sensitivity(lines: dict[str, list[tuple[float, float]]], label: str, falling: bool) -> str:
+    """Image AUROC over what makes a defect weak, `label`; a line a method.
+
+    Defects get fainter to the right: `falling` turns an axis on which they get clearer.
+    """
 
     def draw(axes: Axes) -> None:
         for (name, points), colour in zip(lines.items(), cycle(SERIES), strict=False):
             axes.plot(*np.array(points).T, color=colour[0], marker="o", markersize=4, label=name)
         axes.axhline(0.5, color=MUTED[0], linestyle=":", linewidth=1)
         lowest = min(value for points in lines.values() for _, value in points)
-        axes.set(xlabel="β, weight of the normal image", ylabel="image AUROC")
+        axes.set(xlabel=label, ylabel="image AUROC")
+        if falling:
+            axes.invert_xaxis()
         axes.set_ylim(min(0.45, lowest - 0.05), 1.02)
         if len(lines) > 1:
             _legend_above(axes)

@@ -139,15 +139,24 @@ def _section(assets: _Assets, members: list[list[Run]], rows: list[Row], synthet
     }
 
 
-def _sensitivity(assets: _Assets, members: list[list[Run]]) -> View | None:
-    lines = {group[0].method: views.weak_points(group) for group in members}
-    drawn = {method: points for method, points in lines.items() if points}
-    if not drawn:
-        return None
-    alt = f"Image AUROC on ever fainter synthetic defects, {members[0][0].unit}"
-    return assets.svg(
-        "sensitivity", figures.sensitivity(drawn), "Faint defects (right: fainter)", alt
-    )
+# Prefix of the slices, title, axis, whether defects get clearer along it.
+SENSITIVITY = [
+    (views.WEAK, "Blended defects (right: fainter)", "β, weight of the normal image", False),
+    (views.VISIBILITY, "Shaded defects (right: fainter)", "visibility, 1 is 4 σ of noise", True),
+]
+
+
+def _sensitivity(assets: _Assets, members: list[list[Run]]) -> list[View]:
+    """A curve for each way of making synthetic defects weaker that was evaluated."""
+    drawn = []
+    for prefix, title, label, falling in SENSITIVITY:
+        points = {group[0].method: views.weak_points(group, prefix) for group in members}
+        lines = {method: line for method, line in points.items() if line}
+        if lines:
+            alt = f"Image AUROC on ever fainter synthetic defects, {members[0][0].unit}"
+            svg = figures.sensitivity(lines, label, falling)
+            drawn.append(assets.svg(f"sensitivity-{prefix.rstrip('-')}", svg, title, alt))
+    return drawn
 
 
 def _method(assets: _Assets, runs: list[Run], row: Row) -> View:

@@ -23,7 +23,8 @@ KINDS = {
 }
 COLUMNS = ("image_auroc", "recall", "pixel_auroc", "pixel_aupro", "pixel_aupimo", "pixel_spro")
 AREAS = {"q1": "smallest", "q2": "second", "q3": "third", "q4": "largest"}
-WEAK = "weak-"
+# Slices of synthetic defects on held-out normals: the prefix before β, or before visibility.
+WEAK, VISIBILITY = "weak-", "visibility-"
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -81,7 +82,7 @@ def defects(runs: list[Run]) -> Table:
 
 def subsets(runs: list[Run]) -> Table:
     """The named subsets of the test set, weak defects aside."""
-    names = [name for name in runs[0].record["slices"] if not name.startswith(WEAK)]
+    names = [name for name in runs[0].record["slices"] if not name.startswith((WEAK, VISIBILITY))]
     return _table("Subset", runs, "slices", names)
 
 
@@ -96,15 +97,15 @@ def areas(runs: list[Run]) -> Table:
     return table
 
 
-def weak_points(runs: list[Run]) -> list[tuple[float, float]]:
-    """(β, image AUROC averaged over seeds) of the weak-defect sets, sorted by β."""
+def weak_points(runs: list[Run], prefix: str = WEAK) -> list[tuple[float, float]]:
+    """(β or visibility, image AUROC averaged over seeds) of the weak-defect sets, sorted."""
     points = []
     for name in runs[0].record["slices"]:
-        if name.startswith(WEAK):
+        if name.startswith(prefix):
             slices = (run.record["slices"].get(name, {}) for run in runs)
             mean = over_seeds(part.get("image_auroc") for part in slices)["mean"]
             if mean is not None:
-                points.append((float(name.removeprefix(WEAK)), mean))
+                points.append((float(name.removeprefix(prefix)), mean))
     return sorted(points)
 
 

@@ -8,12 +8,13 @@ import pandas as pd
 from PIL import Image
 
 from blemish.data.dataset import images_in
+from blemish.data.images import read_image
 from blemish.data.sources import Archive, unpacked
 from blemish.errors import UserError
 from blemish.files import link
 from blemish.params import TextureParams
-from blemish.synthesis import procedural
-from blemish.synthesis.textures import INDEX
+from blemish.progress import progress
+from blemish.synthesis import INDEX, procedural
 
 SIDE = 320  # pixels; a little more than the published 288, so that nothing is enlarged much
 
@@ -56,6 +57,8 @@ def build_bank(params: TextureParams, folder: Path) -> None:
         procedural.write_textures(folder, SIDE, params.seed)
     files = sorted(file for sub in folder.iterdir() if sub.is_dir() for file in images_in(sub))
     classes = sorted({file.parent.name for file in files})
+    for file in progress(files, "checking textures", len(files), "image"):
+        read_image(file)  # raises an error that names a damaged file, here and not in training
     held_out = set(_held_out(classes, params))
     rows = [
         {

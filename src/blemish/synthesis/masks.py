@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blemish.errors import UserError
+from blemish.synthesis.perlin import perlin_exceeds
 from blemish.synthesis.random import uniforms
 
-MOST_CELLS = 32  # Perlin cells a side, 2^5 (`methods/glass.md` §3.1)
 ATTEMPTS = 100
+DLAS_SIDE = 288  # pixels that the sizes of DLAS-Net's shapes refer to
 
 
 def perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
@@ -19,56 +21,78 @@ def perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     Two thresholded Perlin fields, joined by union, intersection, or the first alone.
     seeds: (B,) int64. Returns (B, height, width) bool; may be empty.
     """
-    first = perlin_field(seeds, 1, height, width) > 0.5
-    second = perlin_field(seeds, 2, height, width) > 0.5
-    choice = uniforms(seeds, 3, 1)[:, :, None]
-    return torch.where(
-        choice > 2 / 3, first | second, torch.where(choice > 1 / 3, first & second, first)
+    masks = perlin_exceeds(seeds, 1, height, width)
+    choice = uniforms(seeds, 3, 1)[:, 0]
+    two = (choice > 1 / 3).nonzero()[:, 0]
+    if len(two):
+        first, second = masks[two], perlin_exceeds(seeds[two], 2, height, width)
+        union = (choice[two] > 2 / 3)[:, None, None]
+        masks[two] = torch.where(union, first | second, first & second)
+    return masks
+
+
+def single_perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
+    """The masks of DSARAD: one thresholded Perlin field (`methods/dsarad.md` §2.4)."""
+    return perlin_exceeds(seeds, 1, height, width)
+
+
+def dlas_masks(seeds: Tensor, height: int, width: int) -> Tensor:
+    """The masks of DLAS-Net before rejection (`methods/dlas-net.md` §2).
+
+    One thresholded Perlin field, to which lines, points or nothing are added, a third each. The
+    published pixel sizes belong to 288 pixels and scale with the shorter side.
+    """
+    masks = perlin_exceeds(seeds, 1, height, width)
+    choice = uniforms(seeds, 60, 1)[:, 0]
+    branches = ((choice > 2 / 3, _lines), ((choice > 1 / 3) & (choice <= 2 / 3), _points))
+    for chosen, shapes in branches:
+        rows = chosen.nonzero()[:, 0]
+        if len(rows):
+            masks[rows] |= shapes(seeds[rows], height, width)
+    return masks
+
+
+def _lines(seeds: Tensor, height: int, width: int) -> Tensor:
+    """One to four lines: thin vertical pieces, or thick horizontal bands over the whole width."""
+    scale = min(height, width) / DLAS_SIDE
+    vertical, count = (uniforms(seeds, 61, 2) * torch.tensor([2, 4], device=seeds.device)).unbind(1)
+    present = torch.arange(4, device=seeds.device) <= torch.floor(count)[:, None]
+    place, one, other, thick = uniforms(seeds, 62, 16).view(-1, 4, 4).unbind(1)
+    is_vertical = (vertical < 1)[:, None]
+    thickness = torch.where(is_vertical, 1 + torch.floor(5 * thick), 50 + torch.floor(11 * thick))
+    half = (thickness * scale).clamp(min=1) / 2
+    middle = torch.floor(place * torch.where(is_vertical, width, height))
+    start, stop = (torch.floor(end(one, other) * height) for end in (torch.minimum, torch.maximum))
+    whole = torch.zeros_like(start)
+    return _boxes(
+        torch.where(is_vertical, start, middle - half),
+        torch.where(is_vertical, stop, middle + half),
+        torch.where(is_vertical, middle - half, whole),
+        torch.where(is_vertical, middle + half, whole + width),
+        present,
+        (height, width),
     )
 
 
-def perlin_field(seeds: Tensor, stream: int, height: int, width: int) -> Tensor:
-    """Gradient noise × √2, turned about the image's centre (`methods/glass.md` §3.1).
-
-    Cells a side are 2^a, a uniform in {0…5}, each axis its own. float64, because a rounding that
-    differs between batch sizes or devices must not move a pixel across the threshold.
-    Returns (B, height, width).
-    """
-    numbers = uniforms(seeds, 16 * stream, 3)
-    cells = 2.0 ** torch.floor(numbers[:, :2] * 6)
-    lattice = MOST_CELLS + 1
-    angles = uniforms(seeds, 16 * stream + 1, lattice * lattice) * 2 * math.pi
-    angles = angles.view(-1, lattice, lattice)
-    weight_y, offset_y = _corners(cells[:, 0], height)
-    weight_x, offset_x = _corners(cells[:, 1], width)
-    # Sum over the four corners of fade(y)·fade(x)·(g_y·Δy + g_x·Δx), as two matrix products each:
-    # a row of `weight` has two non-zero entries, the corners of the cell the pixel lies in.
-    vertical = (weight_y * offset_y) @ torch.sin(angles) @ weight_x.mT
-    horizontal = weight_y @ torch.cos(angles) @ (weight_x * offset_x).mT
-    return _turn(math.sqrt(2) * (vertical + horizontal), (numbers[:, 2] - 0.5) * math.pi)
+def _points(seeds: Tensor, height: int, width: int) -> Tensor:
+    """10–29 squares of 3×3 pixels (at 288), cut off at the border."""
+    side = max(1, round(3 * min(height, width) / DLAS_SIDE))
+    count = 10 + torch.floor(uniforms(seeds, 63, 1) * 20)
+    present = torch.arange(29, device=seeds.device) < count
+    top, left = uniforms(seeds, 64, 58).view(-1, 2, 29).unbind(1)
+    top, left = torch.floor(top * height), torch.floor(left * width)
+    return _boxes(top, top + side - 1, left, left + side - 1, present, (height, width))
 
 
-def _corners(cells: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-    """For each pixel and lattice line: fade weight and distance in cells, (B, pixels, 33) each."""
-    places = torch.arange(pixels, device=cells.device, dtype=torch.float64) / pixels
-    position = cells[:, None] * places[None]
-    lines = torch.arange(MOST_CELLS + 1, device=cells.device, dtype=torch.float64)
-    offset = position[:, :, None] - lines
-    distance = 1 - offset.abs().clamp(max=1)
-    return distance**3 * (distance * (distance * 6 - 15) + 10), offset
-
-
-def _turn(field: Tensor, angles: Tensor) -> Tensor:
-    """Rotate (B, H, W) about ((W−1)/2, (H−1)/2), bilinear, zeros outside."""
-    height, width = field.shape[1:]
-    ys = torch.arange(height, device=field.device, dtype=torch.float64) - (height - 1) / 2
-    xs = torch.arange(width, device=field.device, dtype=torch.float64) - (width - 1) / 2
-    cosine, sine = torch.cos(angles)[:, None, None], torch.sin(angles)[:, None, None]
-    source_x = cosine * xs[None, None] - sine * ys[None, :, None]
-    source_y = sine * xs[None, None] + cosine * ys[None, :, None]
-    # grid_sample with align_corners=False: pixel centre p ↔ (2p + 1)/n − 1.
-    grid = torch.stack((source_x * 2 / width, source_y * 2 / height), dim=-1)
-    return F.grid_sample(field[:, None], grid, align_corners=False)[:, 0]
+def _boxes(
+    top: Tensor, bottom: Tensor, left: Tensor, right: Tensor, present: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """The union of K boxes an image, bounds (B, K) in pixels and included: (B, H, W) bool."""
+    ys = torch.arange(size[0], device=top.device)[None, :, None]
+    xs = torch.arange(size[1], device=top.device)[None, None, :]
+    rows = (ys >= top[:, None]) & (ys <= bottom[:, None]) & present[:, None]
+    columns = (xs >= left[:, :, None]) & (xs <= right[:, :, None])
+    return rows.float() @ columns.float() > 0  # counts of boxes: exact
 
 
 def shape_masks(seeds: Tensor, height: int, width: int) -> Tensor:
@@ -98,28 +122,62 @@ def shape_masks(seeds: Tensor, height: int, width: int) -> Tensor:
 
 MASKS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "perlin": perlin_masks,
+    "dlas": dlas_masks,
     "shapes": shape_masks,
 }
 
 
-def draw_masks(kind: str, seeds: Tensor, height: int, width: int, cell: int) -> Tensor:
-    """Masks that are not empty: everything about an empty one is drawn again (§3.2).
+def draw_masks(
+    kind: str, seeds: Tensor, height: int, width: int, cell: int, foreground: Tensor | None = None
+) -> Tensor:
+    """Masks of a kind in `MASKS`, drawn until none is empty, see `draw_until_seen`."""
 
-    Empty means no positive cell of `cell`×`cell` pixels, so any pixel counts; pixels beyond the
-    last whole cell do not. Attempt k of seed s hashes (s, k), so a mask is a function of its own
-    seed alone. Returns (B, height, width) bool.
+    def draw(attempt_seeds: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+        return (MASKS[kind](attempt_seeds, height, width),)
+
+    return draw_until_seen(draw, seeds, (height, width), cell, foreground)[0]
+
+
+def draw_until_seen(
+    draw: Callable[[Tensor, Tensor], tuple[Tensor, ...]],
+    seeds: Tensor,
+    size: tuple[int, int],
+    cell: int,
+    foreground: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """What `draw` makes of seeds, drawn again where the mask is empty (`methods/glass.md` §3.2).
+
+    draw: seeds (n,) and the rows (n,) that they belong to → a bool mask (n, H, W) and more tensors
+    of length n. The mask is cut to `foreground` (B, H, W). Empty means no positive cell of
+    `cell`×`cell` pixels, so any pixel counts; pixels beyond the last whole cell do not. Attempt k
+    of seed s hashes (s, k), so a result is a function of its own seed alone. Raises UserError
+    where the image is smaller than a cell or no attempt meets the foreground.
     """
-    masks = torch.zeros(len(seeds), height, width, dtype=torch.bool, device=seeds.device)
+    height, width = size
+    if min(size) < cell:
+        raise UserError(
+            f"an image of {width}×{height} pixels is smaller than one cell of the masks' grid, "
+            f"{cell}×{cell}: use larger images or smaller cells"
+        )
+    results: tuple[Tensor, ...] = ()
     missing = torch.arange(len(seeds), device=seeds.device)
     for attempt in range(ATTEMPTS):
-        attempt_seeds = (seeds[missing] + attempt * 0x9E3779B1) & 0xFFFFFFFF
-        drawn = MASKS[kind](attempt_seeds, height, width)
-        masks[missing] = drawn
-        whole = drawn[:, : height // cell * cell, : width // cell * cell]
+        drawn = draw((seeds[missing] + attempt * 0x9E3779B1) & 0xFFFFFFFF, missing)
+        if foreground is not None:
+            drawn[0].logical_and_(foreground[missing])
+        if not attempt:
+            results = drawn
+        else:
+            for result, part in zip(results, drawn, strict=True):
+                result[missing] = part
+        whole = drawn[0][:, : height // cell * cell, : width // cell * cell]
         missing = missing[~whole.flatten(1).any(dim=1)]
         if not len(missing):
-            break
-    return masks
+            return results
+    raise UserError(
+        f"no defect met the foreground in {ATTEMPTS} attempts: the foreground mask is empty or "
+        "nearly so: correct it, or turn the foreground off"
+    )
 
 
 def cell_masks(masks: Tensor, rows: int, columns: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -9,46 +10,96 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-TILE = 176
+TILE = 150
 CAPTION = 18
+HEADING = 26
+GAP = 10
+PER_ROW = 2
 OUTLINE = (255, 64, 64)
+CLOSEST, FARTHEST = 0.12, 0.5  # parts of the shorter side that a close-up shows
+MOST_STRETCH = 4.0  # of a close-up's contrast
+Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Sample:
     """One synthetic image: uint8 (H, W, 3) pictures, bool (H, W) mask, a short caption."""
 
-    normal: NDArray[np.uint8]
-    synthetic: NDArray[np.uint8]
+    normal: Picture
+    synthetic: Picture
     mask: NDArray[np.bool_]
+    purpose: str
     caption: str
 
 
-def write_preview(samples: Sequence[Sample], path: Path, per_row: int = 2) -> None:
-    """Rows of (normal | synthetic | synthetic with the mask's outline), `per_row` samples each."""
-    rows = -(-len(samples) // per_row)
-    width, height = 3 * TILE + 8, TILE + CAPTION + 6
-    sheet = Image.new("RGB", (per_row * width, rows * height), "white")
+def write_preview(samples: Sequence[Sample], path: Path) -> None:
+    """A heading for each purpose, below it its samples, two a row, in the order given.
+
+    Each as four tiles: normal | synthetic with an outline around the mask | the two close up, where
+    the largest part of the defect lies, without an outline and both with the same stretched
+    contrast (up to fourfold), so that a faint defect shows.
+    """
+    width, height = 4 * (TILE + 1) + GAP, TILE + CAPTION + GAP
+    sections = [(name, list(part)) for name, part in groupby(samples, lambda one: one.purpose)]
+    rows = sum(-(-len(part) // PER_ROW) for _, part in sections)
+    size = (PER_ROW * width + GAP, len(sections) * HEADING + rows * height + GAP)
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=12)
-    for number, sample in enumerate(samples):
-        left, top = number % per_row * width, number // per_row * height
-        draw.text((left + 2, top + 1), sample.caption, fill=(30, 30, 30), font=font)
-        pictures = (sample.normal, sample.synthetic, _outlined(sample.synthetic, sample.mask))
-        for column, picture in enumerate(pictures):
-            tile = Image.fromarray(_tile(picture))
-            sheet.paste(tile, (left + column * (TILE + 1), top + CAPTION))
+    top = 0
+    for name, part in sections:
+        title = ImageFont.load_default(size=16)
+        draw.text((GAP, top + 4), name, fill=(20, 20, 20), font=title)
+        top += HEADING
+        for number, sample in enumerate(part):
+            _paste(sheet, sample, GAP + number % PER_ROW * width, top + number // PER_ROW * height)
+        top += -(-len(part) // PER_ROW) * height
     sheet.save(path)
 
 
-def _outlined(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    # Drawn thick enough to survive the reduction to a tile.
+def _paste(sheet: Image.Image, sample: Sample, left: int, top: int) -> None:
+    font = ImageFont.load_default(size=12)
+    ImageDraw.Draw(sheet).text((left, top), sample.caption, fill=(60, 60, 60), font=font)
+    close = close_up(sample.mask)
+    outlined = _outlined(sample.synthetic, sample.mask)
+    stretched = _stretched(sample.normal[close], sample.synthetic[close])
+    pictures = (sample.normal, outlined, *stretched)
+    for column, picture in enumerate(pictures):
+        place = (left + column * (TILE + 1), top + CAPTION)
+        sheet.paste(Image.fromarray(_tile(picture)), place)
+
+
+def close_up(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """A square on the mask's largest part, inside the picture; a long part is shown in part."""
+    _, parts, boxes, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    largest = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax()) if len(boxes) > 1 else 0
+    ys, xs = np.nonzero(parts == largest)
+    nearest = np.hypot(xs - centres[largest, 0], ys - centres[largest, 1]).argmin()
+    longer = max(boxes[largest, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]])
+    shorter = min(mask.shape)
+    side = max(1, round(min(max(1.4 * longer, CLOSEST * shorter), FARTHEST * shorter)))
+    top = min(max(ys[nearest] - side // 2, 0), mask.shape[0] - side)
+    left = min(max(xs[nearest] - side // 2, 0), mask.shape[1] - side)
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _outlined(image: Picture, mask: NDArray[np.bool_]) -> Picture:
+    # Drawn thick enough to survive the reduction to a tile, and beside the defect, not over it.
     thickness = max(1, round(max(image.shape[:2]) / TILE))
+    grown = cv2.dilate(mask.astype(np.uint8), np.ones((4 * thickness + 1,) * 2, np.uint8))
+    contours, _ = cv2.findContours(grown, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(image.copy(), contours, -1, OUTLINE, thickness))
 
 
-def _tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _stretched(normal: Picture, synthetic: Picture) -> list[Picture]:
+    """Both with one stretch that leaves the darkest and brightest 0.5 % of their pixels."""
+    low, high = np.percentile(np.stack((normal, synthetic)), (0.5, 99.5))
+    gain = min(255 / max(high - low, 1), MOST_STRETCH)
+    middle = (low + high) / 2
+    levels = np.clip((np.arange(256) - middle) * gain + 127.5, 0, 255).astype(np.uint8)
+    return [levels[picture] for picture in (normal, synthetic)]
+
+
+def _tile(picture: Picture) -> Picture:
     """Fit into TILE×TILE, aspect kept, on light grey."""
     scale = TILE / max(picture.shape[:2])
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))

@@ -1,8 +1,9 @@
 """Recipes: one row a synthetic draw. A recipe and its source image determine every pixel."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -10,47 +11,113 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blemish.errors import UserError
-from blemish.params import BlendParams, SynthesisParams
+from blemish.params import BlendParams, SynthesisParams, VisibilityParams
 
 SCHEMA = pa.schema(
     [
         ("image", pa.string()),  # the normal image, as in the unit's manifest
         ("draw", pa.int32()),  # which draw of that image
-        ("purpose", pa.string()),  # train, validation, weak-<β>
-        ("kind", pa.string()),  # a name in masks.MASKS
-        ("texture", pa.string()),  # a file of the texture bank
+        ("purpose", pa.string()),  # train, validation, weak-<β>, visibility-<v>
+        ("kind", pa.string()),  # a name in kinds.KINDS
+        ("texture", pa.string()),  # a file of the bank, of the unit's normals (self) or crops
         ("beta", pa.float64()),  # weight of the normal image under the mask
-        ("seed", pa.int64()),  # of the mask and of the texture's augmentation, in [0, 2^32)
+        ("visibility", pa.float64()),  # of a defect measured in the image's own noise
+        ("seed", pa.int64()),  # of the shape and of the texture's augmentation, in [0, 2^32)
     ]
 )
+TEXTURED = frozenset({"perlin", "dlas", "self", "shapes"})  # kinds with a texture and a β
+VISIBLE = frozenset({"spot", "line", "mura", "scratch", "cylinder", "texture", "shades"})
+DSARAD_BETA = 0.8  # b ~ U(0, 0.8), the weight of the original (`methods/dsarad.md` §2.4)
+NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def draw_recipes(
     images: Sequence[str],
     draws: Sequence[int],
     purpose: str,
-    kind: str,
+    kind: str | Mapping[str, float],
     textures: Sequence[str],
     params: SynthesisParams,
     beta: float | None = None,
+    visibility: float | None = None,
+    sources: Mapping[str, Sequence[str]] = NONE,
 ) -> pd.DataFrame:
     """A recipe for each (image, draw) pair, `SCHEMA`'s columns, in the order given.
 
-    A row depends on its own image, draw and purpose and on the parameters, never on the other
-    rows: adding an image leaves the draws of the others as they are. `beta` fixes β.
+    kind: one, or the share of each. textures: the bank's files; sources: what the kinds "self"
+    and "crops" take instead. `beta` and `visibility`, where given, fix these. A row depends on its
+    own image, draw and purpose and on the parameters, never on the other rows: adding an image
+    leaves the draws of the others as they are, and other shares leave the texture, β and seed of
+    the rows that keep their kind. Raises UserError where a kind has nothing to be made of.
     """
+    shares = _normalised({kind: 1.0} if isinstance(kind, str) else kind)
+    for name in ("self", "crops"):
+        if name in shares and not sources.get(name):
+            raise UserError(f"`synthesis.kinds.{name}` is above 0, but there is no picture for it")
     rows = []
     for image, draw in zip(images, draws, strict=True):
-        random = _generator(params.seed, purpose, image, draw)
-        texture = textures[int(random.integers(len(textures)))]
-        weight = _draw_beta(random, params.blend) if beta is None else beta
-        rows.append((image, draw, purpose, kind, texture, weight, int(random.integers(2**32))))
-    return pd.DataFrame(rows, columns=SCHEMA.names)
+        key = f"{params.seed}:{purpose}:{image}:{draw}"
+        random = _generator(key)
+        texture: str | None = textures[int(random.integers(len(textures)))]
+        weight: float | None = _draw_beta(random, params.blend) if beta is None else beta
+        seed = int(random.integers(2**32))
+        name = next(iter(shares)) if len(shares) == 1 else _draw_kind(f"{key}:kind", shares)
+        seen = None
+        if name not in TEXTURED:
+            name, texture, weight, seen = _draw_other(
+                f"{key}:{name}", name, texture, sources, params.visibility, visibility
+            )
+        elif name in sources:
+            texture = _pick(_generator(f"{key}:{name}"), sources[name])
+        rows.append((image, draw, purpose, name, texture, weight, seen, seed))
+    return pd.DataFrame(rows, columns=SCHEMA.names).astype({"beta": float, "visibility": float})
 
 
-def _generator(seed: int, purpose: str, image: str, draw: int) -> np.random.Generator:
-    key = hashlib.sha256(f"{seed}:{purpose}:{image}:{draw}".encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "big")))
+def _draw_other(
+    key: str,
+    kind: str,
+    texture: str | None,
+    sources: Mapping[str, Sequence[str]],
+    bounds: VisibilityParams,
+    visibility: float | None,
+) -> tuple[str, str | None, float | None, float | None]:
+    """Kind, texture, β and visibility of a row that is no texture of weight 1 − β."""
+    random = _generator(key)
+    if kind == "dsarad":
+        clean = random.random() < 0.5
+        return ("clean", None, None, None) if clean else (
+            kind, texture, random.uniform(0, DSARAD_BETA), None
+        )  # fmt: skip
+    if kind in VISIBLE:
+        drawn = bounds.low + (bounds.high - bounds.low) * random.beta(2, 4)
+        seen = drawn if visibility is None else visibility
+        return kind, texture if kind == "texture" else None, None, seen
+    return kind, _pick(random, sources[kind]) if kind == "crops" else None, None, None
+
+
+def _pick(random: np.random.Generator, names: Sequence[str]) -> str:
+    return names[int(random.integers(len(names)))]
+
+
+def _normalised(shares: Mapping[str, float]) -> dict[str, float]:
+    """The shares above zero, of a sum of one, in the order of their names."""
+    total = sum(shares.values())
+    if not total > 0:
+        raise UserError("`synthesis.kinds`: every share is 0: give at least one kind a share")
+    return {name: shares[name] / total for name in sorted(shares) if shares[name] > 0}
+
+
+def _draw_kind(key: str, shares: Mapping[str, float]) -> str:
+    """Kinds in the order of their names, each its share of [0, 1)."""
+    names, bounds = list(shares), np.cumsum(list(shares.values()))
+    return names[
+        min(int(np.searchsorted(bounds, _generator(key).random(), "right")), len(names) - 1)
+    ]
+
+
+def _generator(key: str) -> np.random.Generator:
+    digest = hashlib.sha256(key.encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
 
 
 def _draw_beta(random: np.random.Generator, blend: BlendParams) -> float:
@@ -59,9 +126,8 @@ def _draw_beta(random: np.random.Generator, blend: BlendParams) -> float:
 
 def write_recipes(recipes: pd.DataFrame, path: Path) -> None:
     """Write recipes; equal rows give equal bytes."""
-    pq.write_table(
-        pa.Table.from_pydict({n: recipes[n].tolist() for n in SCHEMA.names}, SCHEMA), path
-    )
+    table = pa.Table.from_pandas(recipes[SCHEMA.names], SCHEMA, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata(None), path)
 
 
 def read_recipes(path: Path) -> pd.DataFrame:

@@ -1,39 +1,41 @@
 """render: recipes + normal images + textures → synthetic images and masks, a pure function."""
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from blemish.synthesis.masks import draw_masks
+from blemish.errors import UserError
+from blemish.synthesis.kinds import KINDS, Batch
 from blemish.synthesis.textures import TextureBank
 
 
 def render(
-    recipes: pd.DataFrame, images: Tensor, textures: TextureBank, cell: int
+    recipes: pd.DataFrame,
+    images: Tensor,
+    textures: TextureBank,
+    cell: int,
+    foreground: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Draw one defect on each image (`methods/glass.md` §3.4).
+    """Draw one defect on each image, each as its recipe's kind says.
 
-    recipes: B rows; images: (B, 3, H, W) uint8, the normal image of each row, on any device.
-    Returns float32 images (B, 3, H, W) in [0, 1] and bool masks (B, H, W). A row's result does
-    not depend on the rows beside it. The published blend happens after ImageNet normalisation;
-    that is affine and the blend's weights sum to one, so blending before it is the same.
+    recipes: B rows; images: (B, 3, H, W) uint8, the normal image of each row, on any device;
+    foreground: (B, H, W) bool, where defects may lie, or None for everywhere. Returns float32
+    images (B, 3, H, W) in [0, 1] and bool masks (B, H, W). A row's result does not depend on the
+    rows beside it. Raises UserError where no defect fits, see `masks.draw_until_seen`.
     """
-    height, width = images.shape[-2:]
-    normal = images.float() / 255
-    masks = torch.zeros(len(recipes), height, width, dtype=torch.bool, device=images.device)
+    groups = recipes.groupby("kind", sort=True).indices
+    unknown = sorted({str(kind) for kind in groups} - set(KINDS))
+    if unknown:
+        raise UserError(f"a recipe of the unknown kind {unknown[0]!r}: synthesize the unit again")
     seeds = torch.tensor(recipes["seed"].tolist(), device=images.device)
-    for kind, rows in recipes.groupby("kind", sort=True).indices.items():
+    if len(groups) == 1:
+        (kind,) = groups
+        return KINDS[str(kind)](Batch(recipes, images, foreground, seeds, textures, cell))
+    pictures = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    masks = torch.empty((len(images), *images.shape[2:]), dtype=torch.bool, device=images.device)
+    for kind, rows in groups.items():
         chosen = torch.as_tensor(rows, device=images.device)
-        masks[chosen] = draw_masks(str(kind), seeds[chosen], height, width, cell)
-    texture = _textures(recipes, textures, height, width).to(images.device)
-    share = 1 - torch.tensor(recipes["beta"].tolist(), device=images.device)[:, None, None, None]
-    return normal + masks[:, None] * share * (texture - normal), masks
-
-
-def _textures(recipes: pd.DataFrame, bank: TextureBank, height: int, width: int) -> Tensor:
-    drawn = [
-        bank.draw(name, int(seed), height, width)
-        for name, seed in zip(recipes["texture"], recipes["seed"], strict=True)
-    ]
-    return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 255
+        inside = None if foreground is None else foreground[chosen]
+        part = Batch(recipes.iloc[rows], images[chosen], inside, seeds[chosen], textures, cell)
+        pictures[chosen], masks[chosen] = KINDS[str(kind)](part)
+    return pictures, masks

@@ -1,6 +1,7 @@
 """What the stage `synthesize` makes of a unit: recipes, rendered sets, a contact sheet."""
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,56 +10,98 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from blemish.data.images import read_image
+from blemish.data.dataset import images_in
+from blemish.data.images import read_image, read_mask
 from blemish.data.manifest import Facts, Manifest, read_manifest, write_manifest
+from blemish.errors import UserError
 from blemish.params import SynthesisParams
 from blemish.progress import progress
+from blemish.synthesis.crops import prepare_crops
 from blemish.synthesis.preview import Sample, write_preview
 from blemish.synthesis.recipes import draw_recipes, write_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.textures import TextureBank
 
-PREVIEW_EACH = 6  # training samples; the sheet also shows 2 for validation and 1 of each β
+PREVIEW_EACH = 6  # training samples; the sheet also shows 4 for validation, 2 of each weak set
 
 
-def synthesize(prepared: Path, textures: Path, params: SynthesisParams, folder: Path) -> None:
-    """Fill `folder` with `recipes.parquet` (training), `validation/` and `weak/` with their
-    `manifest.parquet`, and `preview.png`.
+def synthesize(
+    prepared: Path, textures: Path, crops: Path, params: SynthesisParams, folder: Path
+) -> None:
+    """Fill `folder` with `recipes.parquet` (training), `validation/`, `weak-*/` and
+    `visibility-*/` with their `manifest.parquet`, `crops/` where they are used, `preview.png`.
 
-    Validation and weak-defect images use masks and textures that training never sees, on
-    validation normals; β is the weight of the normal image, so a large β is a weak defect.
+    Held-out images use shapes and textures that training never sees, whatever kinds it is given,
+    on validation normals. `weak-β`: β is the weight of the normal image, so a large β is a weak
+    defect. `visibility-v`: an even change of brightness of 4v standard deviations of local noise.
     """
     manifest = read_manifest(prepared)
-    known, unseen = TextureBank(textures, "train"), TextureBank(textures, "validation")
-    normals = manifest.of("train", 0)["image"].tolist()
-    images = [image for image in normals for _ in range(params.draws)]
-    draws = list(range(params.draws)) * len(normals)
-    training = draw_recipes(images, draws, "train", "perlin", known.names, params)
+    sources = _sources(manifest, crops, params, folder / "crops")
+    known = TextureBank(textures, "train", prepared, folder / "crops")
+    unseen = TextureBank(textures, "validation")
+    training = _training_recipes(manifest, known, params, sources)
     write_recipes(training, folder / "recipes.parquet")
     held_out = held_out_recipes(manifest, unseen, params)
     write_recipes(held_out, folder / "held_out.parquet")
     rows = _render_all(held_out, manifest, unseen, params, folder)
-    facts = Facts(manifest.facts.unit, "pixel", tuple(f"weak-{beta:g}" for beta in params.weak))
-    write_manifest(rows, facts, folder / "manifest.parquet")
+    slices = tuple(name for name in dict.fromkeys(held_out["purpose"]) if name != "validation")
+    write_manifest(rows, Facts(manifest.facts.unit, "pixel", slices), folder / "manifest.parquet")
     _write_preview(training, held_out, manifest, (known, unseen), params, folder / "preview.png")
+
+
+def _sources(
+    manifest: Manifest, crops: Path, params: SynthesisParams, folder: Path
+) -> dict[str, Sequence[str]]:
+    """What the kinds `self` and `crops` are made of."""
+    normals = manifest.of("train", 0)
+    sources: dict[str, Sequence[str]] = {"self": normals["image"].tolist()}
+    if params.kinds.crops:
+        unit = manifest.facts.unit
+        files = list(images_in(crops / unit)) or list(images_in(crops))
+        if not files:
+            raise UserError(
+                f"`synthesis.kinds.crops` is above 0, but {crops}/{unit} and {crops} hold no "
+                "image: put crops of real defects there, on a transparent or even background"
+            )
+        sides = normals[["width", "height"]].min(axis=1)
+        sources["crops"] = prepare_crops(files, float(sides.median()), folder)
+    return sources
+
+
+def _training_recipes(
+    manifest: Manifest,
+    textures: TextureBank,
+    params: SynthesisParams,
+    sources: dict[str, Sequence[str]],
+) -> pd.DataFrame:
+    normals = manifest.of("train", 0)["image"].tolist()
+    images = [image for image in normals for _ in range(params.draws)]
+    draws = list(range(params.draws)) * len(normals)
+    shares = params.kinds.model_dump()
+    return draw_recipes(images, draws, "train", shares, textures.names, params, sources=sources)
 
 
 def held_out_recipes(
     manifest: Manifest, textures: TextureBank, params: SynthesisParams
 ) -> pd.DataFrame:
-    """Recipes of the validation set and of one weak-defect set for each β."""
+    """Recipes of the validation set and of one weak-defect set for each β and visibility."""
     normals = manifest.of("val", 0)["image"].tolist()
 
-    def recipes(purpose: str, count: int, beta: float | None) -> pd.DataFrame:
+    def recipes(purpose: str, count: int, kind: str = "shapes", **fixed: Any) -> pd.DataFrame:
         # A different image first in each set, so that few images still show a variety.
         start = zlib.crc32(purpose.encode())
         images = [normals[(start + number) % len(normals)] for number in range(count)]
         draws = [number // len(normals) for number in range(count)]
-        return draw_recipes(images, draws, purpose, "shapes", textures.names, params, beta)
+        return draw_recipes(images, draws, purpose, kind, textures.names, params, **fixed)
 
-    sets = [recipes("validation", params.validation_images, None)]
-    sets += [recipes(f"weak-{beta:g}", params.weak_images, beta) for beta in params.weak]
-    return pd.concat(sets, ignore_index=True)
+    count = params.weak_images
+    sets = [recipes("validation", params.validation_images)]
+    sets += [recipes(f"weak-{beta:g}", count, beta=beta) for beta in params.weak]
+    sets += [
+        recipes(f"visibility-{value:g}", count, "shades", visibility=value)
+        for value in params.weak_visibility
+    ]
+    return pd.concat([part for part in sets if len(part)], ignore_index=True)
 
 
 def _render_all(
@@ -82,10 +125,10 @@ def _render_all(
             {
                 "image": image.as_posix(),
                 "mask": mask.as_posix(),
-                "split": purpose.partition("-")[0],
+                "split": "validation" if purpose == "validation" else "weak",
                 "label": 1,
                 "defect": recipes["kind"][number],
-                "slice": purpose if purpose.startswith("weak-") else "",
+                "slice": "" if purpose == "validation" else purpose,
                 "group": recipes["image"][number],
                 "width": sample.synthetic.shape[1],
                 "height": sample.synthetic.shape[0],
@@ -98,15 +141,36 @@ def _sample(
     recipe: pd.DataFrame, manifest: Manifest, textures: TextureBank, params: SynthesisParams
 ) -> Sample:
     """Render one recipe at its image's own size, as 8-bit pictures."""
-    normal = read_image(manifest.root / recipe["image"].iloc[0])
+    row = recipe.iloc[0]
+    normal = read_image(manifest.root / row["image"])
     # The cell scales with the image, so that "not empty" means the same at every size.
     cell = max(1, round(params.cell * min(normal.shape[:2]) / params.size))
     tensor = torch.from_numpy(normal.copy()).permute(2, 0, 1)[None]
-    image, mask = render(recipe, tensor, textures, cell)
+    try:
+        image, mask = render(recipe, tensor, textures, cell, _foreground(manifest, row["image"]))
+    except UserError as error:
+        raise UserError(f"{manifest.root / row['image']}: {error}") from None
     synthetic = (image[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-    row = recipe.iloc[0]
-    caption = f"{row['purpose']}: {row['kind']}, beta {row['beta']:.2f}, {row['texture']}"
-    return Sample(normal, synthetic, mask[0].numpy(), caption)
+    return Sample(normal, synthetic, mask[0].numpy(), row["purpose"], _caption(row))
+
+
+def _foreground(manifest: Manifest, image: str) -> torch.Tensor | None:
+    """Where defects may lie, (1, H, W) bool; None where the unit has no foreground masks."""
+    path = manifest.rows.set_index("image")["foreground"][image]
+    if not isinstance(path, str):
+        return None
+    return torch.from_numpy(read_mask(manifest.root / path).copy())[None]
+
+
+def _caption(row: pd.Series) -> str:
+    parts = [str(row["kind"])]
+    if pd.notna(row["beta"]):
+        parts.append(f"beta {row['beta']:.2f}")
+    if pd.notna(row["visibility"]):
+        parts.append(f"visibility {row['visibility']:.2f}")
+    if isinstance(row["texture"], str):
+        parts.append(row["texture"])
+    return ", ".join(parts)
 
 
 def _write_preview(
@@ -117,12 +181,21 @@ def _write_preview(
     params: SynthesisParams,
     path: Path,
 ) -> None:
-    """A few samples of each purpose; training draws are spread over the images."""
-    spread = np.linspace(0, len(training) - 1, PREVIEW_EACH, dtype=int)
-    samples = [_sample(training.iloc[[i]], manifest, banks[0], params) for i in spread]
-    for _, rows in held_out.groupby("purpose", sort=True):
-        chosen = rows.head(2 if rows["purpose"].iloc[0] == "validation" else 1)
-        samples += [
-            _sample(chosen.iloc[[i]], manifest, banks[1], params) for i in range(len(chosen))
-        ]
+    """A few samples of each purpose: of training two of each kind at least, over the images."""
+    chosen = [(_of_each_kind(training), banks[0])]
+    for purpose, rows in held_out.groupby("purpose", sort=False):
+        chosen.append((rows.head(4 if purpose == "validation" else 2), banks[1]))
+    samples = [
+        _sample(rows.iloc[[number]], manifest, bank, params)
+        for rows, bank in chosen
+        for number in range(len(rows))
+    ]
     write_preview(samples, path)
+
+
+def _of_each_kind(recipes: pd.DataFrame) -> pd.DataFrame:
+    drawn = recipes[recipes["kind"] != "clean"]
+    groups = drawn.groupby("kind", sort=True)
+    each = max(2, -(-PREVIEW_EACH // max(1, groups.ngroups)))
+    spread = [rows.iloc[np.linspace(0, len(rows) - 1, each, dtype=int)] for _, rows in groups]
+    return pd.concat(spread) if spread else drawn

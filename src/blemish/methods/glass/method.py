@@ -75,13 +75,20 @@ class Glass(Method):
         noise = loop.generator(2, loop.device)
         heads = nn.ModuleList([self.adaptor, self.discriminator])
         average = AveragedModel(heads, use_buffers=True)
+        foreground = unit.foregrounds(self.framing)
+
+        def synthesise(rows: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+            recipes = unit.draw(rows, epoch, loop.seed)
+            inside = None if foreground is None else foreground[rows].to(loop.device)
+            batch = images[rows].to(loop.device)
+            return rows, *render(recipes, batch, unit.textures, self.cell, inside)
+
         self.train()
         for epoch in loop.epochs(p.epochs):
             center = self.center(normals) if self.hypersphere else None
-            for rows in loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch):
-                recipes = unit.draw(rows, epoch, loop.seed)
-                batch = images[rows].to(loop.device)
-                synthetic, masks = render(recipes, batch, unit.textures, self.cell)
+            batches = loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch)
+            jobs = (partial(synthesise, rows, epoch) for rows in batches)
+            for rows, synthetic, masks in loop.ahead(jobs):
                 features = self.embed(synthetic)
                 losses = self.losses(normals[rows].to(loop.device), features, masks, center, noise)
                 for optimizer in optimizers:

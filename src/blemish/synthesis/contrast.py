@@ -1,0 +1,81 @@
+"""How visible a defect is: contrast in units of the image's own noise (`dlas-net.md` §8.2)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from blemish.synthesis.random import uniforms
+
+GAUSSIAN = 1.2533  # standard deviation of a normal distribution over its mean absolute deviation
+LARGEST_WINDOW = 147  # sums of three channels over its square are exact in float32
+
+
+def local_noise(images: Tensor, labels: Tensor) -> Tensor:
+    """The standard deviation of the grey image about its local mean, near each label.
+
+    images: (B, 3, H, W) uint8; labels: (B, H, W) bool. "Local" is a window of 1/16 of the shorter
+    side, "near" as far as that window reaches. A mean absolute deviation × 1.2533, so that few
+    bright pixels count little. Sums of integers only: the same bits in any batch, on any device.
+    Returns (B,) float64, in units of white = 1.
+    """
+    side = min(images.shape[-2:])
+    window = min(2 * (side // 32) + 1, LARGEST_WINDOW)
+    reach, pixels = window // 2, window * window
+    grey = images.sum(dim=1, dtype=torch.int32)[:, None].float()
+    padded = F.pad(grey, (reach,) * 4, mode="reflect") if reach else grey
+    total = F.avg_pool2d(padded, (window, 1), 1, divisor_override=1)
+    total = F.avg_pool2d(total, (1, window), 1, divisor_override=1)
+    deviation = (grey * pixels - total).abs_()[:, 0]
+    near = F.max_pool2d(labels[:, None].float(), (window, 1), 1, (reach, 0))
+    near = F.max_pool2d(near, (1, window), 1, (0, reach))[:, 0] > 0
+    mean = masked_sum(deviation, near) / near.flatten(1).sum(dim=1).double().clamp(min=1)
+    return GAUSSIAN * mean / (pixels * 3 * 255)
+
+
+def masked_sum(values: Tensor, masks: Tensor) -> Tensor:
+    """Sums of whole numbers (B, H, W) under masks, exact: (B,) float64."""
+    return (values.to(torch.int64) * masks).flatten(1).sum(dim=1).double()
+
+
+def strength(kind: str, seeds: Tensor, visibility: Tensor) -> Tensor:
+    """v·A: how many standard deviations of local noise a defect differs by, (B,) float64.
+
+    A is log-uniform in the range of its kind.
+    """
+    low, high = AMPLITUDES[kind]
+    return visibility * low * (high / low) ** uniforms(seeds, 90, 1)[:, 0]
+
+
+# "cylinder" and "shades" are not in the specification.
+AMPLITUDES = {
+    "spot": (2.0, 10.0),
+    "line": (1.5, 8.0),
+    "mura": (0.5, 3.0),
+    "scratch": (1.5, 8.0),
+    "texture": (1.5, 8.0),
+    "cylinder": (2.0, 10.0),
+    "shades": (4.0, 4.0),
+}
+
+
+def shift(images: Tensor, profile: Tensor, labels: Tensor, units: Tensor, seeds: Tensor) -> Tensor:
+    """Make images brighter or darker by a profile: float32 (B, 3, H, W) in [0, 1].
+
+    images: uint8; profile: (B, H, W) in [−1, 1]; units: (B,) from `strength`. The sign is drawn,
+    but where it would push a defect out of the range of the sensor the other one is taken. At
+    least one grey level, so that a picture without noise gets a defect too. Colour images get a
+    little colour (10 % a channel).
+    """
+    normal = torch.div(images, 255)
+    amount = (units * local_noise(images, labels)).clamp(min=1 / 255)
+    level = masked_sum(images.sum(dim=1, dtype=torch.int32), labels) / (
+        labels.flatten(1).sum(dim=1).clamp(min=1) * (3 * 255)
+    )
+    drawn = uniforms(seeds, 91, 4)
+    bright = drawn[:, 0] < 0.5
+    clips = torch.where(bright, level + amount > 1, level - amount < 0)
+    bright = torch.where(clips, level < 0.5, bright)
+    grey = (images[:, :1] == images[:, 1:]).flatten(1).all(dim=1)
+    colour = torch.where(grey[:, None], 1.0, 0.9 + 0.2 * drawn[:, 1:])
+    signed = (torch.where(bright, amount, -amount)[:, None] * colour).float()
+    return (normal + signed[:, :, None, None] * profile[:, None]).clamp_(0, 1)

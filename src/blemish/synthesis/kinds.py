@@ -1,0 +1,185 @@
+"""The kinds of synthetic defects: what each draws on the normal images of its rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from blemish.synthesis import contrast
+from blemish.synthesis.masks import (
+    dlas_masks,
+    draw_until_seen,
+    perlin_masks,
+    shape_masks,
+    single_perlin_masks,
+)
+from blemish.synthesis.paste import cut_and_paste, paste_crop
+from blemish.synthesis.shapes import SHAPES
+from blemish.synthesis.textures import TextureBank, draw_all
+
+MaskMaker = Callable[[Tensor, int, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Recipes of one kind with what they are drawn on.
+
+    images: (B, 3, H, W) uint8; foreground: (B, H, W) bool or None; seeds: (B,) int64.
+    """
+
+    recipes: pd.DataFrame
+    images: Tensor
+    foreground: Tensor | None
+    seeds: Tensor
+    textures: TextureBank
+    cell: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.images.shape[-2], self.images.shape[-1]
+
+    def numbers(self, column: str) -> Tensor:
+        """A column of the recipes, (B,) float32."""
+        values = self.recipes[column].to_numpy(dtype=np.float64)
+        return torch.tensor(values, dtype=torch.float32, device=self.images.device)
+
+    def until_seen(
+        self, draw: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        return draw_until_seen(draw, self.seeds, self.size, self.cell, self.foreground)
+
+    def masks(self, maker: MaskMaker) -> Tensor:
+        """Masks none of which is empty, (B, H, W) bool."""
+        return self.until_seen(lambda seeds, _: (maker(seeds, *self.size),))[0]
+
+    def textures_by(self, drawer: str) -> Tensor:
+        """Each row's texture by a method of `TextureBank`, uint8 (B, H, W, 3)."""
+        draw = getattr(self.textures, drawer)
+        names, seeds = self.recipes["texture"].tolist(), self.recipes["seed"].tolist()
+        return draw_all(draw, names, seeds, *self.size).to(self.images.device)
+
+
+Drawn = tuple[Tensor, Tensor]  # pictures float32 (B, 3, H, W) in [0, 1], masks bool (B, H, W)
+
+
+def _textured(batch: Batch, maker: MaskMaker, drawer: str = "draw") -> Drawn:
+    """A texture of weight 1 − β under a mask (`methods/glass.md` §3.4)."""
+    masks = batch.masks(maker)
+    textures = batch.textures_by(drawer)
+    return blend(batch.images, textures, masks, 1 - batch.numbers("beta")), masks
+
+
+def _dsarad(batch: Batch) -> Drawn:
+    """DSARAD (`methods/dsarad.md` §2.4): a mask may be empty, and is then not drawn again."""
+    masks = single_perlin_masks(batch.seeds, *batch.size)
+    if batch.foreground is not None:
+        masks &= batch.foreground
+    textures = batch.textures_by("draw_squashed")
+    return blend(batch.images, textures, masks, 1 - batch.numbers("beta")), masks
+
+
+def _clean(batch: Batch) -> Drawn:
+    """The normal image: one side of DSARAD's coin."""
+    empty = torch.zeros(len(batch.seeds), *batch.size, dtype=torch.bool, device=batch.images.device)
+    return torch.div(batch.images, 255), empty
+
+
+def _display(batch: Batch, kind: str) -> Drawn:
+    """A display defect of a visibility in units of local noise (`methods/dlas-net.md` §8.2)."""
+
+    def draw(seeds: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        profile, label = SHAPES[kind](seeds, *batch.size)
+        return label, profile
+
+    labels, profiles = batch.until_seen(draw)
+    if batch.foreground is not None:
+        profiles = profiles * batch.foreground
+    return _shifted(batch, kind, profiles, labels)
+
+
+def _shades(batch: Batch) -> Drawn:
+    """Evenly brighter or darker shapes: the visibility sets, never training."""
+    masks = batch.masks(shape_masks)
+    return _shifted(batch, "shades", masks.float(), masks)
+
+
+def _shifted(batch: Batch, kind: str, profiles: Tensor, labels: Tensor) -> Drawn:
+    units = contrast.strength(kind, batch.seeds, batch.numbers("visibility").double())
+    return contrast.shift(batch.images, profiles, labels, units, batch.seeds), labels
+
+
+def _visible_texture(batch: Batch) -> Drawn:
+    """DLAS-Net's masks with a texture that differs by v·A deviations of local noise (RMS)."""
+    masks = batch.masks(dlas_masks)
+    textures = batch.textures_by("draw")
+    units = contrast.strength("texture", batch.seeds, batch.numbers("visibility").double())
+    wanted = units * contrast.local_noise(batch.images, masks)
+    difference = textures.permute(0, 3, 1, 2).int() - batch.images.int()
+    squares = contrast.masked_sum((difference * difference).sum(dim=1), masks)
+    found = torch.sqrt(squares / (3 * masks.flatten(1).sum(dim=1))) / 255
+    share = (wanted.clamp(min=1 / 255) / found.clamp(min=1e-6)).clamp(max=1).float()
+    return blend(batch.images, textures, masks, share), masks
+
+
+def _cutpaste(batch: Batch) -> Drawn:
+    """CutPaste: opaque pieces of the image itself."""
+
+    def draw(seeds: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return cut_and_paste(batch.images[rows], seeds)
+
+    masks, pasted = batch.until_seen(draw)
+    return torch.where(masks[:, None], pasted, torch.div(batch.images, 255)), masks
+
+
+def _crops(batch: Batch) -> Drawn:
+    """Real defects, opaque but for their feathered edges; what is half opaque is defect."""
+    names = batch.recipes["texture"].tolist()
+
+    def draw(seeds: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        pasted = [
+            paste_crop(*batch.textures.crop(names[row]), seed, *batch.size)
+            for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True)
+        ]
+        layers = torch.from_numpy(np.stack(pasted)).to(seeds.device)
+        return layers[..., 3] > 127, layers
+
+    masks, layers = batch.until_seen(draw)
+    normal, colours = torch.div(batch.images, 255), torch.div(layers, 255).permute(0, 3, 1, 2)
+    opacity = colours[:, 3:]
+    if batch.foreground is not None:
+        opacity = opacity * batch.foreground[:, None]
+    return normal + opacity * (colours[:, :3] - normal), masks
+
+
+def blend(images: Tensor, textures: Tensor, masks: Tensor, shares: Tensor) -> Tensor:
+    """x + share · (T − x) under a mask, float32 (B, 3, H, W) in [0, 1].
+
+    images: uint8 (B, 3, H, W); textures: uint8 (B, H, W, 3); masks: bool; shares: (B,), 1 − β. The
+    published blend happens after ImageNet normalisation; that is affine and the blend's weights
+    sum to one, so blending before it is the same. Only pixels under the mask are touched.
+    """
+    pictures = images.float().div_(255)  # not div(images, 255), which converts pixel by pixel
+    row, y, x = masks.nonzero(as_tuple=True)
+    normal = pictures[row, :, y, x]
+    change = shares[row, None] * (torch.div(textures[row, y, x], 255) - normal)
+    pictures[row, :, y, x] = normal + change
+    return pictures
+
+
+KINDS: dict[str, Callable[[Batch], Drawn]] = {
+    "perlin": partial(_textured, maker=perlin_masks),
+    "dlas": partial(_textured, maker=dlas_masks),
+    "dsarad": _dsarad,
+    "clean": _clean,
+    "self": partial(_textured, maker=perlin_masks, drawer="draw_shuffled"),
+    "cutpaste": _cutpaste,
+    "crops": _crops,
+    "texture": _visible_texture,
+    **{kind: partial(_display, kind=kind) for kind in SHAPES},
+    "shapes": partial(_textured, maker=shape_masks),
+    "shades": _shades,
+}

@@ -114,7 +114,7 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     found = metrics_of(results(tmp_path))
     assert set(found) == {
         "unit", "method", "seed", "protocol", "resolution", "input_size", "masks", "counts",
-        "metrics", "threshold", "by_defect", "slices", "by_area", "weak_curve",
+        "metrics", "intervals", "threshold", "by_defect", "slices", "by_area", "weak_curve",
         "validation", "notes",
     }  # fmt: skip
     assert set(found["counts"]) == {"train", "val", "test_good", "test_defective"}
@@ -126,6 +126,9 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     assert set(found["by_defect"]) == {"spot", "line"}
     for one in found["by_defect"].values():
         assert set(one) == {"count", "recall"} | SHORT
+    assert set(found["intervals"]) == (IMAGE | PIXEL) - {"pixel_aupimo"}
+    for name, (low, high) in found["intervals"].items():
+        assert low - 0.002 <= found["metrics"][name] <= high + 0.002
     assert set(found["slices"]) == {"doubtful", "weak-0.3", "weak-0.7", "visibility-0.5"}
     for one in found["slices"].values():
         assert set(one) == {"count"} | SHORT
@@ -146,7 +149,7 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
     names = set(bytes_of(folder))
     pictures = json.loads((folder / "heatmaps.json").read_text(encoding="utf-8"))
     assert names == {
-        "metrics.json", "scores.parquet", "heatmaps.json",
+        "metrics.json", "bootstrap.parquet", "scores.parquet", "heatmaps.json",
         "curves/roc.csv", "curves/pr.csv", "curves/pro.csv", *(one["file"] for one in pictures),
     }  # fmt: skip
     assert {one["kind"] for one in pictures} == {"missed", "found", "false_alarm", "quiet"}

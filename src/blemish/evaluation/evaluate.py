@@ -1,18 +1,19 @@
 """From predictions to the numbers of a run: whole test set, per defect type and per slice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.errors import UserError
 from blemish.evaluation import curves
+from blemish.evaluation.bootstrap import headline_draws, interval
 from blemish.evaluation.histograms import PixelHistogram
 from blemish.evaluation.image_metrics import image_metrics
-from blemish.evaluation.pixels import QUARTERS, Pixels, measure
-from blemish.evaluation.predictions import Predictions, Sample, has_mask
+from blemish.evaluation.images import all_images, aupimo_of, measure_pixels
+from blemish.evaluation.pixels import QUARTERS
+from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.threshold import operating_point, share
 
 Metrics = dict[str, float | None]
@@ -37,6 +38,7 @@ class Evaluation:
             of the image that is defective, from area_from to area_to; empty without masks.
         aupimo: of each image of each of the predictions (N,); NaN where it is undefined.
         curves: tables "roc" and "pr" (of images) and, with masks, "pro" (of pixels).
+        draws: the headline metrics on each bootstrap draw of the main test set, a column each.
         notes: sentences to print beside the numbers.
     """
 
@@ -47,7 +49,13 @@ class Evaluation:
     by_area: dict[str, Metrics]
     aupimo: list[NDArray[np.float64]]
     curves: dict[str, pd.DataFrame]
+    draws: pd.DataFrame
     notes: list[str]
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % interval of each headline metric over other test sets of the same kind."""
+        return {str(name): interval(self.draws[name].to_numpy()) for name in self.draws}
 
 
 def evaluate(
@@ -73,8 +81,8 @@ def evaluate(
     Raises:
         UserError: a score or map that is not finite, or a mask that is missing or does not fit.
     """
-    table = _table(predictions, headline)
-    histograms = _measure(predictions, table, masks, resolution)
+    table = all_images(predictions, headline)
+    histograms, counts = measure_pixels(predictions, table, masks, resolution)
     defective = table["label"] == 1
     good = table["headline"] & ~defective
 
@@ -106,67 +114,11 @@ def evaluate(
             for one in QUARTERS
             if (table["quarter"] == one).any()
         },
-        aupimo=_by_source(table, predictions),
+        aupimo=aupimo_of(table, predictions),
         curves=tables,
+        draws=headline_draws(table, counts, aupro_name(aupro_limit), aupro_limit),
         notes=[*_notes(main, masks, metrics), *note],
     )
-
-
-def _table(
-    predictions: Sequence[Predictions], headline: Callable[[pd.DataFrame], pd.Series]
-) -> pd.DataFrame:
-    """All rows that count, one line each; rows of equal `group` differ in no name that is asked."""
-    tables = []
-    for source, one in enumerate(predictions):
-        table = one.rows[["image", "label", "defect", "slice"]].reset_index(drop=True)
-        table["masked"] = has_mask(one.rows).to_numpy()
-        table["score"] = np.asarray(one.scores, np.float64)
-        table["headline"] = np.asarray(headline(one.rows), bool)
-        table["source"], table["position"] = source, np.arange(len(table))
-        tables.append(table)
-    table = pd.concat(tables, ignore_index=True)
-    broken = table["image"][~np.isfinite(table["score"])]
-    if len(broken):
-        raise UserError(f"{broken.iloc[0]}: its score is NaN or infinite: train again")
-    table = table[table["headline"] | (table["label"] == 1)].reset_index(drop=True)
-    table["group"] = table.groupby(["headline", "label", "defect", "slice"]).ngroup()
-    return table
-
-
-def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
-    """Which rows get pixel metrics.
-
-    All where masks are promised: a missing one is then an error when it is read. Else those of
-    groups in which no defective image lacks its mask; none if that leaves good images only.
-    """
-    defective = table["label"] == 1
-    if masks != "none":
-        return defective | True
-    unmasked = table["group"][defective & ~table["masked"]]
-    measurable = ~table["group"].isin(unmasked)
-    return measurable & bool((measurable & defective).any())
-
-
-def _measure(
-    predictions: Sequence[Predictions], table: pd.DataFrame, masks: str, resolution: str
-) -> dict[int, PixelHistogram]:
-    """The histograms of the parts; the table gets the columns part (−1: none), area, …"""
-    chosen = _measurable(table, masks)
-    rows = list(zip(table["source"][chosen], table["position"][chosen], strict=True))
-
-    def read(number: int) -> Sample:
-        source, position = rows[number]
-        return predictions[source].sample(position, resolution)
-
-    found: Pixels = measure(table[chosen], read)
-    measured = pd.DataFrame(
-        {"part": found.part, "area": found.area, "quarter": found.quarter, "aupimo": found.aupimo},
-        index=table.index[chosen],
-    ).reindex(table.index)
-    table["part"] = measured["part"].fillna(-1).astype(int)
-    table["quarter"] = measured["quarter"].fillna("")
-    table["area"], table["aupimo"] = measured["area"], measured["aupimo"]
-    return found.histograms
 
 
 def _judge(
@@ -186,15 +138,19 @@ def _judge(
     return metrics, {name: curves.thin(curve) for name, curve in tables.items()}
 
 
+def aupro_name(limit: float) -> str:
+    """The metric's name: an unusual limit is part of it."""
+    return "pixel_aupro" if limit == 0.3 else f"pixel_aupro_{limit:g}"
+
+
 def pixel_metrics(pixels: curves.Ranking, aupro_limit: float) -> Metrics:
     """The metrics of a ranking of pixels; those of sPRO only where there are defect channels."""
-    aupro = "pixel_aupro" if aupro_limit == 0.3 else f"pixel_aupro_{aupro_limit:g}"
     metrics: Metrics = {
         "pixel_auroc": curves.auroc(pixels),
         "pixel_ap": curves.average_precision(pixels),
         "pixel_f1max": curves.f1max(pixels),
         "pixel_fpr95": curves.fpr_at_tpr(pixels),
-        aupro: curves.aupro(pixels, aupro_limit),
+        aupro_name(aupro_limit): curves.aupro(pixels, aupro_limit),
     }
     if pixels.channels is not None:
         for limit in SPRO_LIMITS:
@@ -224,16 +180,6 @@ def _mean(values: pd.Series) -> float | None:
 
 def _range(area: pd.Series) -> Metrics:
     return {"area_from": float(area.min()), "area_to": float(area.max())}
-
-
-def _by_source(
-    table: pd.DataFrame, predictions: Sequence[Predictions]
-) -> list[NDArray[np.float64]]:
-    found = [np.full(len(one.rows), np.nan) for one in predictions]
-    for source, values in enumerate(found):
-        own = table[table["source"] == source]
-        values[own["position"]] = own["aupimo"]
-    return found
 
 
 def _notes(main: pd.DataFrame, masks: str, metrics: Metrics) -> list[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from blemish.evaluation.aupimo import NormalImages
 from blemish.evaluation.binning import Binning
+from blemish.evaluation.bootstrap import PixelCounts
 from blemish.evaluation.histograms import PixelHistogram
 from blemish.evaluation.predictions import Sample
 from blemish.progress import progress
@@ -29,6 +30,7 @@ class Pixels:
         area: (N,) the defective share of its pixels.
         quarter: (N,) "q1" … "q4" of defect area among the images that count, else "".
         aupimo: (N,) NaN without defective pixels or without normal images.
+        counts: of each image of the main test set over coarse bins, for the bootstrap.
     """
 
     histograms: dict[int, PixelHistogram]
@@ -36,6 +38,7 @@ class Pixels:
     area: NDArray[np.float64]
     quarter: NDArray[np.str_]
     aupimo: NDArray[np.float64]
+    counts: PixelCounts
 
 
 def measure(table: pd.DataFrame, read: Read) -> Pixels:
@@ -56,19 +59,28 @@ def measure(table: pd.DataFrame, read: Read) -> Pixels:
     part = keys.groupby(["group", "quarter"]).ngroup().to_numpy()
     histograms = {int(one): PixelHistogram(binning) for one in np.unique(part)}
     normals, aupimo = NormalImages(binning), np.full(len(table), np.nan)
+    counts, main = PixelCounts.empty(len(table)), table["headline"].to_numpy()
+
+    def count(number: int, sample: Sample) -> NDArray[np.int64]:
+        own = PixelHistogram(binning)
+        found = own.update(sample.anomaly_map, sample.mask, sample.channels)
+        histograms[part[number]] += own
+        if main[number]:
+            counts.add(number, own)
+        return found
+
     # Normal images first: the others are judged by the false-positive rates on them.
     good = [number for number in range(len(table)) if not defective[number]]
     for number in _each(good, "pixel metrics, pass 2 of 2, good"):
         sample = read(number)
-        histograms[part[number]].update(sample.anomaly_map, sample.mask, sample.channels)
+        count(number, sample)
         normals.update(sample.anomaly_map)
     rates = normals.false_positives()
     for number in _each(np.flatnonzero(defective).tolist(), "pixel metrics, pass 2 of 2, defects"):
         sample = read(number)
-        found = histograms[part[number]].update(sample.anomaly_map, sample.mask, sample.channels)
-        score = rates.aupimo(found)
+        score = rates.aupimo(count(number, sample))
         aupimo[number] = np.nan if score is None else score
-    return Pixels(histograms, np.asarray(part, np.int64), area, quarter, aupimo)
+    return Pixels(histograms, np.asarray(part, np.int64), area, quarter, aupimo, counts)
 
 
 def _survey(count: int, read: Read) -> tuple[Binning, NDArray[np.float64]]:

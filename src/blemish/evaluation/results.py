@@ -75,6 +75,8 @@ def write_results(
     aupimo = [*found.aupimo, *checked.aupimo]
     _write_scores([test, weak, *validation], aupimo, headline, threshold, folder / "scores.parquet")
     _write_curves(found, folder / "curves")
+    # Rounded: a method's draws are subtracted from another's, and need no more digits.
+    found.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
     pictures = write_heatmaps(test, headline, threshold, folder / "heatmaps", params.heatmaps)
     write_json(folder / "heatmaps.json", pictures)
 
@@ -96,6 +98,7 @@ def _numbers(
         "protocol": params.protocol,
         "resolution": params.resolution,
         "metrics": found.metrics,
+        "intervals": found.intervals,
         "threshold": {
             "image": threshold,
             "false_alarm_rate": rate,

@@ -41,7 +41,7 @@ def leaderboard() -> None:
     """Print the results of the grid in params.yaml, and where to read on."""
     from blemish.params import load_params
     from blemish.report.collect import load_runs
-    from blemish.report.tables import print_leaderboard
+    from blemish.report.console import print_leaderboard
 
     params = load_params()
     grid = (params.units, params.methods, params.seeds)

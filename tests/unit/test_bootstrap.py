@@ -10,9 +10,9 @@ from blemish.evaluation.bootstrap import (
     PixelCounts,
     draw_weights,
     image_draws,
-    interval,
     pixel_draws,
 )
+from blemish.evaluation.interval import interval
 
 RANDOM = np.random.default_rng(0)
 

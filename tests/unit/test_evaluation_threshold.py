@@ -6,7 +6,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from blemish.errors import UserError
-from blemish.evaluation.threshold import operating_point, threshold_at, threshold_note
+from blemish.evaluation.threshold import (
+    expected_rate,
+    operating_point,
+    threshold_at,
+    threshold_note,
+    thresholds_for_use,
+)
 
 
 @given(
@@ -35,6 +41,24 @@ def test_bad_input_is_named():
     for rate in (-0.1, 1.0, 5):
         with pytest.raises(UserError, match=f"false_alarm_rate is {rate}"):
             threshold_at([0.1], rate)
+
+
+@pytest.mark.parametrize(("normals", "rate"), [(19, 0.05), (70, 0.05), (30, 0.01), (200, 0.2)])
+def test_the_expected_rate_is_that_of_new_normals(normals, rate):
+    """2,000 validation sets drawn from a known distribution: the true rate of each threshold."""
+    drawn = np.random.default_rng(0).random((2000, normals))
+    true = 1 - np.array([threshold_at(one, rate) for one in drawn])
+    found = expected_rate(normals, rate)
+    assert true.mean() == pytest.approx(found["expected_rate"], rel=0.06)
+    inside = (true >= found["rate_low"]) & (true <= found["rate_high"])
+    assert 0.93 < inside.mean() < 0.97
+
+
+def test_only_rates_that_can_be_told_get_a_threshold():
+    found = thresholds_for_use(np.arange(50.0).tolist())
+    assert [one["false_alarm_rate"] for one in found] == [0.02, 0.05, 0.1, 0.2]
+    assert [one["threshold"] for one in found] == [48, 47, 44, 39]
+    assert found[0]["expected_rate"] == pytest.approx(2 / 51)
 
 
 def test_the_note_says_what_is_attainable():

@@ -20,6 +20,7 @@ from blemish.errors import UserError
 from blemish.report import figures, tables, views
 from blemish.report.build import build
 from blemish.report.collect import Run, load_runs
+from blemish.report.console import print_leaderboard
 from tests.browser.workspace import MASKED, METHODS, SEEDS, UNITS, UNMASKED, make_workspace
 
 HOSTILE_UNIT = "mein satz/größe & co"
@@ -45,6 +46,9 @@ def a_run(unit: str, method: str, seed: int, **changes: Any) -> Run:
         "image": 0.5,
         "false_alarm_rate": 0.05,
         "validation_normals": 70,
+        "expected_rate": 0.056,
+        "rate_low": 0.016,
+        "rate_high": 0.12,
         "precision": 0.9,
         "recall": 0.8,
         "accuracy": 0.85,
@@ -219,7 +223,7 @@ def printed(runs: list[Run], width: int, colour: bool = False) -> str:
     stream = StringIO()
     system = "standard" if colour else None
     console = Console(file=stream, width=width, force_terminal=colour, color_system=system)
-    tables.print_leaderboard(runs, console)
+    print_leaderboard(runs, console)
     return stream.getvalue()
 
 
@@ -250,8 +254,8 @@ def test_the_best_of_a_unit_is_bold_in_the_terminal(workspace: Path) -> None:
 def test_the_operating_point_in_words() -> None:
     run = a_run("a/b", "glass", 0)
     assert views.operating_point(run, several=False).replace("\N{NBSP}", " ") == (
-        "At threshold 0.5, set on 70 validation normals for 5 % false alarms: recall 80.0 % of 30 "
-        "defective images, false alarms on 10.0 % of 40 good ones; precision 90.0 %, "
+        "At threshold 0.5, set on 70 validation normals for 5 % false alarms (on new normals "
+        "5.6 % are to be expected, 95 %: 1.6 % to 12.0 %): recall 80.0 % of 30 defective images, false alarms on 10.0 % of 40 good ones; precision 90.0 %, "
         "accuracy 85.0 %."
     )
     run.record["threshold"]["precision"] = None

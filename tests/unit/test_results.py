@@ -120,7 +120,8 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     assert set(found["counts"]) == {"train", "val", "test_good", "test_defective"}
     assert set(found["metrics"]) == IMAGE | PIXEL
     assert set(found["threshold"]) == {
-        "image", "false_alarm_rate", "validation_normals", "precision", "recall", "accuracy",
+        "image", "false_alarm_rate", "validation_normals", "expected_rate", "rate_low",
+        "rate_high", "precision", "recall", "accuracy",
         "test_false_alarm_rate",
     }  # fmt: skip
     assert set(found["by_defect"]) == {"spot", "line"}

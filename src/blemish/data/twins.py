@@ -1,7 +1,8 @@
 """Leak guard: images that show the same thing, so that none is trained on and tested at once.
 
 Industrial images of one product look alike; a hash of what they look like would call them all
-equal. So what the images of a unit have in common is taken away first, and fine detail compared.
+equal. So what an image has in common with all images of the unit, and then with those most like
+it, is taken away first, and the fine detail that is left is compared.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,13 @@ from numpy.typing import NDArray
 
 SIDE = 128  # pixels a side of the thumbnail that is compared
 DETAIL = 1.5  # pixels of the thumbnail; coarser structure is shading and pose
-LENGTH = 1024  # numbers of a signature: correlations near 0.95 keep an error of about 0.003
-ALIKE = 0.95  # correlation of twins. JPEG at quality 60, half size, noise of 4 grey levels: above
+LENGTH = 1024  # numbers of a signature
+# Correlations of a pair, chosen on solar cells and magnetic tiles so that copies by JPEG at
+# quality 60, at half size or with noise of 4 grey levels are found (most of them), and others of
+# the same kind are not.
+ALIKE = 0.9  # of the detail, without what all images share
+OWN = 0.6  # of what is left without what the nearest other images share
+NEAREST = 10
 BLOCK = 1024
 
 Signature = NDArray[np.float32]
@@ -40,29 +46,61 @@ def _projection() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 def find_twins(
     signatures: Sequence[Signature], digests: Sequence[str]
 ) -> Iterator[tuple[int, int, float]]:
-    """Pairs (i, j, correlation) with i < j of images that show the same: equal digests (1.0), or
-    detail that correlates at least `ALIKE` after the mean of all images is taken away.
+    """Pairs (i, j, likeness) with i < j of images that show the same thing.
 
-    Compares all pairs, LENGTH multiplications each, in blocks of constant size.
+    Equal digests have likeness 1; else it is the correlation of the two images' own detail, at
+    least `OWN`. Compares all pairs, LENGTH multiplications each, in blocks of constant size.
     """
     first: dict[str, int] = {}
     for position, digest in enumerate(digests):
         if first.setdefault(digest, position) != position:
             yield first[digest], position, 1.0
-    if not signatures:
+    if len(signatures) < 2:
         return
     detail = np.stack(list(signatures))
     detail -= detail.mean(axis=0)
-    norms = np.linalg.norm(detail, axis=1, keepdims=True)
-    detail /= np.maximum(norms, 1e-6)
-    for top in range(0, len(detail), BLOCK):
-        for left in range(top, len(detail), BLOCK):
-            alike = detail[top : top + BLOCK] @ detail[left : left + BLOCK].T
-            rows, columns = np.nonzero(alike >= ALIKE)
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-                one, other = top + row, left + column
-                if one < other and digests[one] != digests[other]:
-                    yield one, other, float(alike[row, column])
+    detail /= np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-6)
+    pairs, nearest = _candidates(detail)
+    likeness = _own_likeness(detail, pairs, nearest)
+    for (one, other), own in zip(pairs.tolist(), likeness.tolist(), strict=True):
+        if own >= OWN and digests[one] != digests[other]:
+            yield one, other, min(own, 0.999)
+
+
+def _candidates(
+    detail: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (P, 2) whose detail is alike, and the nearest other images (N, K) of each image."""
+    count = len(detail)
+    kept = min(NEAREST, count - 1)
+    pairs, nearest = [], np.empty((count, kept), np.int64)
+    for top in range(0, count, BLOCK):
+        alike = detail[top : top + BLOCK] @ detail.T
+        rows = np.arange(len(alike))
+        alike[rows, top + rows] = -2  # an image is not its own neighbour
+        nearest[top : top + BLOCK] = np.argpartition(-alike, kept - 1, axis=1)[:, :kept]
+        one, other = np.nonzero(alike >= ALIKE)
+        pairs.append(np.stack([top + one, other], axis=1)[top + one < other])
+    return np.concatenate(pairs), nearest
+
+
+def _own_likeness(
+    detail: NDArray[np.float32], pairs: NDArray[np.int64], nearest: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Correlation (P,) of each pair's detail without the mean of the images nearest to the two."""
+    sums = np.stack([detail[own].sum(axis=0) for own in nearest])
+    likeness = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), BLOCK):
+        one, other = pairs[start : start + BLOCK].T
+        # Neither of the two counts among the images nearest to them.
+        without_other = (nearest[one] == other[:, None]).any(axis=1)[:, None]
+        without_one = (nearest[other] == one[:, None]).any(axis=1)[:, None]
+        shared = sums[one] + sums[other] - without_other * detail[other] - without_one * detail[one]
+        shared /= np.maximum(2 * nearest.shape[1] - without_other - without_one, 1)
+        left, right = detail[one] - shared, detail[other] - shared
+        norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+        likeness[start : start + BLOCK] = (left * right).sum(axis=1) / np.maximum(norms, 1e-9)
+    return likeness
 
 
 def join_groups(

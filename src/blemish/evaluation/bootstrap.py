@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from blemish.evaluation.histograms import PixelHistogram
 
 DRAWS = 1000
-LEVEL = 0.95  # of the intervals
 BLOCK = 100  # draws at a time: memory is BLOCK × images or bins
 
 Counts = NDArray[np.float64]
@@ -135,13 +134,6 @@ def headline_draws(
     if (main["part"] >= 0).all():
         draws |= pixel_draws(counts.of(main["counted"].to_numpy()), weights, aupro, limit)
     return pd.DataFrame(draws)
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The middle `LEVEL` of the draws."""
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _blocks(weights: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:

@@ -19,7 +19,7 @@ from blemish.evaluation.evaluate import Evaluation, Metrics, evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.maps import map_store
 from blemish.evaluation.predictions import Mask, Predictions
-from blemish.evaluation.threshold import threshold_at, threshold_note
+from blemish.evaluation.threshold import expected_rate, threshold_at, threshold_note
 from blemish.files import write_json
 from blemish.methods.base import Method, Record, load, score_each
 from blemish.params import EvaluationParams, TrainingParams
@@ -103,6 +103,7 @@ def _numbers(
             "image": threshold,
             "false_alarm_rate": rate,
             "validation_normals": normals,
+            **expected_rate(normals, rate),
             **found.operating_point,
         },
         "by_defect": found.by_defect,

@@ -1,11 +1,15 @@
 """The threshold for use: from validation normals alone, then judged on the test set."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta
 
 from blemish.errors import UserError
+
+USUAL_RATES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def threshold_at(normal_scores: ArrayLike, false_alarm_rate: float) -> float:
@@ -30,6 +34,32 @@ def threshold_at(normal_scores: ArrayLike, false_alarm_rate: float) -> float:
             "a validation normal scored NaN or infinity: train again, with a lower learning rate"
         )
     return float(scores[-1 - _allowed(scores.size, false_alarm_rate)])
+
+
+def expected_rate(normals: int, false_alarm_rate: float) -> dict[str, float]:
+    """What `threshold_at` will do on new normals like those of validation.
+
+    With n exchangeable normals of which k lie above the threshold, the rate on new normals is
+    distributed as Beta(k + 1, n − k) whatever the scores' distribution: its mean and its central
+    95 % interval as expected_rate, rate_low, rate_high.
+    """
+    allowed = _allowed(normals, false_alarm_rate)
+    rate = beta(allowed + 1, normals - allowed)
+    low, high = rate.interval(0.95)
+    return {
+        "expected_rate": float(rate.mean()), "rate_low": float(low), "rate_high": float(high),
+    }  # fmt: skip
+
+
+def thresholds_for_use(normal_scores: Sequence[float]) -> list[dict[str, float]]:
+    """A threshold for each usual false-alarm rate that the number of normals can tell."""
+    count = len(normal_scores)
+    return [
+        {"false_alarm_rate": rate, "threshold": threshold_at(normal_scores, rate)}
+        | expected_rate(count, rate)
+        for rate in USUAL_RATES
+        if rate * count >= 1
+    ]
 
 
 def threshold_note(normals: int, false_alarm_rate: float) -> str | None:

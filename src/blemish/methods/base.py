@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from blemish.data.images import Framing
 from blemish.errors import UserError
+from blemish.evaluation.threshold import thresholds_for_use
 from blemish.files import write_json
 from blemish.params import Section, Seed
 from blemish.progress import progress
@@ -26,10 +27,23 @@ from blemish.unit import TrainingUnit
 BATCH = 16
 
 
+class Threshold(Section):
+    """Image scores above `threshold` are alarms; the rate on new normals is expected to be
+    `expected_rate`, and with 95 % confidence lies between `rate_low` and `rate_high`."""
+
+    false_alarm_rate: float
+    threshold: float
+    expected_rate: float
+    rate_low: float
+    rate_high: float
+
+
 class Validation(Section):
-    """Image scores of the validation normals: the threshold of any false-alarm rate follows."""
+    """Image scores of the validation normals: the threshold of any false-alarm rate follows; those
+    of the usual rates are written out."""
 
     normal_scores: list[float]
+    thresholds: list[Threshold]
 
 
 class Record(Section):
@@ -122,6 +136,8 @@ def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> 
             f"{unit} {method.name} seed {method.seed}: a validation normal scored NaN or infinity: "
             "lower the learning rate"
         )
+    scores = sorted(float(score) for score in normal_scores)
+    usual = [Threshold(**found) for found in thresholds_for_use(scores)]
     state = {key: value.contiguous().cpu() for key, value in method.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     record = Record(
@@ -131,7 +147,7 @@ def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> 
         params=method.params.model_dump(),
         preprocessing={"size": method.framing.size, "resize": method.framing.resize},
         facts=method.facts(),
-        validation=Validation(normal_scores=sorted(float(score) for score in normal_scores)),
+        validation=Validation(normal_scores=scores, thresholds=usual),
         versions={"python": platform.python_version(), "torch": torch.__version__},
     )
     write_json(folder / "model.json", record.model_dump())

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,14 +20,22 @@ RECORD_KEYS = [
     *("unit", "method", "seed", "protocol", "resolution", "input_size", "masks"),
     *("counts", "metrics", "threshold", "by_defect", "slices", "notes"),
 ]
-EVALUATED = ("metrics.json", "scores.parquet", "curves/roc.csv", "curves/pr.csv", "heatmaps.json")
+EVALUATED = (
+    "metrics.json",
+    "bootstrap.parquet",
+    "scores.parquet",
+    "curves/roc.csv",
+    "curves/pr.csv",
+    "heatmaps.json",
+)
 
 
 @dataclass(frozen=True)
 class Run:
     """One trained and evaluated model: (unit, method, seed).
 
-    `record` is the whole of metrics.json; `model` and `results` are the run's two folders. The
+    `record` is the whole of metrics.json; `model` and `results` are the run's two folders;
+    `draws` has a row a bootstrap draw of the test images and a column a headline metric. The
     methods read the run's other files and raise UserError naming the stage that remakes a
     missing or broken one.
     """
@@ -38,6 +46,7 @@ class Run:
     record: dict[str, Any]
     model: Path
     results: Path
+    draws: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
     @property
     def name(self) -> str:
@@ -132,7 +141,9 @@ def _load_run(models: Path, results: Path, unit: str, method: str, seed: int) ->
         raise _broken(path, f"no `{absent[0]}` in it", "evaluate", run.name)
     if (record["unit"], record["method"], record["seed"]) != (unit, method, seed):
         raise _broken(path, "it describes another run", "evaluate", run.name)
-    return Run(unit, method, seed, record, run.model, run.results)
+    path = run.results / "bootstrap.parquet"
+    draws = run._read(path, lambda: pd.read_parquet(path))
+    return Run(unit, method, seed, record, run.model, run.results, draws)
 
 
 def _columns(table: pd.DataFrame, *names: str) -> pd.DataFrame:

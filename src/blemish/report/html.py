@@ -11,7 +11,7 @@ from PIL import Image
 
 from blemish.files import link
 from blemish.progress import progress
-from blemish.report import figures, views
+from blemish.report import figures, published, views
 from blemish.report.collect import Run, preview
 from blemish.report.tables import (
     NO_MASKS,
@@ -25,6 +25,7 @@ from blemish.report.tables import (
     metric_names,
     number,
     percent,
+    spread,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -93,7 +94,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, anchor=_anchor)
+    environment.filters.update(number=number, percent=percent, spread=spread, anchor=_anchor)
     return environment
 
 
@@ -131,6 +132,7 @@ def _section(assets: _Assets, members: list[list[Run]], rows: list[Row], synthet
         "facts": views.facts(first),
         "notes": views.notes([run for group in members for run in group]),
         "preview": assets.picture(preview(synthetic, first.unit), "preview.png"),
+        "published": published.beside(first.unit, rows),
         "sensitivity": _sensitivity(assets, members),
         "methods": [
             _method(assets.below(group[0].method), group, row) | {"open": index == best}

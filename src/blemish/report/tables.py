@@ -5,12 +5,8 @@ import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from blemish.report.collect import Run
+from blemish.report.uncertainty import chance_differences, intervals
 
 Row = dict[str, Any]
 
@@ -29,9 +25,6 @@ METRICS: dict[str, tuple[str, bool]] = {
     "pixel_spro": ("sPRO", True),
 }
 SUMMARY = ("image_auroc", "image_f1max", "pixel_aupro")  # few, so that `dvc exp show` stays narrow
-NARROW = SUMMARY
-WIDE = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_aupro")
-CONSOLE_RATES = ("recall", "false_alarms")
 NO_MASKS = "– (no masks)"
 
 
@@ -133,19 +126,6 @@ def best_methods(rows: list[Row], name: str) -> set[tuple[str, str]]:
     return best
 
 
-def print_leaderboard(runs: list[Run], console: Console) -> None:
-    """Print the leaderboard, readable from 80 characters on; the best of a unit is bold.
-
-    All columns where they fit on a line, else the most telling ones.
-    """
-    rows = leaderboard(runs)
-    wide = _console_table(rows, WIDE)
-    unbounded = console.options.update(max_width=10_000)
-    fits = console.measure(wide, options=unbounded).maximum <= console.width
-    console.print(wide if fits else _console_table(rows, NARROW))
-    console.print(" ".join(conditions(runs)), style="dim", highlight=False, markup=False)
-
-
 def conditions(runs: list[Run]) -> list[str]:
     """Sentences that say under which conditions the numbers of these runs came about."""
     seeds = sorted({run.seed for run in runs})
@@ -162,14 +142,42 @@ def conditions(runs: list[Run]) -> list[str]:
         f"Threshold set on validation normals for {rates} false alarms; recall and false alarms "
         "are measured on the test set.",
     ]
+    if any(len(run.draws.columns) for run in runs):
+        sentences.append("In brackets: 95 % intervals over test images (bootstrap).")
+    sentences += chance(runs)
     if boxed:
         sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
+    return sentences
+
+
+def chance(runs: list[Run]) -> list[str]:
+    """A sentence a unit and metric about the methods whose difference may be chance."""
+    groups: dict[str, list[list[Run]]] = {}
+    for (unit, _), group in by_unit_and_method(runs).items():
+        groups.setdefault(unit, []).append(group)
+    sentences = []
+    for unit, members in groups.items():
+        for name, pairs in chance_differences(members).items():
+            listed = ", ".join(f"{one} and {other}" for one, other in pairs)
+            kind = name.partition("_")[0]
+            sentences.append(
+                f"{unit}, {kind} {heading(name)}: no significant difference between {listed} "
+                "(paired bootstrap, 95 %)."
+            )
     return sentences
 
 
 def number(value: float | None) -> str:
     """A metric as it is printed everywhere."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def spread(bounds: Sequence[float] | None) -> str:
+    """An interval as it is printed everywhere: [.885 .931]; nothing where there is none."""
+    if not bounds:
+        return ""
+    low, high = (f"{bound:.3f}".removeprefix("0") for bound in bounds)
+    return f"[{low}\N{NO-BREAK SPACE}{high}]"
 
 
 def percent(value: float | None) -> str:
@@ -195,67 +203,12 @@ def _row(group: list[Run]) -> Row:
         "input_size": record["input_size"],
         "masks": record["masks"],
         "metrics": {name: over_seeds(run.metrics.get(name) for run in group) for name in names},
+        "intervals": intervals(group),
         "threshold": {
             name: over_seeds(run.record["threshold"][key] for run in group)
             for name, key in rates.items()
         },
     }
-
-
-def _console_table(rows: list[Row], bases: Sequence[str]) -> Table:
-    names = [name for base in bases for name in variants(base, metric_names(rows))]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("unit", overflow="fold")
-    table.add_column("method", overflow="fold")
-    for name in names:
-        kind = name.partition("_")[0]
-        table.add_column(f"{kind}\n{heading(name)}", justify="right", no_wrap=True)
-    table.add_column("recall", justify="right", no_wrap=True)
-    table.add_column("false\nalarms", justify="right", no_wrap=True)
-    best = {name: best_methods(rows, name) for name in names}
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    unit = None
-    for row in rows:
-        if len(methods) > 1 and unit not in (None, row["unit"]):
-            table.add_section()
-        first = Text(row["unit"] if row["unit"] != unit else "")
-        table.add_row(first, Text(row["method"]), *_console_cells(row, names, best))
-        unit = row["unit"]
-    if any(row["unit"] != unit for row in rows):
-        table.add_section()
-        for method in methods:
-            label = "mean" if method == methods[0] else ""
-            table.add_row(label, Text(method), *_console_means(rows, method, names))
-    return table
-
-
-def _console_cells(
-    row: Row, names: Sequence[str], best: dict[str, set[tuple[str, str]]]
-) -> list[Text]:
-    cells = []
-    for name in names:
-        value = row["metrics"].get(name, {"mean": None, "std": None})
-        text = number(value["mean"])
-        if value["std"] is not None:
-            text += f"±{value['std']:.3f}"
-        if name.startswith("pixel") and row["masks"] == "none":
-            # Said once a row: next to each other the words would crowd out the numbers.
-            text = NO_MASKS if name == _first_pixel(names) else "–"
-        cells.append(Text(text, "bold" if (row["unit"], row["method"]) in best[name] else ""))
-    rates = [row["threshold"][name]["mean"] for name in CONSOLE_RATES]
-    return cells + [Text(percent(rate)) for rate in rates]
-
-
-def _console_means(rows: list[Row], method: str, names: Sequence[str]) -> list[str]:
-    rates = (
-        mean_over_units(rows, method, name, "threshold") for name in ("recall", "false_alarms")
-    )
-    means = [number(mean_over_units(rows, method, name)) for name in names]
-    return means + [percent(rate) for rate in rates]
-
-
-def _first_pixel(names: Sequence[str]) -> str:
-    return next(name for name in names if name.startswith("pixel"))
 
 
 def _distinct(values: Iterable[Any]) -> str:

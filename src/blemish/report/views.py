@@ -59,10 +59,17 @@ def operating_point(run: Run, several: bool) -> str:
     seed = f"Seed {run.seed}: at" if several else "At"
     return (
         f"{seed} threshold {at['image']:.4g}, set on {at['validation_normals']} validation "
-        f"normals for {asked_rate(run.record)} false alarms: recall "
+        f"normals for {asked_rate(run.record)} false alarms ({_expected(at)}): recall "
         f"{percent(at['recall'])} of {counts['test_defective']} defective images, false alarms on "
         f"{percent(at['test_false_alarm_rate'])} of {counts['test_good']} good ones; precision "
         f"{percent(at['precision'])}, accuracy {percent(at['accuracy'])}."
+    )
+
+
+def _expected(at: dict[str, Any]) -> str:
+    low, high = percent(at["rate_low"]), percent(at["rate_high"])
+    return (
+        f"on new normals {percent(at['expected_rate'])} are to be expected, 95 %: {low} to {high}"
     )
 
 

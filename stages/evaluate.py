@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from blemish.data.store import GIB, STORE, ImageStore
 from blemish.errors import run_stage
 from blemish.evaluation.results import write_results
 from blemish.files import finished_folder
@@ -10,10 +11,10 @@ from blemish.params import load_params
 
 def main(model: str, prepared: str, synthetic: str, out: str) -> None:
     params = load_params()
+    inputs = (Path(model), Path(prepared), Path(synthetic))
+    store = ImageStore(STORE, params.data.store_gib * GIB)
     with finished_folder(Path(out)) as folder:
-        write_results(
-            Path(model), Path(prepared), Path(synthetic), params.evaluation, params.training, folder
-        )
+        write_results(*inputs, params.evaluation, params.training, folder, store)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ def main(
     store = ImageStore(STORE, params.data.store_gib * GIB)
     data = TrainingUnit.open(Path(prepared), Path(synthetic), Path(textures), store)
     detector = create(method, params.method(method), int(seed))
-    loop = Loop(params.training, int(seed), f"{unit} {method} seed {seed}")
     with finished_folder(Path(out)) as folder:
+        loop = Loop(params.training, int(seed), f"{unit} {method} seed {seed}", folder)
         detector.fit(data, loop)
         held_out = data.normals(detector.framing, "val")
         _, normal_scores = score_all(detector, held_out, "scoring validation normals")

@@ -22,6 +22,11 @@ def check_grid(params: Params) -> None:
         repeated = next((value for value in values if values.count(value) > 1), None)
         if repeated is not None:
             raise UserError(f"{PARAMS_FILE}: `{key}` lists {repeated!r} twice: remove one")
+    if params.evaluation.protocol == "paper" and not params.training.keep_every:
+        raise UserError(
+            f"{PARAMS_FILE}: `evaluation.protocol` is 'paper', which chooses the best epoch on the "
+            "test set, but `training.keep_every` is 0: set it to 1"
+        )
     for index, name in enumerate(params.methods):
         if name not in METHODS:
             raise UserError(

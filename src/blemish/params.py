@@ -143,12 +143,13 @@ class TrainingParams(Section):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    keep_every: Annotated[int, Field(ge=0)] = 0
 
 
 class EvaluationParams(Section):
     """How results are measured."""
 
-    protocol: Literal["honest"] = "honest"
+    protocol: Literal["honest", "paper"] = "honest"
     resolution: Literal["original", "model"] = "original"
     false_alarm_rate: Fraction = 0.05
     aupro_limit: Annotated[float, Field(gt=0, le=1)] = 0.3

@@ -7,13 +7,15 @@ from typing import TypeVar
 
 import pandas as pd
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from blemish.errors import UserError
 from blemish.params import TrainingParams
 from blemish.progress import progress
 
 Result = TypeVar("Result")
+EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper`
 
 
 def choose_device(name: str, threads: int = 0) -> torch.device:
@@ -34,13 +36,18 @@ def choose_device(name: str, threads: int = 0) -> torch.device:
 class Loop:
     """The frame of a training run: where it computes, what it draws, what it remembers.
 
-    title: shown with the progress. Curves are means over an epoch of what `log` was given.
+    title: shown with the progress. folder: the model's, for what is kept while it trains.
+    Curves are means over an epoch of what `log` was given.
     """
 
-    def __init__(self, params: TrainingParams, seed: int, title: str) -> None:
+    def __init__(
+        self, params: TrainingParams, seed: int, title: str, folder: Path | None = None
+    ) -> None:
         self.device = choose_device(params.device, params.threads)
         self.seed = seed
         self.title = title
+        self.folder = folder
+        self.keep_every = params.keep_every
         self.curves: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
@@ -88,6 +95,16 @@ class Loop:
                 waiting = coming
             if waiting is not None:
                 yield waiting.result()
+
+    def keep(self, model: nn.Module, epoch: int) -> None:
+        """Write the weights after an epoch (from 0) where `training.keep_every` asks for them."""
+        if self.folder is None or not self.keep_every or (epoch + 1) % self.keep_every:
+            return
+        file = self.folder / EPOCHS / f"{epoch + 1:05d}.safetensors"
+        file.parent.mkdir(exist_ok=True)
+        save_file(
+            {key: value.contiguous().cpu() for key, value in model.state_dict().items()}, file
+        )
 
     def log(self, **values: Tensor) -> None:
         """Add one step's values; kept on the device, so that no step waits for the host."""

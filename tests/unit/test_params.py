@@ -71,7 +71,7 @@ WRONG = [
     ("synthesis.blend.mean", math.nan, ["`synthesis.blend.mean` is nan", "finite"]),
     ("glass.variant", "maniford", ["is 'maniford'", "'manifold', 'hypersphere' or 'judge'"]),
     ("synthesis.textures.source", "dtf", ["is 'dtf'", "'builtin' or 'dtd'"]),
-    ("evaluation.protocol", "paper", ["`evaluation.protocol` is 'paper'", "'honest'"]),
+    ("evaluation.protocol", "oracle", ["`evaluation.protocol` is 'oracle'", "'honest' or 'paper'"]),
     ("evaluation.false_alarm_rate", 1, ["is 1", "less than 1"]),
     ("training.device", "gpu", ["`training.device` is 'gpu'", "auto|cpu|cuda"]),
     ("glass.image_size", 100, ["`glass.image_size` is 100", "multiple of 32"]),

@@ -255,7 +255,8 @@ def test_the_operating_point_in_words() -> None:
     run = a_run("a/b", "glass", 0)
     assert views.operating_point(run, several=False).replace("\N{NBSP}", " ") == (
         "At threshold 0.5, set on 70 validation normals for 5 % false alarms (on new normals "
-        "5.6 % are to be expected, 95 %: 1.6 % to 12.0 %): recall 80.0 % of 30 defective images, false alarms on 10.0 % of 40 good ones; precision 90.0 %, "
+        "5.6 % are to be expected, 95 %: 1.6 % to 12.0 %): recall 80.0 % of 30 defective images, "
+        "false alarms on 10.0 % of 40 good ones; precision 90.0 %, "
         "accuracy 85.0 %."
     )
     run.record["threshold"]["precision"] = None

@@ -153,6 +153,17 @@ def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> 
     write_json(folder / "model.json", record.model_dump())
 
 
+def load_state(method: Method, file: Path) -> None:
+    """Put an epoch's weights into a method. Raises UserError if they do not fit."""
+    try:
+        method.load_state_dict(load_file(file))
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{file}: not weights of this model ({_reason(error)}): train it again"
+        ) from None
+    method.eval()
+
+
 def load(folder: Path, device: torch.device) -> tuple[Method, Record]:
     """A trained method and its `model.json`.
 

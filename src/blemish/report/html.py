@@ -171,7 +171,12 @@ def _method(assets: _Assets, runs: list[Run], row: Row) -> View:
         "figures": _figures(assets, runs),
         "tables": [
             table
-            for table in (views.defects(runs), views.areas(runs), views.subsets(runs))
+            for table in (
+                views.defects(runs),
+                views.areas(runs),
+                views.subsets(runs),
+                views.oracle(runs),
+            )
             if table["rows"]
         ],
         "pictures": _pictures(assets, first),

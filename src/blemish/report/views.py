@@ -93,6 +93,22 @@ def subsets(runs: list[Run]) -> Table:
     return _table("Subset", runs, "slices", names)
 
 
+def oracle(runs: list[Run]) -> Table:
+    """What choosing the epoch on the test set adds, as the authors do; empty if not asked for."""
+    parts = [run.record["oracle"] for run in runs if "oracle" in run.record]
+    if len(parts) < len(runs):
+        return {"head": [], "rows": []}
+    rows = []
+    for name in parts[0]["last"]:
+        last = over_seeds(part["last"][name] for part in parts)["mean"]
+        best = over_seeds(part["metrics"][f"oracle_{name}"] for part in parts)["mean"]
+        added = "–" if last is None or best is None else f"{best - last:+.3f}"
+        rows.append([_title(name), number(last), number(best), added])
+    epochs = ", ".join(str(part["epoch"]) for part in parts)
+    first = f"Authors' protocol (oracle): epoch {epochs}, best of {parts[0]['epochs']} on test"
+    return {"head": [first, "As trained", "Oracle", "Added"], "rows": rows}
+
+
 def areas(runs: list[Run]) -> Table:
     """The quarters of the defective images by the share of the image that is defective."""
     found = runs[0].record.get("by_area", {})
@@ -147,5 +163,7 @@ def _table(first: str, runs: list[Run], key: str, names: list[str]) -> Table:
 
 
 def _title(column: str) -> str:
+    if column == "pixel_pro_glass":
+        return "PRO as GLASS's code computes it"
     kind = column.partition("_")[0].capitalize()
     return "Recall at threshold" if column == "recall" else f"{kind} {heading(column)}"

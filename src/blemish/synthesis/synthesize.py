@@ -1,7 +1,9 @@
 """What the stage `synthesize` makes of a unit: recipes, rendered sets, a contact sheet."""
 
+import os
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,29 +114,36 @@ def _render_all(
     folder: Path,
 ) -> list[dict[str, Any]]:
     """Render each recipe at its image's own size; the manifest rows of what was written."""
-    rows = []
-    title = f"rendering {manifest.facts.unit}"
-    for number, purpose in progress(enumerate(recipes["purpose"]), title, len(recipes), "image"):
+
+    def write(number: int) -> dict[str, Any]:
         sample = _sample(recipes.iloc[[number]], manifest, textures, params)
-        image = Path(purpose) / "images" / f"{number:04d}.png"
-        mask = Path(purpose) / "masks" / f"{number:04d}.png"
-        for path, pixels in ((image, sample.synthetic), (mask, sample.mask.astype(np.uint8) * 255)):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(folder / path, compress_level=1)
-        rows.append(
-            {
-                "image": image.as_posix(),
-                "mask": mask.as_posix(),
-                "split": "validation" if purpose == "validation" else "weak",
-                "label": 1,
-                "defect": recipes["kind"][number],
-                "slice": "" if purpose == "validation" else purpose,
-                "group": recipes["image"][number],
-                "width": sample.synthetic.shape[1],
-                "height": sample.synthetic.shape[0],
-            }
-        )
-    return rows
+        return _write_sample(recipes.iloc[number], number, sample, folder)
+
+    title = f"rendering {manifest.facts.unit}"
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = pool.map(write, range(len(recipes)))
+        return list(progress(rows, title, len(recipes), "image"))
+
+
+def _write_sample(recipe: pd.Series, number: int, sample: Sample, folder: Path) -> dict[str, Any]:
+    """Write a rendered image and its mask; the manifest's row."""
+    purpose = recipe["purpose"]
+    image = Path(purpose) / "images" / f"{number:04d}.png"
+    mask = Path(purpose) / "masks" / f"{number:04d}.png"
+    for path, pixels in ((image, sample.synthetic), (mask, sample.mask.astype(np.uint8) * 255)):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / path, compress_level=1)
+    return {
+        "image": image.as_posix(),
+        "mask": mask.as_posix(),
+        "split": "validation" if purpose == "validation" else "weak",
+        "label": 1,
+        "defect": recipe["kind"],
+        "slice": "" if purpose == "validation" else purpose,
+        "group": recipe["image"],
+        "width": sample.synthetic.shape[1],
+        "height": sample.synthetic.shape[0],
+    }
 
 
 def _sample(

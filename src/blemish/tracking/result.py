@@ -88,6 +88,7 @@ class Result:
         evaluated = self.evaluated
         groups = [("", evaluated.get("metrics", {}))]
         groups += [(f"{part}_", evaluated.get(part, {})) for part in ("threshold", "validation")]
+        groups += [("", evaluated.get("oracle", {}).get("metrics", {}))]
         for prefix, part in (("defect", "by_defect"), ("area", "by_area"), ("slice", "slices")):
             named = evaluated.get(part, {}).items()
             groups += [(f"{prefix}/{_component(name)}/", values) for name, values in named]

@@ -97,6 +97,7 @@ class Glass(Method):
                 for optimizer in optimizers:
                     optimizer.step()
                 loop.log(**losses)
+            loop.keep(self, epoch)
             if epoch >= p.epochs - p.average_last:
                 average.update_parameters(heads)
         heads.load_state_dict(average.module.state_dict())

@@ -148,8 +148,7 @@ def test_a_clone_that_shares_the_cache_restores_and_tracks(
     assert not (clone / "dvc.lock").exists()
     clone.dvc("cache", "dir", "--local", str(branch / ".dvc/cache"))
     done = clone.repro()
-    # DVC's cache of runs leaves out the report, whose two small tables are kept in git.
-    assert done.ran == {"report", "track"}
+    assert done.ran == {"track"}
     assert done.cached == finished.lock().keys() - done.ran
     assert clone.lock() == finished.lock()
     assert comparable(clone) == comparable(finished)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -79,14 +80,13 @@ class Loop:
                 return
 
     def ahead(self, jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-        """The results of jobs in order. Where a GPU trains, a thread does the next one meanwhile.
+        """The results of jobs in order; a thread does the next one while training has the last.
 
-        A CPU has nothing to spare while it trains: there each job is done when it is asked for.
+        On a CPU the thread computes alone: more would take the cores that train. Jobs must give
+        the same bytes on any number of threads.
         """
-        if self.device.type == "cpu":
-            yield from (job() for job in jobs)
-            return
-        with ThreadPoolExecutor(1) as pool:
+        alone = partial(torch.set_num_threads, 1) if self.device.type == "cpu" else None
+        with ThreadPoolExecutor(1, initializer=alone) as pool:
             waiting: Future[Result] | None = None
             for job in jobs:
                 coming = pool.submit(job)

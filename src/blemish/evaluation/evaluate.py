@@ -110,11 +110,7 @@ def evaluate(
             one: detailed(table["headline"] & defective & (table["defect"] == one)) for one in types
         },
         slices=slices,
-        by_area={
-            one: detailed(table["quarter"] == one) | _range(table["area"][table["quarter"] == one])
-            for one in QUARTERS
-            if (table["quarter"] == one).any()
-        },
+        by_area=_by_area(table, detailed),
         aupimo=aupimo_of(table, predictions),
         curves=tables,
         draws=headline_draws(table, counts, aupro_name(aupro_limit), aupro_limit),
@@ -177,6 +173,14 @@ def _mean(values: pd.Series) -> float | None:
     """The mean of the values that are defined, None where none is."""
     defined = values.dropna()
     return float(defined.mean()) if len(defined) else None
+
+
+def _by_area(table: pd.DataFrame, judge: Callable[[pd.Series], Metrics]) -> dict[str, Metrics]:
+    """What `judge` says of each quarter that has images, and the areas it goes from and to."""
+    quarters = {one: table["quarter"] == one for one in QUARTERS}
+    return {
+        one: judge(own) | _range(table["area"][own]) for one, own in quarters.items() if own.any()
+    }
 
 
 def _range(area: pd.Series) -> Metrics:

@@ -48,22 +48,27 @@ def best_epoch(
         )
 
     def test(tested: Predictions) -> Metrics:
-        found = evaluate(
+        return evaluate(
             tested, headline=headline, masks=masks, threshold=threshold, resolution="model"
         ).metrics
-        if masks != "none":
-            flags = np.asarray(headline(tested.rows), bool)
-            found["pixel_pro_glass"] = pro_of_glass(tested, np.flatnonzero(flags).tolist())
-        return found
 
-    last = test(predict(method))
+    def with_pro(found: Metrics, tested: Predictions) -> Metrics:
+        # Slow, and it chooses nothing: only for what may be shown.
+        if masks == "none":
+            return found
+        flags = np.asarray(headline(tested.rows), bool)
+        return found | {"pixel_pro_glass": pro_of_glass(tested, np.flatnonzero(flags).tolist())}
+
+    tested = predict(method)
+    last = with_pro(test(tested), tested)
     best: tuple[float, int, Metrics] = (-1.0, 0, {})
     for file in progress(files, "protocol paper: testing every epoch", len(files), "epoch"):
         load_state(method, file)
-        found = test(predict(method))
+        tested = predict(method)
+        found = test(tested)
         total = sum(found.get(name) or 0.0 for name in ("image_auroc", "pixel_auroc"))
         if total > best[0]:
-            best = total, int(file.stem), found
+            best = total, int(file.stem), with_pro(found, tested)
     return {
         "epoch": best[1],
         "epochs": len(files),

@@ -1,12 +1,17 @@
 """train: fit one method on one unit."""
 
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from blemish.checkpoint import CHECKPOINTS, Checkpoint, key_of
+from blemish.closure import closure, module_file
 from blemish.data.store import GIB, STORE, ImageStore
 from blemish.errors import run_stage
 from blemish.files import finished_folder
-from blemish.methods.base import create, save, score_all
-from blemish.params import load_params
+from blemish.methods.base import Method, create, save, score_all
+from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
 
@@ -18,13 +23,35 @@ def main(
     store = ImageStore(STORE, params.data.store_gib * GIB)
     data = TrainingUnit.open(Path(prepared), Path(synthetic), Path(textures), store)
     detector = create(method, params.method(method), int(seed))
+    key = _key(unit, detector, params.training, [Path(prepared), Path(synthetic), Path(textures)])
+    checkpoint = Checkpoint(CHECKPOINTS / unit / f"{method}-{seed}", key)
     with finished_folder(Path(out)) as folder:
-        loop = Loop(params.training, int(seed), f"{unit} {method} seed {seed}", folder)
+        title = f"{unit} {method} seed {seed}"
+        loop = Loop(params.training, int(seed), title, folder, checkpoint)
         detector.fit(data, loop)
         held_out = data.normals(detector.framing, "val")
         _, normal_scores = score_all(detector, held_out, "scoring validation normals")
         save(detector, folder, unit, normal_scores)
         loop.write_curves(folder / "curves.csv")
+        loop.deliver()
+    checkpoint.remove()
+
+
+def _key(unit: str, detector: Method, training: TrainingParams, folders: list[Path]) -> str:
+    """Of all that the model follows from, the number of threads included: it moves last bits."""
+    prepared, synthetic, textures = folders
+    method = module_file(f"blemish.methods.{detector.name}.method")
+    code = closure(Path(__file__)) | (closure(method) if method else set())
+    facts: dict[str, Any] = {
+        "run": [unit, detector.name, detector.seed],
+        "params": detector.params.model_dump(),
+        "training": training.model_dump(),
+        "machine": [torch.__version__, torch.get_num_threads(), torch.cuda.is_available()],
+    }
+    # The manifest holds a digest of each image.
+    data = [prepared / "manifest.parquet", prepared / "foreground", textures]
+    data += [synthetic / "recipes.parquet", synthetic / "crops"]
+    return key_of(facts, [*sorted(code), *data])
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (
             "src/blemish/unit.py",
-            "def later():\n    from blemish import closure",
+            "def later():\n    from blemish import profiles",
             {"train", "evaluate"},
         ),
         ("stages/report.py", "from blemish.tracking import track", {"report"}),

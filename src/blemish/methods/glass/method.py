@@ -84,7 +84,7 @@ class Glass(Method):
             return rows, *render(recipes, batch, unit.textures, self.cell, inside)
 
         self.train()
-        for epoch in loop.epochs(p.epochs):
+        for epoch in loop.epochs(p.epochs, self, average, *optimizers, noise):
             center = self.center(normals) if self.hypersphere else None
             batches = loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch)
             jobs = (partial(synthesise, rows, epoch) for rows in batches)

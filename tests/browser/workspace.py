@@ -191,8 +191,21 @@ def _write_heatmaps(folder: Path, test: pd.DataFrame, random: np.random.Generato
             strip = cv2.copyMakeBorder(strip, 30, 25, 6, 6, cv2.BORDER_CONSTANT, value=[255] * 3)
             cv2.imwrite(str(folder / file), strip)
             names = ("image", "score", "label", "defect")
-            entries.append({"file": file, "kind": kind, **{name: row[name] for name in names}})
+            views = _write_views(folder, f"heatmaps/{kind}-{number:02d}", panel)
+            entry = {"file": file, "kind": kind, "views": views}
+            entries.append(entry | {name: row[name] for name in names})
     (folder / "heatmaps.json").write_text(json.dumps(entries), encoding="utf-8")
+
+
+def _write_views(folder: Path, stem: str, panel: np.ndarray) -> list[dict[str, str]]:
+    """Two pictures as a method's `views` gives them."""
+    pictures = {"warped image": panel, "field <b>along</b> x": 255 - panel}
+    written = []
+    for number, (caption, picture) in enumerate(pictures.items(), start=1):
+        file = f"{stem}-view-{number}.png"
+        cv2.imwrite(str(folder / file), picture)
+        written.append({"file": file, "caption": caption})
+    return written
 
 
 def _panel(random: np.random.Generator, defective: bool, size: int = 100) -> np.ndarray:

@@ -79,6 +79,7 @@ def test_the_worst_and_the_best_of_each_label(tmp_path):
         "score": pytest.approx(0.3),
         "label": 1,
         "defect": "spot",
+        "views": [],
     }
     for record in records:
         with Image.open(tmp_path / record["file"]) as picture:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from blemish.data.store import load_images
 from blemish.errors import UserError
-from blemish.methods.base import create, load, save, score_all
+from blemish.methods.base import create, load, save, score_all, views_of
 from blemish.methods.registry import METHODS
 from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
@@ -151,6 +151,23 @@ def test_a_score_does_not_depend_on_the_company(method: str) -> None:
     for batch in (1, 4, 7):
         parts = [score_all(found, part, "scoring")[1] for part in images.split(batch)]
         assert np.concatenate(parts).tobytes() == scores.tobytes()
+
+
+@every_method
+def test_views_are_pictures_of_each_image_alone(method: str) -> None:
+    found, _ = load(trained(method), CPU)
+    images = pictures(method)[:3]
+    alone = [views_of(found, image) for image in images]
+    with torch.inference_mode():
+        together = found.views(images)
+    assert all(caption.strip() for caption in together)
+    for number, one in enumerate(alone):
+        again = views_of(found, images[number])
+        assert list(one) == list(again) == list(together)
+        for caption, picture in one.items():
+            assert np.array_equal(picture, again[caption])
+            company = together[caption][number].permute(1, 2, 0).numpy()
+            assert np.abs(picture.astype(int) - company).max() <= 2  # rounding may differ
 
 
 @every_method

@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from blemish.data.images import Framing
+from blemish.data.images import Framing, read_image
 from blemish.data.manifest import Facts, read_manifest, write_manifest
 from blemish.errors import UserError
 from blemish.evaluation import maps
@@ -64,6 +64,9 @@ class White(Method):
         above = (images.float().mean(dim=1) - 220).clamp(min=0) / 35
         maps = above * (self.params.level == 255)
         return maps, maps.amax(dim=(1, 2)).double()
+
+    def views(self, images: Tensor) -> dict[str, Tensor]:
+        return {"as the network sees it": images, "negative": 255 - images[:, :, ::2, ::3]}
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +155,7 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
     assert names == {
         "metrics.json", "bootstrap.parquet", "scores.parquet", "heatmaps.json",
         "curves/roc.csv", "curves/pr.csv", "curves/pro.csv", *(one["file"] for one in pictures),
+        *(view["file"] for one in pictures for view in one["views"]),
     }  # fmt: skip
     assert {one["kind"] for one in pictures} == {"missed", "found", "false_alarm", "quiet"}
     columns = {"roc": ["fpr", "tpr", "threshold"], "pr": ["recall", "precision", "threshold"]}
@@ -169,6 +173,23 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
         ("weak", "weak-0.3"): 3, ("weak", "weak-0.7"): 3, ("weak", "visibility-0.5"): 3,
     }  # fmt: skip
     assert not scores["image"].duplicated().any()
+
+
+def test_a_method_s_own_views_lie_beside_the_heat_maps(tmp_path) -> None:
+    folder, framing = results(tmp_path), Framing(96, "squash")
+    for one in json.loads((folder / "heatmaps.json").read_text(encoding="utf-8")):
+        seen = framing.to_model(read_image(tiny_unit().prepared / one["image"])).transpose(1, 2, 0)
+        expected = {"as the network sees it": seen, "negative": 255 - seen[::2, ::3]}
+        assert [view["caption"] for view in one["views"]] == list(expected)
+        for view, picture in zip(one["views"], expected.values(), strict=True):
+            assert np.array_equal(np.asarray(Image.open(folder / view["file"])), picture)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4).byte()])
+def test_a_view_that_is_no_picture_is_refused(monkeypatch, tmp_path, wrong: Tensor) -> None:
+    monkeypatch.setattr(White, "views", lambda *_: {"odd": wrong})
+    with pytest.raises(ValueError, match=r"white: its view 'odd' is .*, not \(1, 3, h, w\) uint8"):
+        results(tmp_path)
 
 
 def test_a_perfect_detector_gets_one(tmp_path) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from blemish.evaluation.predictions import Predictions
-from blemish.evaluation.strips import Scale, draw_strip
+from blemish.evaluation.strips import Picture, Scale, draw_strip
+
+Explain = Callable[[Path], dict[str, Picture]]  # an image file -> captions and pictures (h, w, 3)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ def write_heatmaps(
     threshold: float,
     folder: Path,
     limit_per_kind: int = 4,
+    explain: Explain | None = None,
 ) -> list[dict[str, Any]]:
     """Write strips of the worst and the best test images as PNG into `folder`.
 
@@ -45,10 +49,11 @@ def write_heatmaps(
     Args:
         headline: takes `rows` to the flags (N,) of the main test set.
         threshold: image threshold; outlined on the map when the scores are in the map's units.
+        explain: the method's own views of an image; they are written beside its strip.
 
     Returns:
         One record a strip: file (relative to the parent of `folder`), kind, image, score, label,
-        defect; in the order of the kinds, then of the ranks.
+        defect, views (each a file and a caption); in the order of the kinds, then of the ranks.
 
     Raises:
         UserError: an image or a mask that cannot be read or does not fit.
@@ -65,10 +70,12 @@ def write_heatmaps(
     for name, kind in _KINDS.items():
         total = int((rows["label"] == kind.label).sum())
         for rank, (_, row) in enumerate(_chosen(rows, kind, limit_per_kind).iterrows(), start=1):
-            file = folder / f"{name}-{rank:02d}.png"
+            stem = f"{name}-{rank:02d}"
             standing = f"no. {rank} from the {kind.end} of {total} {_noun(kind.label, total)}"
-            draw_strip(predictions, row, standing, scale).save(file)
-            records.append(_record(f"{folder.name}/{file.name}", name, row))
+            draw_strip(predictions, row, standing, scale).save(folder / f"{stem}.png")
+            views = explain(predictions.root / row["image"]) if explain else {}
+            record = _record(f"{folder.name}/{stem}.png", name, row)
+            records.append(record | {"views": _write_views(views, folder, stem)})
     return records
 
 
@@ -81,6 +88,15 @@ def _record(file: str, kind: str, row: pd.Series) -> dict[str, Any]:
         "label": int(row["label"]),
         "defect": str(row["defect"]),
     }
+
+
+def _write_views(views: dict[str, Picture], folder: Path, stem: str) -> list[dict[str, str]]:
+    written = []
+    for number, (caption, picture) in enumerate(views.items(), start=1):
+        name = f"{stem}-view-{number}.png"
+        Image.fromarray(picture).save(folder / name)
+        written.append({"file": f"{folder.name}/{name}", "caption": caption})
+    return written
 
 
 def _noun(label: int, count: int) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blemish.data.images import Framing
+from blemish.data.images import Framing, read_image
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.store import IN_MEMORY, ImageStore
 from blemish.evaluation.channels import CONFIG, read_defects
@@ -22,7 +23,7 @@ from blemish.evaluation.oracle import best_epoch
 from blemish.evaluation.predictions import Mask, Predictions
 from blemish.evaluation.threshold import expected_rate, threshold_at, threshold_note
 from blemish.files import write_json
-from blemish.methods.base import Method, Record, load, score_each
+from blemish.methods.base import Method, Record, load, score_each, views_of
 from blemish.params import EvaluationParams, TrainingParams
 from blemish.progress import progress
 from blemish.training import choose_device
@@ -84,7 +85,8 @@ def write_results(
     _write_curves(found, folder / "curves")
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     found.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
-    pictures = write_heatmaps(test, headline, threshold, folder / "heatmaps", params.heatmaps)
+    shown = (folder / "heatmaps", params.heatmaps, partial(_views, method))
+    pictures = write_heatmaps(test, headline, threshold, *shown)
     write_json(folder / "heatmaps.json", pictures)
 
 
@@ -160,6 +162,11 @@ def _images(
     for start in range(0, len(rows), block):
         own = rows.iloc[start : start + block]
         yield from store.images(manifest.root, own, framing, title)
+
+
+def _views(method: Method, image: Path) -> dict[str, NDArray[np.uint8]]:
+    """The method's own pictures of an image file."""
+    return views_of(method, torch.from_numpy(method.framing.to_model(read_image(image))))
 
 
 def _mask_to_model(framing: Framing, mask: Mask, size: tuple[int, int]) -> Mask:  # noqa: ARG001

@@ -86,6 +86,14 @@ class Method(nn.Module, ABC):
         Deterministic, and each image's result is its own: it sees no other test image.
         """
 
+    def views(self, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Pictures that explain a result: uint8 (B, 3, size, size) -> uint8 (B, 3, h, w) each.
+
+        By caption, a few words such as "warped image", in the order to be shown; h and w may
+        differ from picture to picture. Each image's pictures are its own, as in `score`.
+        """
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """JSON-able facts to keep with the model, such as the digest of a frozen backbone."""
         return {}
@@ -127,6 +135,23 @@ def score_each(
         with torch.inference_mode():
             one_map, score = method.score(image[None].to(device))
         yield one_map[0].cpu().numpy(), float(score[0])
+
+
+def views_of(method: Method, image: Tensor) -> dict[str, NDArray[np.uint8]]:
+    """The pictures (h, w, 3) that explain the result of one image, uint8 (3, size, size).
+
+    Raises ValueError where a method's view has not the promised form.
+    """
+    method.eval()
+    with torch.inference_mode():
+        found = method.views(image[None].to(next(method.parameters()).device))
+    for caption, view in found.items():
+        if view.dtype != torch.uint8 or view.ndim != 4 or view.shape[:2] != (1, 3):
+            raise ValueError(
+                f"{method.name}: its view {caption!r} is {tuple(view.shape)} {view.dtype}, not "
+                "(1, 3, h, w) uint8"
+            )
+    return {caption: view[0].permute(1, 2, 0).cpu().numpy() for caption, view in found.items()}
 
 
 def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> None:

@@ -82,9 +82,9 @@ class Run:
     def heatmaps(self) -> list[dict[str, Any]]:
         """The entries of heatmaps.json, every `file` (relative to `results`) a picture."""
         path = self.results / "heatmaps.json"
-        entries = self._read(path, lambda: _entries(path, "file", "kind", "image", "score"))
-        for entry in entries:
-            picture = self.results / entry["file"]
+        entries = self._read(path, lambda: _entries(path))
+        for file in [one["file"] for entry in entries for one in (entry, *entry["views"])]:
+            picture = self.results / file
             self._read(picture, partial(Image.open, picture)).close()
         return entries
 
@@ -153,13 +153,19 @@ def _columns(table: pd.DataFrame, *names: str) -> pd.DataFrame:
     return table
 
 
-def _entries(path: Path, *keys: str) -> list[dict[str, Any]]:
+def _entries(path: Path) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     for entry in entries:
-        absent = [key for key in keys if key not in entry]
-        if absent:
-            raise ValueError(f"an entry without `{absent[0]}`")
+        _with_keys(entry, "file", "kind", "image", "score", "views")
+        for view in entry["views"]:
+            _with_keys(view, "file", "caption")
     return entries
+
+
+def _with_keys(entry: dict[str, Any], *keys: str) -> None:
+    absent = [key for key in keys if key not in entry]
+    if absent:
+        raise ValueError(f"an entry without `{absent[0]}`")
 
 
 def _missing(path: Path, stage: str, name: str) -> UserError:

@@ -227,6 +227,7 @@ def _pictures(assets: _Assets, run: Run) -> list[View]:
         items = [
             assets.picture(run.results / entry["file"], entry["file"])
             | views.caption(entry, threshold)
+            | {"views": [_view(assets, run, view) for view in entry["views"]]}
             for entry in entries
             if entry["kind"] == kind
         ]
@@ -234,3 +235,7 @@ def _pictures(assets: _Assets, run: Run) -> list[View]:
             text = f"{text} Threshold {threshold:.4g}."
             groups.append({"title": title, "text": text, "items": items})
     return groups
+
+
+def _view(assets: _Assets, run: Run, view: dict[str, str]) -> View:
+    return assets.picture(run.results / view["file"], view["file"]) | {"caption": view["caption"]}

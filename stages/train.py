@@ -21,7 +21,8 @@ def main(
 ) -> None:
     params = load_params()
     store = ImageStore(STORE, params.data.store_gib * GIB)
-    data = TrainingUnit.open(Path(prepared), Path(synthetic), Path(textures), store)
+    folders = (Path(prepared), Path(synthetic), Path(textures))
+    data = TrainingUnit.open(*folders, params.synthesis, store)
     detector = create(method, params.method(method), int(seed))
     key = _key(unit, detector, params.training, [Path(prepared), Path(synthetic), Path(textures)])
     checkpoint = Checkpoint(CHECKPOINTS / unit / f"{method}-{seed}", key)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from blemish.data.dataset import DataSet, Item, Layout
 from blemish.data.prepare import prepare
-from blemish.params import DataParams, TextureParams
+from blemish.params import DataParams, TextureParams, load_params
 from blemish.synthesis import bank
 from blemish.unit import TrainingUnit
 from stages import evaluate, synthesize, train
@@ -61,7 +61,9 @@ class Unit:
         return self.root / "synthetic"
 
     def open(self) -> TrainingUnit:
-        return TrainingUnit.open(self.prepared, self.synthetic, self.textures)
+        with params_folder({}):
+            synthesis = load_params().synthesis
+        return TrainingUnit.open(self.prepared, self.synthetic, self.textures, synthesis)
 
     def copy(self, root: Path) -> "Unit":
         """One of its own for a test that damages it."""

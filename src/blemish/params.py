@@ -7,7 +7,7 @@ Light on purpose: every stage checks the whole file before it does anything, so 
 import difflib
 import importlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -80,9 +80,12 @@ Share = Annotated[float, Field(ge=0)]
 
 
 class KindParams(Section):
-    """How often training draws each kind of synthetic defect; shares need not add up to 1."""
+    """How often training draws each kind of synthetic defect; shares need not add up to 1.
 
-    perlin: Share = 1.0
+    Section `synthesis.kinds`, the mix of a unit's recipes, and the optional `kinds` of a method.
+    """
+
+    perlin: Share = 0.0
     dlas: Share = 0.0
     dsarad: Share = 0.0
     self: Share = 0.0
@@ -122,7 +125,7 @@ class SynthesisParams(Section):
     draws: Count = 20
     size: Annotated[int, Field(ge=32, le=2048)] = 288
     cell: Annotated[int, Field(ge=1, le=256)] = 8
-    kinds: KindParams = KindParams()
+    kinds: KindParams = KindParams(perlin=1.0)
     blend: BlendParams = BlendParams()
     visibility: VisibilityParams = VisibilityParams()
     validation_images: Count = 60
@@ -259,9 +262,11 @@ def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str
 def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         inner = model.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        choices = get_args(inner) or (inner,)  # an optional section is `Section | None`
+        sections = [one for one in choices if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not sections:
             return []
-        model = inner
+        model = sections[0]
     return list(model.model_fields)
 
 

@@ -57,6 +57,9 @@ def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: st
         old = content.get(key)
         if isinstance(value, dict) and isinstance(old, MutableMapping):
             yield from _update(old, value, f"{where}{key}.")
+            # A mix of kinds is a whole: a share beside those of the profile would change it.
+            for extra in [name for name in old if key == "kinds" and name not in value]:
+                yield f"{where}{key}.{extra}: {old.pop(extra)} → removed"
         elif old != value:
             yield f"{where}{key}: {old} → {value}"
             if isinstance(value, list) and isinstance(old, list):

@@ -1,6 +1,6 @@
 """What a method may see of a unit while it trains: normals, recipes, textures, no test image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +12,34 @@ from blemish.data.images import Framing, read_mask
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.store import IN_MEMORY, ImageStore
 from blemish.errors import UserError
-from blemish.synthesis.recipes import read_recipes
+from blemish.params import KindParams, SynthesisParams
+from blemish.synthesis.recipes import draw_recipes, read_recipes
 from blemish.synthesis.textures import TextureBank
 
 
 @dataclass(frozen=True)
 class TrainingUnit:
-    """A unit's training side. `manifest` holds no test row; `recipes` are sorted (image, draw)."""
+    """A unit's training side. `manifest` holds no test row; `recipes` are sorted (image, draw).
+
+    kinds: a mix of the method's own, drawn in the recipes' place; None: the recipes as they are.
+    """
 
     manifest: Manifest
     recipes: pd.DataFrame
     textures: TextureBank
     draws: int
+    synthesis: SynthesisParams
     store: ImageStore = IN_MEMORY
+    kinds: KindParams | None = None
 
     @classmethod
     def open(
-        cls, prepared: Path, synthetic: Path, textures: Path, store: ImageStore = IN_MEMORY
+        cls,
+        prepared: Path,
+        synthetic: Path,
+        textures: Path,
+        synthesis: SynthesisParams,
+        store: ImageStore = IN_MEMORY,
     ) -> "TrainingUnit":
         """Read a unit's folders. Raises UserError where the recipes do not fit the manifest."""
         whole = read_manifest(prepared)
@@ -44,7 +55,20 @@ class TrainingUnit:
                 f"run `dvc repro synthesize@{whole.facts.unit}`"
             )
         bank = TextureBank(textures, "train", prepared, synthetic / "crops")
-        return cls(manifest, recipes, bank, draws, store)
+        return cls(manifest, recipes, bank, draws, synthesis, store)
+
+    def with_kinds(self, kinds: KindParams | None) -> "TrainingUnit":
+        """This unit with a method's own mix of training defects; None keeps the unit's.
+
+        A row of the mix is what `synthesis.kinds` set to it would have put into the recipes. Raises
+        UserError where the mix asks for crops and the unit has none.
+        """
+        if kinds is not None and kinds.crops and not self.textures.crops:
+            raise UserError(
+                f"{self.manifest.facts.unit}: the method's `kinds.crops` is above 0, but no crops "
+                "are prepared: put some into data/crops and give `synthesis.kinds.crops` a share"
+            )
+        return replace(self, kinds=kinds)
 
     def normals(self, framing: Framing, split: str = "train") -> Tensor:
         """The normal images of "train" or "val", uint8 (N, 3, size, size), manifest order."""
@@ -75,4 +99,20 @@ class TrainingUnit:
         start = np.random.default_rng([seed, 11]).integers(self.draws, size=len(self.recipes))
         numbers = rows.numpy()
         draws = (start[numbers] + epoch) % self.draws
-        return self.recipes.iloc[numbers * self.draws + draws].reset_index(drop=True)
+        recipes = self.recipes.iloc[numbers * self.draws + draws].reset_index(drop=True)
+        return recipes if self.kinds is None else self._drawn(recipes, self.kinds)
+
+    def _drawn(self, recipes: pd.DataFrame, kinds: KindParams) -> pd.DataFrame:
+        """Recipes of other kinds for the same images and draws, by the same function."""
+        return draw_recipes(
+            recipes["image"].tolist(),
+            recipes["draw"].tolist(),
+            "train",
+            kinds.model_dump(),
+            self.textures.names,
+            self.synthesis,
+            sources={
+                "self": self.manifest.of("train", 0)["image"].tolist(),
+                "crops": self.textures.crops,
+            },
+        )

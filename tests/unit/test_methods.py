@@ -7,7 +7,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from blemish.methods.base import create, load, save, score_all, views_of
 from blemish.methods.registry import METHODS
 from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
-from blemish.unit import TrainingUnit
 from tests.units import NAME, bytes_of, params_folder, scratch, tiny_unit, train_model
 
 CPU = torch.device("cpu")
@@ -250,6 +249,17 @@ def test_a_training_that_ends_early_leaves_the_model_before_it(
 
 
 @every_method
+def test_a_method_with_a_mix_of_its_own_trains_on_it(method: str, tmp_path) -> None:
+    record = json.loads((trained(method) / "model.json").read_text(encoding="utf-8"))
+    if "kinds" not in record["params"]:
+        pytest.skip(f"{method} takes no mix of kinds")
+    params = tiny(method).params | {"kinds": {"cutpaste": 1.0}}
+    other = train_model(tiny_unit(), method, tmp_path / "model", params)
+    name = "model.safetensors"
+    assert (other / name).read_bytes() != (trained(method) / name).read_bytes()
+
+
+@every_method
 def test_a_damaged_training_image_is_named(method: str, tmp_path) -> None:
     unit = tiny_unit().copy(tmp_path / "unit")
     image = next((unit.prepared / "train" / "good").iterdir())
@@ -407,7 +417,7 @@ def test_two_training_images_are_enough(method: str) -> None:
     manifest = type(whole.manifest)(kept, whole.manifest.facts, whole.manifest.root)
     names = manifest.of("train", 0)["image"]
     recipes = whole.recipes[whole.recipes["image"].isin(names)].reset_index(drop=True)
-    small = TrainingUnit(manifest, recipes, whole.textures, whole.draws)
+    small = replace(whole, manifest=manifest, recipes=recipes)
     with params_folder({method: tiny(method).params}):
         found = create(method, load_params().method(method), seed=0)
     found.fit(small, Loop(TrainingParams(device="cpu", threads=1), 0, "two"))

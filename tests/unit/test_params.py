@@ -101,6 +101,13 @@ WRONG = [
         1,
         ["unknown key `synthesis.kinds.perlim`", "did you mean `perlin`"],
     ),
+    (
+        "glass.kinds",
+        {"perlim": 1.0},
+        ["unknown key `glass.kinds.perlim`", "did you mean `perlin`", "cutpaste"],
+    ),
+    ("glass.kinds", {}, ["`glass.kinds`", "every share is 0"]),
+    ("glass.kinds", {"line": -1.0}, ["`glass.kinds.line` is -1.0", "equal to 0"]),
     ("methods", ["glas"], ["`methods.0` is 'glas'", "did you mean 'glass'", "valid: glass"]),
     ("units", ["elpv"], ["`units.0` is 'elpv'", "<data set>/<category>", "elpv/mono"]),
     ("units", ["elpv/mono/x"], ["`units.0` is 'elpv/mono/x'", "<data set>/<category>"]),

@@ -65,6 +65,9 @@ class Method(nn.Module, ABC):
 
     A subclass sets `name`, takes its own `Params` and a seed, says in `framing` how it wants its
     images, and keeps in its state dict all it learnt (frozen backbones are named, not stored).
+    One that learns from synthetic defects has `kinds: KindParams | None` among its parameters, its
+    published kinds as the default, and trains on `unit.with_kinds(params.kinds)`: methods side by
+    side in one grid each get their own defects, None gives them the unit's shared mix.
     """
 
     name: ClassVar[str]

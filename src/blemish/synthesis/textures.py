@@ -50,6 +50,11 @@ class TextureBank:
         self._extents = read_extents(crops) if crops is not None and crops.is_dir() else {}
         self._cache = PictureCache(MOST_BYTES)
 
+    @property
+    def crops(self) -> list[str]:
+        """The names of the prepared crops of real defects."""
+        return list(self._extents)
+
     def draw(self, name: str, seed: int, height: int, width: int) -> Picture:
         """One texture of GLASS, uint8 (height, width, 3) (`methods/glass.md` §3.3).
 

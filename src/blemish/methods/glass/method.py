@@ -61,6 +61,7 @@ class Glass(Method):
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:
         """Train adaptor and discriminator (§§6–10)."""
         p: Params = self.params
+        unit = unit.with_kinds(p.kinds)
         self.to(loop.device)
         images = unit.normals(self.framing)
         if p.variant == "judge":

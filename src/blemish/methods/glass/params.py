@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from blemish.params import Count, Section
+from blemish.params import Count, KindParams, Section
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -13,6 +13,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 class Params(Section):
     """Section `glass` of params.yaml."""
 
+    kinds: KindParams | None = None
     backbone: str = "wide_resnet50_2.tv_in1k"
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([8, 16], min_length=1)

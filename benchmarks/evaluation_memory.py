@@ -27,7 +27,7 @@ from blemish.data.images import Framing
 from blemish.data.manifest import Facts, Manifest
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
-from blemish.evaluation.results import predict
+from blemish.evaluation.predict import predict
 from blemish.methods.base import Method
 
 LIMIT = 1.5 * 2**30

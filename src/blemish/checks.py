@@ -22,16 +22,20 @@ def check_grid(params: Params) -> None:
         repeated = next((value for value in values if values.count(value) > 1), None)
         if repeated is not None:
             raise UserError(f"{PARAMS_FILE}: `{key}` lists {repeated!r} twice: remove one")
-    if params.evaluation.protocol == "paper" and not params.training.keep_every:
-        raise UserError(
-            f"{PARAMS_FILE}: `evaluation.protocol` is 'paper', which chooses the best epoch on the "
-            "test set, but `training.keep_every` is 0: set it to 1"
-        )
     for index, name in enumerate(params.methods):
         if name not in METHODS:
             raise UserError(
                 f"{PARAMS_FILE}: `methods.{index}` is {name!r}: unknown method"
                 f"{suggestion(name, list(METHODS))}; valid: {', '.join(METHODS)}"
+            )
+        if (
+            params.evaluation.protocol == "paper"
+            and METHODS[name].chooses_epoch
+            and not params.training.keep_every
+        ):
+            raise UserError(
+                f"{PARAMS_FILE}: `evaluation.protocol` is 'paper', which for {name} chooses the "
+                "best epoch on the test set, but `training.keep_every` is 0: set it to 1"
             )
     for key in ("units", "data.foreground"):
         for index, unit in enumerate(lists[key]):

@@ -1,118 +1,184 @@
-"""Protocol `paper`: the authors' own practice, which looks at the test set (`glass.md` §14).
+"""Protocol `paper`: the authors' own practice, which looks at the test set.
 
-Its numbers carry `oracle` in their names. They show what the practice adds to an honest number on
-the same training run, and stand beside published ones; they are never a leaderboard's.
+Which one that is each method says (`Method.practice`). Its numbers carry `oracle` in their names.
+They show what the practice adds to an honest number on the same training run, and stand beside
+published ones; they are never a leaderboard's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from blemish.errors import UserError
 from blemish.evaluation.evaluate import Metrics, evaluate
-from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.glass_pro import pro_of_glass
+from blemish.evaluation.maps import Map, Maps
+from blemish.evaluation.predict import mask_to_model
+from blemish.evaluation.predictions import Predictions, has_mask
 from blemish.methods.base import Method, load_state
+from blemish.methods.practice import Practice
 from blemish.progress import progress
 from blemish.training import EPOCHS
 
-STEPS = 200  # thresholds of GLASS's own PRO
-DILATION = np.ones((5, 5), np.uint8)
-FPR_LIMIT = 0.3
+AUROCS = ("image_auroc", "pixel_auroc")
+TINY = 1e-8  # added to the range that a component is divided by
+Headline = Callable[[pd.DataFrame], pd.Series]
 
 
-def best_epoch(
+def as_published(
     method: Method,
+    practice: Practice,
     model: Path,
-    predict: Callable[[Method], Predictions],
-    headline: Callable[[pd.DataFrame], pd.Series],
+    honest: Predictions,
+    predict: Callable[[int], list[Predictions]],
+    headline: Headline,
     masks: str,
-    threshold: float,
 ) -> dict[str, Any]:
-    """The kept epoch with the largest image AUROC + pixel AUROC on the test set, the first of
-    equal ones: its number and its metrics, each named `oracle_…`.
+    """The numbers of the main test set as the method's authors take them, each named `oracle_…`.
 
-    Pixel metrics are taken at the model's resolution, as the authors do; without masks only the
-    image AUROC decides. `pixel_pro_glass` is the PRO of GLASS's code, not comparable with AUPRO.
-    `last` are the same metrics of the model as trained, so that the difference is the choice's.
-    Raises UserError if the model keeps no epochs.
+    Pixel metrics are at the model's resolution. `last` are the same metrics, by the same masks and
+    labels, of the model as trained with its own scores, so that the difference is the practice's.
+    `epoch` and `epochs`, the chosen one and from how many, are None where none is chosen.
+
+    Args:
+        model: the folder of the model; its weights are the method's again at the end.
+        honest: what the method says about the test set.
+        predict: takes a number of components to the predictions of each, with the weights that
+            the method has now; of the main test set.
+        headline, masks: as `evaluate` takes them.
+
+    Raises:
+        UserError: an epoch is to be chosen and the model keeps none.
     """
+    framing = method.framing
+    shrink = partial(mask_to_model, framing, above=practice.mask_above)
+    judge = partial(_judge, practice=practice, shrink=shrink, headline=headline, masks=masks)
+    files = _kept_epochs(model) if practice.chosen_by else [model / "model.safetensors"]
+    best: tuple[float, Path, list[Predictions]] = (-1.0, files[0], [])
+    metrics: Metrics = {}
+    for file in progress(files, "protocol paper: testing", len(files), "epoch"):
+        load_state(method, file)
+        scorings = combine(predict(len(practice.scorings[0])), practice)
+        found = judge(scorings)
+        total = sum(found.get(name) or 0.0 for name in practice.chosen_by)
+        if total > best[0]:
+            best, metrics = (total, file, scorings), found
+    load_state(method, model / "model.safetensors")
+    last = judge([honest])
+    if practice.glass_pro and masks != "none":  # slow, and it chooses nothing
+        metrics = metrics | {"pixel_pro_glass": _glass_pro(best[2][0], shrink, headline)}
+        last = last | {"pixel_pro_glass": _glass_pro(honest, shrink, headline)}
+    return {
+        "practice": practice.note,
+        "epoch": int(best[1].stem) if practice.chosen_by else None,
+        "epochs": len(files) if practice.chosen_by else None,
+        "last": {name: last[name] for name in metrics},
+        "metrics": {f"oracle_{name}": value for name, value in metrics.items()},
+    }
+
+
+def combine(components: list[Predictions], practice: Practice) -> list[Predictions]:
+    """The scorings of a practice: components, min-max normalised over the set, weighed and added.
+
+    A single component is left as it is: its ranks are those of any scaling of it.
+    """
+    if len(components) == 1 or not len(components[0].rows):
+        return components[:1]
+    ranges = [_map_range(one.maps) for one in components]
+    scores = [_scaled(one.scores, one.scores.min(), one.scores.max()) for one in components]
+    return [
+        replace(
+            components[0],
+            scores=sum((w * s for w, s in zip(weights, scores, strict=True)), np.zeros(1)),
+            maps=_WeighedMaps([one.maps for one in components], ranges, weights),
+        )
+        for weights in practice.scorings
+    ]
+
+
+class _WeighedMaps:
+    """The weighed sum of the normalised maps of several components, when asked for."""
+
+    def __init__(
+        self, parts: list[Maps], ranges: list[tuple[float, float]], weights: tuple[float, ...]
+    ) -> None:
+        self._parts = list(zip(parts, ranges, weights, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._parts[0][0])
+
+    def __getitem__(self, position: int, /) -> Map:
+        terms = [weight * _scaled(part[position], *limits) for part, limits, weight in self._parts]
+        return np.asarray(np.sum(terms, axis=0), np.float32)
+
+
+def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+    return (np.asarray(values, np.float64) - low) / (high - low + TINY)
+
+
+def _map_range(maps: Maps) -> tuple[float, float]:
+    extremes = [(one.min(), one.max()) for one in (maps[k] for k in range(len(maps)))]
+    lows, highs = zip(*extremes, strict=True)
+    return float(min(lows)), float(max(highs))
+
+
+def _judge(
+    scorings: list[Predictions],
+    practice: Practice,
+    shrink: Callable[..., NDArray[np.bool_]],
+    headline: Headline,
+    masks: str,
+) -> Metrics:
+    """The metrics of one scoring, or the larger AUROCs of several."""
+    found = []
+    for tested in scorings:
+        shrunk = replace(tested, mask_to_model=shrink)
+        if practice.labels_from_masks and masks != "none":
+            shrunk = replace(shrunk, rows=_relabelled(shrunk))
+        # The threshold judges decisions, which are not among `metrics`.
+        own = evaluate(shrunk, headline=headline, masks=masks, threshold=0.0, resolution="model")
+        found.append(own.metrics)
+    if len(found) == 1:
+        return found[0]
+    return {
+        name: max((round(value, practice.digits) for value in _defined(found, name)), default=None)
+        for name in AUROCS
+        if name in found[0]
+    }
+
+
+def _defined(found: list[Metrics], name: str) -> list[float]:
+    return [value for value in (one[name] for one in found) if value is not None]
+
+
+def _relabelled(tested: Predictions) -> pd.DataFrame:
+    """The rows, defective only where a mask is left at the model's resolution."""
+    rows = tested.rows
+    left = [
+        bool(tested.sample(position, "model").mask.any()) if known else label == 1
+        for position, (known, label) in enumerate(zip(has_mask(rows), rows["label"], strict=True))
+    ]
+    return rows.assign(label=np.array(left, np.int64))
+
+
+def _glass_pro(
+    tested: Predictions, shrink: Callable[..., NDArray[np.bool_]], headline: Headline
+) -> float | None:
+    flags = np.asarray(headline(tested.rows), bool)
+    return pro_of_glass(replace(tested, mask_to_model=shrink), np.flatnonzero(flags).tolist())
+
+
+def _kept_epochs(model: Path) -> list[Path]:
     files = sorted((model / EPOCHS).glob("*.safetensors"))
     if not files:
         raise UserError(
             f"{model}: keeps no epochs, which protocol `paper` chooses from: set "
             "`training.keep_every` in params.yaml to 1 and train again"
         )
-
-    def test(tested: Predictions) -> Metrics:
-        return evaluate(
-            tested, headline=headline, masks=masks, threshold=threshold, resolution="model"
-        ).metrics
-
-    def with_pro(found: Metrics, tested: Predictions) -> Metrics:
-        # Slow, and it chooses nothing: only for what may be shown.
-        if masks == "none":
-            return found
-        flags = np.asarray(headline(tested.rows), bool)
-        return found | {"pixel_pro_glass": pro_of_glass(tested, np.flatnonzero(flags).tolist())}
-
-    tested = predict(method)
-    last = with_pro(test(tested), tested)
-    best: tuple[float, int, Metrics] = (-1.0, 0, {})
-    for file in progress(files, "protocol paper: testing every epoch", len(files), "epoch"):
-        load_state(method, file)
-        tested = predict(method)
-        found = test(tested)
-        total = sum(found.get(name) or 0.0 for name in ("image_auroc", "pixel_auroc"))
-        if total > best[0]:
-            best = total, int(file.stem), with_pro(found, tested)
-    return {
-        "epoch": best[1],
-        "epochs": len(files),
-        "last": last,
-        "metrics": {f"oracle_{name}": value for name, value in best[2].items()},
-    }
-
-
-def pro_of_glass(tested: Predictions, positions: Iterable[int]) -> float | None:
-    """PRO as GLASS's code computes it (§13): 200 evenly spaced thresholds; the prediction is
-    dilated by 5×5 for the overlap but not for the false-positive rate; rates below 0.3 are
-    stretched to [0, 1] by their own extremes. None without defect-free pixels or regions.
-    """
-    samples = [tested.sample(position, "model") for position in positions]
-    maps = [sample.anomaly_map for sample in samples]
-    regions = [
-        cv2.connectedComponents(sample.mask.astype(np.uint8), connectivity=8)[1]
-        for sample in samples
-    ]
-    low, high = min(map(np.min, maps)), max(map(np.max, maps))
-    normal = sum(int((~sample.mask).sum()) for sample in samples)
-    if not (high > low and normal and any(labels.any() for labels in regions)):
-        return None
-    rates, overlaps = [], []
-    for threshold in np.arange(low, high, (high - low) / STEPS):
-        false, shares = 0, []
-        for anomaly_map, sample, labels in zip(maps, samples, regions, strict=True):
-            above = anomaly_map > threshold
-            false += int((above & ~sample.mask).sum())
-            if labels.any():
-                wider = cv2.dilate(above.astype(np.uint8), DILATION).ravel()
-                areas = np.bincount(labels.ravel())[1:]
-                found = np.bincount(labels.ravel(), weights=wider)[1:]
-                shares += (found / areas).tolist()
-        rates.append(false / normal)
-        overlaps.append(float(np.mean(shares)))
-    return _stretched_area(np.array(rates), np.array(overlaps))
-
-
-def _stretched_area(rates: np.ndarray, overlaps: np.ndarray) -> float | None:
-    kept = rates < FPR_LIMIT
-    rates, overlaps = rates[kept], overlaps[kept]
-    if len(rates) < 2 or rates.max() == rates.min():
-        return None
-    order = np.argsort(rates, kind="stable")
-    stretched = (rates[order] - rates.min()) / (rates.max() - rates.min())
-    return float(np.trapezoid(overlaps[order], stretched))
+    return files

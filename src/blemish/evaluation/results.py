@@ -1,6 +1,5 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
-from collections.abc import Iterator
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -10,25 +9,21 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from blemish.data.images import Framing, read_image
+from blemish.data.images import read_image
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.store import IN_MEMORY, ImageStore
-from blemish.evaluation.channels import CONFIG, read_defects
 from blemish.evaluation.evaluate import Evaluation, Metrics, evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
-from blemish.evaluation.maps import map_store
-from blemish.evaluation.oracle import best_epoch
-from blemish.evaluation.predictions import Mask, Predictions
+from blemish.evaluation.oracle import as_published
+from blemish.evaluation.predict import predict, predict_published
+from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.threshold import expected_rate, threshold_at, threshold_note
 from blemish.files import write_json
-from blemish.methods.base import Method, Record, load, score_each, views_of
+from blemish.methods.base import Method, Record, load, views_of
 from blemish.params import EvaluationParams, TrainingParams
-from blemish.progress import progress
 from blemish.training import choose_device
 
-BLOCK = 1 << 26  # bytes of images in memory at a time
 WEAK = "weak-"  # the slices of the weak-defect sets are named weak-<β>
 
 
@@ -75,10 +70,12 @@ def write_results(
         "validation": _summary(checked),
         **_numbers(found, record, params, threshold, unit.facts.notes),
     }
-    if params.protocol == "paper":
-        tested = partial(score, manifest=unit, rows=unit.of("test"), title="test")
-        limits = (headline, unit.facts.masks, threshold)
-        numbers["oracle"] = best_epoch(method, model, tested, *limits)
+    if params.protocol == "paper" and (practice := method.practice(record.unit)):
+        main = test.rows[headline(test.rows)]
+        again = partial(predict_published, method, unit, main, "test", scratch=folder, store=store)
+        numbers["oracle"] = as_published(
+            method, practice, model, test, again, headline, unit.facts.masks
+        )
     write_json(folder / "metrics.json", numbers)
     aupimo = [*found.aupimo, *checked.aupimo]
     _write_scores([test, weak, *validation], aupimo, headline, threshold, folder / "scores.parquet")
@@ -133,45 +130,9 @@ def _weak_curve(slices: dict[str, Metrics]) -> list[dict[str, float | None]]:
     return sorted(points, key=itemgetter("beta"))
 
 
-def predict(
-    method: Method,
-    manifest: Manifest,
-    rows: pd.DataFrame,
-    title: str,
-    scratch: Path | None = None,
-    store: ImageStore = IN_MEMORY,
-) -> Predictions:
-    """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`."""
-    framing, scores = method.framing, np.empty(len(rows))
-    maps = map_store(len(rows), framing.size, scratch)
-    found = score_each(method, _images(manifest, rows, framing, f"reading {title}", store))
-    for number, (one, score) in enumerate(progress(found, f"scoring {title}", len(rows), "image")):
-        maps.append(one)
-        scores[number] = score
-    views = (framing.to_original, manifest.root, partial(_mask_to_model, framing))
-    channels = "channels" in rows and rows["channels"].notna().any()
-    defects = read_defects(manifest.root / CONFIG) if channels else {}
-    return Predictions(rows, scores, maps, *views, defects)
-
-
-def _images(
-    manifest: Manifest, rows: pd.DataFrame, framing: Framing, title: str, store: ImageStore
-) -> Iterator[Tensor]:
-    """Each image, uint8 (3, size, size). They are read in blocks: a test set may exceed memory."""
-    block = max(1, BLOCK // (3 * framing.size**2))
-    for start in range(0, len(rows), block):
-        own = rows.iloc[start : start + block]
-        yield from store.images(manifest.root, own, framing, title)
-
-
 def _views(method: Method, image: Path) -> dict[str, NDArray[np.uint8]]:
     """The method's own pictures of an image file."""
     return views_of(method, torch.from_numpy(method.framing.to_model(read_image(image))))
-
-
-def _mask_to_model(framing: Framing, mask: Mask, size: tuple[int, int]) -> Mask:  # noqa: ARG001
-    """A mask (H, W) as the network sees its image: where at least half of a pixel is defect."""
-    return framing.to_model(np.repeat(mask[:, :, None], 3, axis=2) * np.uint8(255))[0] > 127
 
 
 def _all_rows(rows: pd.DataFrame) -> pd.Series:

@@ -19,12 +19,15 @@ from blemish.data.images import Framing
 from blemish.errors import UserError
 from blemish.evaluation.threshold import thresholds_for_use
 from blemish.files import write_json
+from blemish.methods.practice import Practice
 from blemish.params import Section, Seed
 from blemish.progress import progress
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
 
 BATCH = 16
+# What an image is scored with: K anomaly maps (K, h, w) float32 and K scores (K,) float64.
+Components = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 
 class Threshold(Section):
@@ -100,6 +103,19 @@ class Method(nn.Module, ABC):
     def facts(self) -> dict[str, Any]:
         """JSON-able facts to keep with the model, such as the digest of a frozen backbone."""
         return {}
+
+    def practice(self, unit: str) -> Practice | None:  # noqa: ARG002
+        """What the authors do with a unit's test set (protocol `paper`); None: look at it once."""
+        return None
+
+    def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
+        """Each image (3, size, size) of a whole test set in turn, scored as the authors do.
+
+        The components are what `practice` weighs; an image's may depend on the images around it.
+        Leaves the model as it was. By default the one component is `score`.
+        """
+        for one_map, score in score_each(self, images):
+            yield one_map[None], np.array([score])
 
 
 def create(name: str, params: Any, seed: int) -> Method:

@@ -5,15 +5,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """A method named `x` lives in `blemish.methods.x`: its `params` and its `method` module."""
+    """A method named `x` lives in `blemish.methods.x`: its `params` and its `method` module.
+
+    chooses_epoch: its authors report the best epoch on the test set (`Practice.chosen_by`), so
+    that protocol `paper` needs the weights of many epochs.
+    """
 
     title: str
     reference: str
+    chooses_epoch: bool = False
 
 
 METHODS: dict[str, Entry] = {
     "glass": Entry(
         title="GLASS: global and local anomaly co-synthesis with gradient ascent",
         reference="ECCV 2024, arXiv 2407.09359",
+        chooses_epoch=True,
     ),
 }

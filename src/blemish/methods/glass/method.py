@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from blemish.data.images import Framing
 from blemish.methods.base import BATCH, Method
 from blemish.methods.glass.params import Params
+from blemish.methods.practice import Practice
 from blemish.nn.ascent import Ascent, clip_length, gradient_ascent, hypersphere_radius, push_out
 from blemish.nn.backbones import Backbone
 from blemish.nn.distribution import judge
@@ -57,6 +58,15 @@ class Glass(Method):
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the heads rely on, and which variant was trained (§11)."""
         return {"backbone_digest": self.backbone.digest(), "hypersphere": self.hypersphere}
+
+    def practice(self, unit: str) -> Practice:
+        """The best epoch on test, masks cut off to whole pixels, a PRO of its own (§13–14)."""
+        return Practice(
+            note="best epoch on test",
+            chosen_by=("image_auroc", "pixel_auroc"),
+            mask_above=0 if unit.startswith("visa/") else 254,  # §2.3
+            glass_pro=True,
+        )
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:
         """Train adaptor and discriminator (§§6–10)."""

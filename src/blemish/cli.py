@@ -23,17 +23,48 @@ def run(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages to run; all of the graph if none is named.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Stages at once; by default one a core, fewer where memory is short."),
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="The GPUs to use, e.g. 0,1; each stage sees one of them.")
+    ] = None,
+    per_gpu: Annotated[int, typer.Option(help="Stages at once on each GPU.")] = 1,
+    retries: Annotated[
+        int, typer.Option(help="How often a stage that was killed begins again.")
+    ] = 1,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set-param", "-S", help="KEY=VALUE to write into params.yaml first."),
+    ] = None,
 ) -> None:
-    """Do what `dvc repro` does, with progress, and show the leaderboard."""
-    from blemish.params import load_params
-    from blemish.runner import run as run_stages
+    """Do what `dvc repro` does, many stages at once, and show the leaderboard.
 
+    A stage's own output goes to logs/. Results, dvc.lock and caches are those of `dvc repro`.
+    """
+    from blemish.fanout.run import run as run_stages
+    from blemish.fanout.slots import local_slots
+    from blemish.params import load_params
+    from blemish.profiles import set_params
+
+    if overrides:
+        print("".join(f"params.yaml: {line}\n" for line in set_params(overrides)), end="")
     load_params()
-    status = run_stages(targets or [], Console())
+    status = run_stages(targets or [], local_slots(jobs, gpus, per_gpu), Console(), retries)
     if status:
         raise typer.Exit(status)
     if not targets:
         leaderboard()
+
+
+@app.command()
+def clean() -> None:
+    """Remove what killed runs left: checkpoints, unfinished files, logs. No result is touched."""
+    from blemish.cleaning import clean as remove
+
+    for line in remove(Path()):
+        print(line)
 
 
 @app.command()

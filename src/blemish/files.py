@@ -55,6 +55,12 @@ def _unfinished(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.unfinished")
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """What dead processes left below a folder, at any depth."""
+    found = folder.rglob(".*.unfinished")
+    return [path for path in found if not _is_alive(path.suffixes[-2].removeprefix("."))]
+
+
 def _is_alive(process: str) -> bool:
     """Whether a process of this number runs on this machine; our own never counts."""
     try:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from blemish.errors import UserError
 from blemish.files import finished_file
-from blemish.params import load_params, read_yaml
+from blemish.params import PARAMS_FILE, load_params, read_yaml
 
 GRID = ("units", "methods", "seeds")
 
@@ -37,6 +38,32 @@ def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
             load_params(temporary)
         except UserError as error:
             raise UserError(f"with {path}, {error}") from None
+    return changed
+
+
+def set_params(overrides: list[str], target: Path = PARAMS_FILE) -> list[str]:
+    """Write `key.path=value` settings into `target`, values as in YAML; return what changed.
+
+    The result is checked before `target` is replaced. Raises UserError naming a bad setting.
+    """
+    read_yaml(target)  # reports a missing or broken file
+    yaml = _keeping_style()
+    content = yaml.load(target.read_text(encoding="utf-8"))
+    changed: list[str] = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not (equals and key):
+            raise UserError(f"-S {override!r}: expected KEY=VALUE, e.g. -S glass.epochs=20")
+        try:
+            value = YAML(typ="safe", pure=True).load(text)
+        except YAMLError:
+            raise UserError(f"-S {override!r}: {text!r} is no YAML value") from None
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        changed += _update(content, value, "")
+    with finished_file(target) as temporary:
+        yaml.dump(content, temporary)
+        load_params(temporary)
     return changed
 
 

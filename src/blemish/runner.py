@@ -20,6 +20,8 @@ from statistics import mean
 
 from rich.console import Console
 
+from blemish.fanout.times import clock_time, kind_of, rough_time
+
 # `always_changed` in dvc.yaml: these run every time, and that is not work to be done.
 ALWAYS_RUN = frozenset({"track"})
 INTERRUPTED = 130
@@ -35,17 +37,18 @@ _ADVICE = re.compile(
 )
 
 
-def run(targets: list[str], console: Console) -> int:
+def run(targets: list[str], console: Console, *, brief: bool = False) -> int:
     """Reproduce `targets` (stage names; none means all); return DVC's exit code, 130 on Ctrl-C.
 
-    128 + n if signal n killed DVC, as a shell would say.
+    128 + n if signal n killed DVC, as a shell would say. brief: nearly all has just run; neither
+    the plan nor a success is worth a line.
 
     Standard error of DVC and of the stages goes straight to the terminal, so that their errors
     stand where they happen and their progress bars work.
     """
-    progress = Progress(planned(targets), console)
+    progress = Progress([] if brief else planned(targets), console)
     progress.say_plan()
-    with _signals_as_interrupt():
+    with signals_as_interrupt():
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],
             env=environment(),
@@ -64,7 +67,8 @@ def run(targets: list[str], console: Console) -> int:
             _end(process)
             progress.say_interrupted()
             return INTERRUPTED
-    progress.say_end(code)
+    if code or not brief:
+        progress.say_end(code)
     return code if code >= 0 else 128 - code
 
 
@@ -135,12 +139,12 @@ class Progress:
         self._visit(stage, self.ran)
         self.current, self.since = stage, self.clock()
         self.command_follows = True
-        elapsed = _clock_time(self.since - self.began)
+        elapsed = clock_time(self.since - self.began)
         self._say(f"{self._place()} {stage}  {elapsed} elapsed{self.time_left()}", bold=True)
 
     def _finish(self) -> None:
         if self.current:
-            self.durations[_kind(self.current)].append(self.clock() - self.since)
+            self.durations[kind_of(self.current)].append(self.clock() - self.since)
         self.current = None
 
     def _visit(self, stage: str, outcome: set[str]) -> None:
@@ -150,12 +154,12 @@ class Progress:
     def time_left(self) -> str:
         """From the mean time of the stages of each kind that ran; "" before there is any."""
         rest = [s for s in self.stages if s not in self.visited or s == self.current]
-        kinds = [_kind(stage) for stage in rest]
+        kinds = [kind_of(stage) for stage in rest]
         seconds = sum(mean(self.durations[kind]) for kind in kinds if kind in self.durations)
         if seconds < 1:
             return ""
         known = all(kind in self.durations or kind in ALWAYS_RUN for kind in kinds)
-        return f", {'about' if known else 'at least'} {_rough_time(seconds)} left"
+        return f", {'about' if known else 'at least'} {rough_time(seconds)} left"
 
     def say_plan(self) -> None:
         """How many stages of each kind there are, before anything runs."""
@@ -172,7 +176,7 @@ class Progress:
             why = "see the error above" if code > 0 else f"DVC was killed by signal {-code}"
             self._say(f"{where}: {why}.{self._kept()}", bold=True)
         elif work or self.cached:
-            elapsed = _clock_time(self.clock() - self.began)
+            elapsed = clock_time(self.clock() - self.began)
             restored, same = len(self.cached), len(self.unchanged)
             self._say(
                 f"done in {elapsed}: {_stages(len(work))} ran, {restored} restored from the "
@@ -207,29 +211,8 @@ def _stages(count: int) -> str:
     return f"{count} stage" if count == 1 else f"{count} stages"
 
 
-def _kind(stage: str) -> str:
-    """Stages that take about as long: `train@elpv/mono-glass-0` → `train glass`."""
-    name, _, item = stage.partition("@")
-    words = item.rsplit("-", 2)
-    return f"{name} {words[1]}" if len(words) == 3 and words[2].isdigit() else name
-
-
-def _clock_time(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _rough_time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds / 5)) * 5} s"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 @contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
+def signals_as_interrupt() -> Iterator[None]:
     """End as tidily on a job manager's SIGTERM or a closed terminal as on Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,0 +1,85 @@
+"""What DVC knows of the graph: the order of its stages, what each needs, which are out of date.
+
+The only module that looks into DVC; it runs in a child of the zygote, where DVC is imported.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+LOCK = Path("dvc.lock")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """order: the stages as `dvc repro` visits them. upstream: what each needs. changed: those that
+    `dvc status` names. always: those that run every time. whole: the order of the whole graph, of
+    which `order` may be a part."""
+
+    order: list[str]
+    upstream: dict[str, list[str]]
+    changed: list[str]
+    always: list[str]
+    whole: list[str]
+
+    def pending(self) -> list[str]:
+        """What is out of date or may become so: the changed stages and all that follow from them.
+
+        Stages that always run, and what follows from them, are left to the last `dvc repro`.
+        """
+        found: dict[str, None] = {}
+        last: set[str] = set()
+        for stage in self.order:
+            needs = self.upstream[stage]
+            if stage in self.always or not last.isdisjoint(needs):
+                last.add(stage)
+            elif stage in self.changed or any(one in found for one in needs):
+                found[stage] = None
+        return list(found)
+
+
+def write_plan(targets: list[str], out: Path) -> None:
+    """Ask DVC; the answer goes to a file as JSON."""
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    with Repo() as repo:
+        graph = get_active_graph(repo.index.graph)
+        whole = plan_repro(graph, collect_stages(repo, ["dvc.yaml"]))
+        stages = plan_repro(graph, collect_stages(repo, targets)) if targets else whole
+        order = [stage.addressing for stage in stages]
+        wanted = set(order)
+        changed = repo.status(targets or None, with_deps=bool(targets))
+        found = {
+            "order": order,
+            "upstream": {
+                stage.addressing: [
+                    one.addressing for one in graph.successors(stage) if one.addressing in wanted
+                ]
+                for stage in stages
+            },
+            "changed": [name for name in changed if name in wanted],
+            "always": [stage.addressing for stage in stages if stage.always_changed],
+            "whole": [stage.addressing for stage in whole],
+        }
+    out.write_text(json.dumps(found), encoding="utf-8")
+
+
+def order_lock_file(order: list[str]) -> None:
+    """Put the stages of dvc.lock in this order; others keep theirs, at the end.
+
+    Stages that ran side by side were written as they ended; a serial run writes them as it visits
+    them, and equal results should be equal files.
+    """
+    from dvc.utils.serialize import modify_yaml
+
+    if not LOCK.exists():
+        return
+    with modify_yaml(LOCK) as content:
+        stages = content["stages"]
+        names = [name for name in order if name in stages]
+        if list(stages)[: len(names)] == names:
+            names = []
+        rest = [name for name in stages if name not in names]
+        for name in [*names, *rest] if names else []:
+            stages.move_to_end(name)

@@ -1,0 +1,88 @@
+"""`blemish run`: the pending stages side by side, then `dvc repro`, which finds all in place."""
+
+from collections import Counter
+
+from rich.console import Console
+
+from blemish.fanout.engine import Engine
+from blemish.fanout.local import Local
+from blemish.fanout.pool import Pool, Tally
+from blemish.fanout.screen import Screen
+from blemish.fanout.slots import Slot
+from blemish.fanout.times import clock_time
+from blemish.runner import INTERRUPTED, environment, signals_as_interrupt
+from blemish.runner import run as run_serially
+
+SLOWEST = 5
+
+
+def run(targets: list[str], slots: list[Slot], console: Console, retries: int) -> int:
+    """Reproduce `targets` (stage names; none means all) in the slots of this machine.
+
+    Returns 0, or 1 if stages failed, or 130 on Ctrl-C.
+    """
+    found: bool | None = False
+    if len(slots) > 1:
+        engine = Local(slots, environment())
+        try:
+            with signals_as_interrupt():
+                found = fan_out(targets, engine, console, retries)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        finally:
+            engine.close()
+    return 1 if found is None else run_serially(targets, console, brief=found)
+
+
+def fan_out(targets: list[str], engine: Engine, console: Console, retries: int) -> bool | None:
+    """Run what is out of date below `targets`.
+
+    Returns whether anything was, or None if stages failed: those are named with the end of their
+    logs, and whatever did not need them has run. KeyboardInterrupt ends the stages tidily and is
+    raised again.
+    """
+    graph = engine.graph(targets)
+    pending = graph.pending()
+    if not pending:
+        return False
+    kinds = Counter(stage.partition("@")[0] for stage in pending)
+    each = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in kinds.items())
+    with Screen(console, len(pending)) as screen:
+        slots = Counter(slot.name.partition(" ")[0] for slot in engine.slots)
+        places = ", ".join(f"{count} on {name}" for name, count in slots.items())
+        screen.say(f"{len(pending)} of {len(graph.order)} stages, at once {places}: {each}")
+        pool = Pool(graph, engine, screen, retries)
+        try:
+            tally = pool.run()
+        except KeyboardInterrupt:
+            engine.interrupt()
+            screen.say(
+                f"interrupted: {len(pool.tally.outcomes)} of {len(pending)} stages had ended; what "
+                "they made is whole and kept, and the same command goes on from there"
+            )
+            raise
+        engine.tidy(graph.whole)
+        summarise(tally, screen)
+    return None if tally.failed else True
+
+
+def summarise(tally: Tally, screen: Screen) -> None:
+    """What ran, what the cache gave, what was slow, what failed and what that kept from running."""
+    counts = Counter(tally.outcomes.values())
+    wall = max(1e-9, sum(tally.seconds.values()))
+    elapsed = screen.elapsed()
+    screen.say(
+        f"{counts['ran']} ran, {counts['cached']} restored from the cache, "
+        f"{counts['unchanged']} unchanged, {counts['failed']} failed in {clock_time(elapsed)}: "
+        f"{wall / max(elapsed, 1e-9):.1f} stages at a time"
+    )
+    ran = [stage for stage, outcome in tally.outcomes.items() if outcome == "ran"]
+    slow = sorted(ran, key=lambda stage: -tally.seconds[stage])[:SLOWEST]
+    if len(ran) > 1:
+        named = ", ".join(f"{stage} {clock_time(tally.seconds[stage])}" for stage in slow)
+        screen.say(f"slowest: {named}")
+    if tally.failed:
+        screen.say(f"failed: {', '.join(tally.failed)}")
+        if tally.blocked:
+            screen.say(f"not begun, as they need those: {', '.join(tally.blocked)}")
+        screen.say("what has run is kept: mend the cause and run the same command again")

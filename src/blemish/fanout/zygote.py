@@ -1,0 +1,147 @@
+"""The process whose forks run DVC: it imports DVC once, so that a stage costs no start of its own.
+
+Orders come as JSON lines on standard input and news leave as JSON lines on standard output. When
+the input ends, the runner is gone, however it went, and all that runs is killed.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+POLL = 0.02  # s between looks for ended children
+
+Order = dict[str, Any]
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    preload()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    running: dict[int, str] = {}
+    rest = b""
+    say({"ready": os.getpid()})
+    while True:
+        ready, _, _ = select.select([0], [], [], POLL if running else None)
+        if ready:
+            read = os.read(0, 1 << 16)
+            if not read:
+                break
+            *lines, rest = (rest + read).split(b"\n")
+            for line in lines:
+                obey(json.loads(line), running)
+        for child, code in ended(running):
+            say({"ended": running.pop(child), "code": code})
+    for child in running:
+        kill(child, signal.SIGKILL)
+
+
+def preload() -> None:
+    """Import what `dvc repro` imports on its way; its commands import late."""
+    import dvc_data.hashfile  # noqa: F401
+
+    atomic_lock_file()
+
+
+def atomic_lock_file() -> None:
+    """dvc.lock is written whole or not at all: DVC truncates it first, and a kill may come then."""
+    from dvc.utils.serialize import _common, _yaml
+
+    from blemish.files import finished_file
+
+    def dump(path: Any, data: Any, dumper: Callable[..., None], **more: Any) -> None:
+        more.pop("fs", None)  # dvc.lock is a file of this machine
+        with (
+            finished_file(Path(path).resolve()) as temporary,
+            temporary.open("w", encoding="utf-8") as stream,
+        ):
+            dumper(data, stream, **more)
+
+    _common._dump_data = _yaml._dump_data = dump
+
+
+def obey(order: Order, running: dict[int, str]) -> None:
+    """Fork for a stage, or pass a signal on to all that run."""
+    if "signal" in order:
+        for child in running:
+            kill(child, order["signal"])
+        return
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = work(order)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    running[child] = order["stage"]
+    if order["do"] == "repro":
+        say({"started": order["stage"], "process": child})
+
+
+def work(order: Order) -> int:
+    """In the child: a group of its own, a log instead of the terminal, then DVC."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.environ.update(order["environment"])
+    if order["do"] == "plan":
+        from dvc.exceptions import DvcException
+
+        from blemish.fanout.graph import write_plan
+
+        try:
+            write_plan(order["targets"], Path(order["out"]))
+        except DvcException as error:
+            print(error)
+            return 1
+        return 0
+    if order["do"] == "tidy":
+        from blemish.fanout.graph import order_lock_file
+
+        order_lock_file(order["order"])
+        return 0
+    from dvc.cli import main as dvc
+
+    return dvc(["--wait-for-lock", "repro", "--single-item", *order["options"], order["stage"]])
+
+
+def ended(running: dict[int, str]) -> list[tuple[int, int]]:
+    """Children that are gone and their exit codes, negative for a signal; their groups are killed:
+    what a killed DVC leaves behind must not write on."""
+    found = []
+    while running:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if not child:
+            break
+        kill(child, signal.SIGKILL)
+        found.append((child, os.waitstatus_to_exitcode(status)))
+        if len(found) == len(running):
+            break
+    return found
+
+
+def kill(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def say(news: dict[str, Any]) -> None:
+    os.write(1, json.dumps(news).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -34,6 +34,17 @@ def run(
     retries: Annotated[
         int, typer.Option(help="How often a stage that was killed begins again.")
     ] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Run on a Ray cluster: auto, or host:port. Needs `blemish[ray]`."),
+    ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(help="Carry a cluster's results by this DVC remote; else by a shared cache."),
+    ] = None,
+    include_uncommitted: Annotated[
+        bool, typer.Option(help="Send uncommitted files to the cluster, too.")
+    ] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set-param", "-S", help="KEY=VALUE to write into params.yaml first."),
@@ -43,15 +54,25 @@ def run(
 
     A stage's own output goes to logs/. Results, dvc.lock and caches are those of `dvc repro`.
     """
+    from blemish.fanout.run import ClusterOptions, run_on_cluster
     from blemish.fanout.run import run as run_stages
     from blemish.fanout.slots import local_slots
     from blemish.params import load_params
     from blemish.profiles import set_params
 
-    if overrides:
-        print("".join(f"params.yaml: {line}\n" for line in set_params(overrides)), end="")
+    if cluster is None and (remote or include_uncommitted):
+        raise UserError("--remote and --include-uncommitted are for --cluster: give its address")
+    if cluster is not None and (jobs is not None or gpus):
+        raise UserError("--cluster excludes --jobs and --gpus: its nodes say what they have")
+    changed = set_params(overrides) if overrides else []
+    print("".join(f"params.yaml: {line}\n" for line in changed), end="")
     load_params()
-    status = run_stages(targets or [], local_slots(jobs, gpus, per_gpu), Console(), retries)
+    if cluster is None:
+        slots = local_slots(jobs, gpus, per_gpu)
+        status = run_stages(targets or [], slots, Console(), retries)
+    else:
+        options = ClusterOptions(cluster, per_gpu, remote, include_uncommitted, bool(overrides))
+        status = run_on_cluster(targets or [], options, Console(), retries)
     if status:
         raise typer.Exit(status)
     if not targets:

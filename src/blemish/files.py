@@ -50,7 +50,7 @@ def _unfinished(target: Path) -> Path:
     the other's files.
     """
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.unfinished"):
-        if not _is_alive(left.suffixes[-2].removeprefix(".")):
+        if not process_is_alive(left.suffixes[-2].removeprefix(".")):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
     return target.with_name(f".{target.name}.{os.getpid()}.unfinished")
 
@@ -58,10 +58,10 @@ def _unfinished(target: Path) -> Path:
 def unfinished(folder: Path) -> list[Path]:
     """What dead processes left below a folder, at any depth."""
     found = folder.rglob(".*.unfinished")
-    return [path for path in found if not _is_alive(path.suffixes[-2].removeprefix("."))]
+    return [path for path in found if not process_is_alive(path.suffixes[-2].removeprefix("."))]
 
 
-def _is_alive(process: str) -> bool:
+def process_is_alive(process: str) -> bool:
     """Whether a process of this number runs on this machine; our own never counts."""
     try:
         os.kill(int(process), 0)

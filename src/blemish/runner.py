@@ -37,11 +37,13 @@ _ADVICE = re.compile(
 )
 
 
-def run(targets: list[str], console: Console, *, brief: bool = False) -> int:
+def run(
+    targets: list[str], console: Console, *, brief: bool = False, options: tuple[str, ...] = ()
+) -> int:
     """Reproduce `targets` (stage names; none means all); return DVC's exit code, 130 on Ctrl-C.
 
     128 + n if signal n killed DVC, as a shell would say. brief: nearly all has just run; neither
-    the plan nor a success is worth a line.
+    the plan nor a success is worth a line. options: of `dvc repro`.
 
     Standard error of DVC and of the stages goes straight to the terminal, so that their errors
     stand where they happen and their progress bars work.
@@ -50,7 +52,7 @@ def run(targets: list[str], console: Console, *, brief: bool = False) -> int:
     progress.say_plan()
     with signals_as_interrupt():
         process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro", *targets],
+            [sys.executable, "-m", "dvc", "repro", *options, *targets],
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -9,11 +9,10 @@ from blemish.fanout.graph import Graph
 from blemish.fanout.slots import Slot
 
 LOGS = Path("logs")
+ON = "on node "  # the first line of a log that came from a node names it
 
 _KILLED = re.compile(r"exited with (-\d+|1(29|3\d|4\d|5\d))\b")
 _LOCKS = re.compile(r"RWLock-file|is busy, it is being blocked|Unable to acquire lock|rwlock\.py")
-_CACHED = re.compile(r"^Stage '.+' is cached - skipping run", re.MULTILINE)
-_UNCHANGED = re.compile(r"^Stage '.+' didn't change, skipping", re.MULTILINE)
 _NOISE = re.compile(
     r"\s*|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:"
     r"|\tdvc config core\.autostage true|Use `dvc push` to send .*|Data and pipelines are up to .*"
@@ -46,9 +45,10 @@ class Ended:
         """ran, cached, unchanged or failed."""
         if self.code:
             return "failed"
-        if _CACHED.search(self.log):
+        # A node's log tells of the stage's ancestors too.
+        if f"Stage '{self.stage}' is cached - skipping run" in self.log:
             return "cached"
-        return "unchanged" if _UNCHANGED.search(self.log) else "ran"
+        return "unchanged" if f"Stage '{self.stage}' didn't change, skipping" in self.log else "ran"
 
     @property
     def worth_retrying(self) -> bool:

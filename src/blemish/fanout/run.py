@@ -1,13 +1,16 @@
 """`blemish run`: the pending stages side by side, then `dvc repro`, which finds all in place."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 from rich.console import Console
 
+from blemish.fanout.cluster import Cluster
 from blemish.fanout.engine import Engine
 from blemish.fanout.local import Local
 from blemish.fanout.pool import Pool, Tally
 from blemish.fanout.screen import Screen
+from blemish.fanout.ship import ship
 from blemish.fanout.slots import Slot
 from blemish.fanout.times import clock_time
 from blemish.runner import INTERRUPTED, environment, signals_as_interrupt
@@ -16,22 +19,59 @@ from blemish.runner import run as run_serially
 SLOWEST = 5
 
 
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Where the cluster is, and how results come back."""
+
+    address: str
+    per_gpu: int = 1
+    remote: str | None = None
+    include_uncommitted: bool = False
+    overridden: bool = False  # params.yaml holds overrides of this command
+
+
 def run(targets: list[str], slots: list[Slot], console: Console, retries: int) -> int:
     """Reproduce `targets` (stage names; none means all) in the slots of this machine.
 
     Returns 0, or 1 if stages failed, or 130 on Ctrl-C.
     """
-    found: bool | None = False
-    if len(slots) > 1:
-        engine = Local(slots, environment())
-        try:
-            with signals_as_interrupt():
-                found = fan_out(targets, engine, console, retries)
-        except KeyboardInterrupt:
-            return INTERRUPTED
-        finally:
-            engine.close()
-    return 1 if found is None else run_serially(targets, console, brief=found)
+    if len(slots) < 2:
+        return run_serially(targets, console)
+    return _run_on(Local(slots, environment()), targets, console, retries)
+
+
+def run_on_cluster(
+    targets: list[str], options: ClusterOptions, console: Console, retries: int
+) -> int:
+    """As `run`, on a Ray cluster; the last `dvc repro` restores all results here.
+
+    Raises UserError for a missing cluster and for uncommitted files.
+    """
+    bundle = ship(options.overridden, options.include_uncommitted)
+    engine = Cluster(
+        options.address, bundle, environment(), retries, options.per_gpu, options.remote
+    )
+    pull = ("--pull",) if options.remote else ()
+    return _run_on(engine, targets, console, retries, pull)
+
+
+def _run_on(
+    engine: Engine,
+    targets: list[str],
+    console: Console,
+    retries: int,
+    options: tuple[str, ...] = (),
+) -> int:
+    try:
+        with signals_as_interrupt():
+            found = fan_out(targets, engine, console, retries)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        engine.close()
+    if found is None:
+        return 1
+    return run_serially(targets, console, brief=found, options=options)
 
 
 def fan_out(targets: list[str], engine: Engine, console: Console, retries: int) -> bool | None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from blemish.fanout.engine import Ended, log_file
+from blemish.fanout.engine import ON, Ended, log_file
 from blemish.fanout.times import clock_time, rough_time
 
 LINE_EVERY = 30.0  # s between plain lines on a running stage
@@ -61,7 +61,8 @@ class Screen:
             "unchanged": "unchanged",
             "failed": f"FAILED after {clock_time(seconds)}",
         }[ended.outcome]
-        self.say(f"{self._place()} {ended.stage} {how} ({row.where}){self._left()}")
+        where = host_of(ended.stage) or row.where
+        self.say(f"{self._place()} {ended.stage} {how} ({where}){self._left()}")
         if ended.code:
             self._say_end_of_log(ended)
 
@@ -101,7 +102,8 @@ class Screen:
             table.add_column(heading, no_wrap=True)
         now = time.monotonic()
         for stage, row in self._rows.items():
-            table.add_row(stage, row.where, clock_time(now - row.began), last_progress(stage))
+            where = host_of(stage) or row.where
+            table.add_row(stage, where, clock_time(now - row.began), last_progress(stage))
         return table
 
     def _place(self) -> str:
@@ -117,6 +119,16 @@ class Screen:
             return ""
         seconds = self.elapsed() / self.done * (self.total - self.done)
         return f", about {rough_time(seconds)} left"
+
+
+def host_of(stage: str) -> str:
+    """The node that a cluster's engine wrote on top of a log; "" on one machine."""
+    try:
+        with log_file(stage).open(encoding="utf-8", errors="replace") as stream:
+            first = stream.readline(200)
+    except FileNotFoundError:
+        return ""
+    return first.removeprefix(ON).strip() if first.startswith(ON) else ""
 
 
 def last_progress(stage: str) -> str:

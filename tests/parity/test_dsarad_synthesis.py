@@ -32,7 +32,7 @@ def test_coverage_before_rotation() -> None:
     fields = []
     for part in seeds.split(50):
         cells, _, angles = _draws(part, 1)
-        fields.append(_straight_field(cells, angles, 256, 256, torch.float32) > 0.5)
+        fields.append(_straight_field(cells, angles, 256, 256) > 0.5)
     areas = torch.cat(fields).flatten(1).double().mean(dim=1)
     error = 3 * areas.std().item() * math.sqrt(1 / 800 + 1 / 1000)
     assert areas.mean().item() == pytest.approx(0.056, abs=error + 0.0005)

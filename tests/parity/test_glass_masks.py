@@ -316,7 +316,7 @@ OPERATIONS = {
 def test_each_texture_operation_alone(name: str) -> None:
     number, numbers, expected = OPERATIONS[name]
     fixed = Fixed(*numbers)
-    found = np.asarray(augment._apply(number, picture(), fixed))
+    found = np.asarray(augment._apply(number, picture(), augment._numbers(number, fixed)))
     assert fixed.draws == []
     assert np.array_equal(found, np.asarray(expected(picture())))
     assert not np.array_equal(found, np.asarray(picture()))

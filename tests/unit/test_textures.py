@@ -7,12 +7,14 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
+from blemish.data.manifest import read_manifest
 from blemish.errors import UserError
 from blemish.params import TextureParams
 from blemish.synthesis import augment, bank
 from blemish.synthesis.cache import PictureCache
-from blemish.synthesis.textures import TextureBank, _shuffled, draw_all
+from blemish.synthesis.textures import TextureBank, _shuffled, draw_under
 from tests.drawing import new_bank
+from tests.units import tiny_unit
 
 
 def pictures() -> list[Image.Image]:
@@ -37,7 +39,8 @@ PILLOW = {
 @pytest.mark.parametrize("operation", PILLOW)
 def test_tables_give_the_bytes_of_pillow(operation: int) -> None:
     for seed, picture in enumerate(pictures() * 4):
-        found = augment._apply(operation, picture, np.random.default_rng(seed))
+        numbers = augment._numbers(operation, np.random.default_rng(seed))
+        found = augment._apply(operation, picture, numbers)
         expected = PILLOW[operation](picture, np.random.default_rng(seed))
         assert np.array_equal(np.asarray(found), np.asarray(expected))
 
@@ -64,17 +67,43 @@ def test_the_cache_is_bounded_by_bytes_and_keeps_what_was_used_last() -> None:
     assert loads.count("large") == 1
 
 
-def test_threads_draw_the_same_textures() -> None:
+@pytest.mark.parametrize("drawer", ["draw", "draw_squashed", "draw_shuffled"])
+def test_colours_under_a_mask_are_those_of_the_whole_texture(drawer: str) -> None:
     one = new_bank()
-    names, seeds = one.names[:12], list(range(12))
+    random = np.random.default_rng(5)
+    normals = read_manifest(tiny_unit().prepared).of("train", 0)["image"].tolist()
+    names = normals if drawer == "draw_shuffled" else one.names
+    drawn = set()
+    for seed in range(240):  # of the 84 sets of three operations, many in several orders
+        name, draw = names[seed % len(names)], getattr(one, drawer)
+        whole = draw(name, seed, 40, 56)
+        places = np.flatnonzero(random.random(40 * 56) < random.choice([0.002, 0.1, 1]))
+        found = draw(name, seed, 40, 56, places)
+        assert found.shape == (len(places), 3)
+        assert np.array_equal(found, whole.reshape(-1, 3)[places])
+        drawn.add(tuple(sorted(operation for operation, _ in augment._steps(seed))))
+    assert len(drawn) > 70
+    assert draw(name, 0, 40, 56, np.empty(0, np.int64)).shape == (0, 3)
+
+
+def test_threads_draw_the_same_textures() -> None:
+    names, seeds = new_bank().names[:12], list(range(12))
+    masks = torch.from_numpy(np.random.default_rng(2).random((12, 40, 56)) < 0.2)
+    masks[4] = False
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = draw_all(one.draw, names, seeds, 40, 56)
+        alone = draw_under(new_bank().draw, names, seeds, masks)
         torch.set_num_threads(3)
-        assert torch.equal(draw_all(new_bank().draw, names, seeds, 40, 56), alone)
+        threaded = draw_under(new_bank().draw, names, seeds, masks)
     finally:
         torch.set_num_threads(before)
+    assert torch.equal(threaded.colours, alone.colours)
+    row, y, x = masks.nonzero().unbind(1)
+    assert torch.equal(alone.rows, row)
+    assert torch.equal(alone.places, y * 56 + x)
+    images = torch.arange(12 * 3 * 40 * 56).view(12, 3, 40, 56)
+    assert torch.equal(images.take(alone.of(images)), images[row, :, y, x])
 
 
 def test_shuffled_patches_are_all_of_them_in_another_order() -> None:

@@ -16,8 +16,9 @@ from blemish.errors import UserError
 from blemish.params import TextureParams
 from blemish.synthesis import bank as bank_module
 from blemish.synthesis import procedural
+from blemish.synthesis.augment import augment
 from blemish.synthesis.bank import SIDE, SKIMAGE, SKLEARN, build_bank
-from blemish.synthesis.textures import INDEX, TextureBank, augment
+from blemish.synthesis.textures import INDEX, TextureBank
 
 DTD_CLASSES = [
     "banded", "blotchy", "braided", "bubbly", "bumpy",

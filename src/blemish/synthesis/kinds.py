@@ -19,8 +19,10 @@ from blemish.synthesis.masks import (
 )
 from blemish.synthesis.paste import cut_and_paste, paste_crop
 from blemish.synthesis.shapes import SHAPES
-from blemish.synthesis.textures import TextureBank, draw_all
+from blemish.synthesis.textures import Pixels, TextureBank, draw_under
+from blemish.synthesis.threads import in_threads
 
+WHITE = np.float32(255)
 MaskMaker = Callable[[Tensor, int, int], Tensor]
 
 
@@ -56,11 +58,11 @@ class Batch:
         """Masks none of which is empty, (B, H, W) bool."""
         return self.until_seen(lambda seeds, _: (maker(seeds, *self.size),))[0]
 
-    def textures_by(self, drawer: str) -> Tensor:
-        """Each row's texture by a method of `TextureBank`, uint8 (B, H, W, 3)."""
+    def textures_by(self, drawer: str, masks: Tensor) -> Pixels:
+        """Each row's texture under its mask, by a method of `TextureBank`."""
         draw = getattr(self.textures, drawer)
         names, seeds = self.recipes["texture"].tolist(), self.recipes["seed"].tolist()
-        return draw_all(draw, names, seeds, *self.size).to(self.images.device)
+        return draw_under(draw, names, seeds, masks)
 
 
 Drawn = tuple[Tensor, Tensor]  # pictures float32 (B, 3, H, W) in [0, 1], masks bool (B, H, W)
@@ -69,8 +71,8 @@ Drawn = tuple[Tensor, Tensor]  # pictures float32 (B, 3, H, W) in [0, 1], masks 
 def _textured(batch: Batch, maker: MaskMaker, drawer: str = "draw") -> Drawn:
     """A texture of weight 1 − β under a mask (`methods/glass.md` §3.4)."""
     masks = batch.masks(maker)
-    textures = batch.textures_by(drawer)
-    return blend(batch.images, textures, masks, 1 - batch.numbers("beta")), masks
+    textures = batch.textures_by(drawer, masks)
+    return blend(batch.images, textures, 1 - batch.numbers("beta")), masks
 
 
 def _dsarad(batch: Batch) -> Drawn:
@@ -78,14 +80,14 @@ def _dsarad(batch: Batch) -> Drawn:
     masks = single_perlin_masks(batch.seeds, *batch.size)
     if batch.foreground is not None:
         masks &= batch.foreground
-    textures = batch.textures_by("draw_squashed")
-    return blend(batch.images, textures, masks, 1 - batch.numbers("beta")), masks
+    textures = batch.textures_by("draw_squashed", masks)
+    return blend(batch.images, textures, 1 - batch.numbers("beta")), masks
 
 
 def _clean(batch: Batch) -> Drawn:
     """The normal image: one side of DSARAD's coin."""
     empty = torch.zeros(len(batch.seeds), *batch.size, dtype=torch.bool, device=batch.images.device)
-    return torch.div(batch.images, 255), empty
+    return unit_range(batch.images), empty
 
 
 def _display(batch: Batch, kind: str) -> Drawn:
@@ -115,14 +117,16 @@ def _shifted(batch: Batch, kind: str, profiles: Tensor, labels: Tensor) -> Drawn
 def _visible_texture(batch: Batch) -> Drawn:
     """DLAS-Net's masks with a texture that differs by v·A deviations of local noise (RMS)."""
     masks = batch.masks(dlas_masks)
-    textures = batch.textures_by("draw")
+    textures = batch.textures_by("draw", masks)
     units = contrast.strength("texture", batch.seeds, batch.numbers("visibility").double())
     wanted = units * contrast.local_noise(batch.images, masks)
-    difference = textures.permute(0, 3, 1, 2).int() - batch.images.int()
-    squares = contrast.masked_sum((difference * difference).sum(dim=1), masks)
-    found = torch.sqrt(squares / (3 * masks.flatten(1).sum(dim=1))) / 255
+    difference = textures.colours.int() - batch.images.take(textures.of(batch.images)).int()
+    squares = torch.zeros(len(masks), dtype=torch.int64, device=masks.device)
+    squares.index_add_(0, textures.rows, (difference * difference).sum(dim=1))
+    pixels = torch.bincount(textures.rows, minlength=len(masks))
+    found = torch.sqrt(squares.double() / (3 * pixels)) / 255
     share = (wanted.clamp(min=1 / 255) / found.clamp(min=1e-6)).clamp(max=1).float()
-    return blend(batch.images, textures, masks, share), masks
+    return blend(batch.images, textures, share), masks
 
 
 def _cutpaste(batch: Batch) -> Drawn:
@@ -155,18 +159,54 @@ def _crops(batch: Batch) -> Drawn:
     return normal + opacity * (colours[:, :3] - normal), masks
 
 
-def blend(images: Tensor, textures: Tensor, masks: Tensor, shares: Tensor) -> Tensor:
+def blend(images: Tensor, textures: Pixels, shares: Tensor) -> Tensor:
     """x + share · (T − x) under a mask, float32 (B, 3, H, W) in [0, 1].
 
-    images: uint8 (B, 3, H, W); textures: uint8 (B, H, W, 3); masks: bool; shares: (B,), 1 − β. The
-    published blend happens after ImageNet normalisation; that is affine and the blend's weights
-    sum to one, so blending before it is the same. Only pixels under the mask are touched.
+    images: uint8 (B, 3, H, W); shares: (B,), 1 − β. The published blend happens after ImageNet
+    normalisation; that is affine and the blend's weights sum to one, so blending before it is the
+    same. Only pixels under the mask are touched.
     """
-    pictures = images.float().div_(255)  # not div(images, 255), which converts pixel by pixel
-    row, y, x = masks.nonzero(as_tuple=True)
-    normal = pictures[row, :, y, x]
-    change = shares[row, None] * (torch.div(textures[row, y, x], 255) - normal)
-    pictures[row, :, y, x] = normal + change
+    on_cpu = images.device.type == "cpu"
+    return (_blend_on_cpu if on_cpu else _blend_on_device)(images, textures, shares)
+
+
+def _blend_on_device(images: Tensor, textures: Pixels, shares: Tensor) -> Tensor:
+    pictures = unit_range(images)
+    inside = textures.of(pictures)
+    normal = pictures.take(inside)
+    change = shares[textures.rows, None] * (textures.colours.float().div_(255) - normal)
+    return pictures.put_(inside, normal + change)
+
+
+def _blend_on_cpu(images: Tensor, textures: Pixels, shares: Tensor) -> Tensor:
+    """The same bytes: image by image in threads, each in the processor's cache."""
+    pictures = torch.empty(images.shape)
+    levels, target, weights = images.numpy(), pictures.numpy(), shares.numpy()
+    places, colours = textures.places.numpy(), textures.colours.numpy()
+    ends = np.searchsorted(textures.rows.numpy(), np.arange(len(images) + 1))
+
+    def one(number: int) -> None:
+        np.divide(levels[number], WHITE, out=target[number])
+        part = slice(ends[number], ends[number + 1])
+        picture = target[number].reshape(3, -1)
+        normal = picture.take(places[part], axis=1)
+        picture[:, places[part]] = normal + weights[number] * (colours[part].T / WHITE - normal)
+
+    in_threads(one, len(images))
+    return pictures
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) → float32 in [0, 1]."""
+    if images.device.type != "cpu":
+        return images.float().div_(255)
+    pictures, levels = torch.empty(images.shape), images.numpy()
+    target = pictures.numpy()
+
+    def one(number: int) -> None:  # converts a piece at a time, in cache, unlike PyTorch's div
+        np.divide(levels[number], WHITE, out=target[number])
+
+    in_threads(one, len(images))
     return pictures
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,14 +22,16 @@ def perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     Two thresholded Perlin fields, joined by union, intersection, or the first alone.
     seeds: (B,) int64. Returns (B, height, width) bool; may be empty.
     """
-    masks = perlin_exceeds(seeds, 1, height, width)
-    choice = uniforms(seeds, 3, 1)[:, 0]
-    two = (choice > 1 / 3).nonzero()[:, 0]
+    on_cpu = seeds.cpu()
+    masks = perlin_exceeds(on_cpu, 1, height, width).numpy()
+    choice = uniforms(on_cpu, 3, 1)[:, 0].numpy()
+    two = (choice > 1 / 3).nonzero()[0]
     if len(two):
-        first, second = masks[two], perlin_exceeds(seeds[two], 2, height, width)
-        union = (choice[two] > 2 / 3)[:, None, None]
-        masks[two] = torch.where(union, first | second, first & second)
-    return masks
+        second = perlin_exceeds(on_cpu[two], 2, height, width).numpy()
+        for row, other in zip(two, second, strict=True):
+            join = np.logical_or if choice[row] > 2 / 3 else np.logical_and
+            join(masks[row], other, out=masks[row])
+    return torch.from_numpy(masks).to(seeds.device)
 
 
 def single_perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
@@ -171,7 +174,8 @@ def draw_until_seen(
             for result, part in zip(results, drawn, strict=True):
                 result[missing] = part
         whole = drawn[0][:, : height // cell * cell, : width // cell * cell]
-        missing = missing[~whole.flatten(1).any(dim=1)]
+        seen = whole.cpu().numpy().any(axis=(1, 2))  # far faster than PyTorch's on a CPU
+        missing = missing[torch.from_numpy(~seen).to(missing.device)]
         if not len(missing):
             return results
     raise UserError(

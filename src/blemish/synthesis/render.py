@@ -1,5 +1,6 @@
 """render: recipes + normal images + textures → synthetic images and masks, a pure function."""
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -23,19 +24,20 @@ def render(
     images (B, 3, H, W) in [0, 1] and bool masks (B, H, W). A row's result does not depend on the
     rows beside it. Raises UserError where no defect fits, see `masks.draw_until_seen`.
     """
-    groups = recipes.groupby("kind", sort=True).indices
-    unknown = sorted({str(kind) for kind in groups} - set(KINDS))
+    kinds = recipes["kind"].to_numpy(dtype=object)
+    groups = {str(kind): np.flatnonzero(kinds == kind) for kind in sorted(set(kinds))}
+    unknown = sorted(groups.keys() - KINDS.keys())
     if unknown:
         raise UserError(f"a recipe of the unknown kind {unknown[0]!r}: synthesize the unit again")
     seeds = torch.tensor(recipes["seed"].tolist(), device=images.device)
     if len(groups) == 1:
         (kind,) = groups
-        return KINDS[str(kind)](Batch(recipes, images, foreground, seeds, textures, cell))
+        return KINDS[kind](Batch(recipes, images, foreground, seeds, textures, cell))
     pictures = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     masks = torch.empty((len(images), *images.shape[2:]), dtype=torch.bool, device=images.device)
     for kind, rows in groups.items():
         chosen = torch.as_tensor(rows, device=images.device)
         inside = None if foreground is None else foreground[chosen]
         part = Batch(recipes.iloc[rows], images[chosen], inside, seeds[chosen], textures, cell)
-        pictures[chosen], masks[chosen] = KINDS[str(kind)](part)
+        pictures[chosen], masks[chosen] = KINDS[kind](part)
     return pictures, masks

@@ -1,7 +1,7 @@
 """The pictures that defects are made of: a bank on disk, the unit's own normals, real crops."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from PIL import Image
 from blemish.data.images import read_image
 from blemish.errors import UserError
 from blemish.synthesis import INDEX, augment_dsarad
-from blemish.synthesis.augment import augment
+from blemish.synthesis.augment import augment_at, centre_of
 from blemish.synthesis.cache import PictureCache
 from blemish.synthesis.crops import read_crop, read_extents
+from blemish.synthesis.threads import in_threads
 
 MOST_BYTES = 512 * 2**20
 PATCHES = 4  # a side, of a shuffled normal image
 Picture = NDArray[np.uint8]
+Places = NDArray[np.int64]  # pixels of an image by y·width + x
 
 
 class TextureBank:
@@ -29,7 +31,8 @@ class TextureBank:
 
     root: the folder that the stage `textures` wrote; normals, crops: the folders of a unit that
     the kinds `self` and `crops` take pictures from (the unit's, and the one `synthesize` wrote).
-    Keeps up to 512 MiB of pictures. Raises UserError where `root` is no bank.
+    Keeps up to 512 MiB of pictures. Textures are drawn whole or, the same bytes with less work, at
+    some pixels only: then (K, 3). Raises UserError where `root` is no bank.
     """
 
     def __init__(
@@ -55,28 +58,34 @@ class TextureBank:
         """The names of the prepared crops of real defects."""
         return list(self._extents)
 
-    def draw(self, name: str, seed: int, height: int, width: int) -> Picture:
+    def draw(
+        self, name: str, seed: int, height: int, width: int, places: Places | None = None
+    ) -> Picture:
         """One texture of GLASS, uint8 (height, width, 3) (`methods/glass.md` §3.3).
 
         Resized so that it covers the image, three random operations, then the centre.
         """
-        return _augmented_centre(
-            self._covering(self.root / name, height, width), seed, height, width
-        )
+        picture = self._covering(self.root / name, height, width)
+        return _augmented_centre(picture, seed, (height, width), places)
 
-    def draw_squashed(self, name: str, seed: int, height: int, width: int) -> Picture:
+    def draw_squashed(
+        self, name: str, seed: int, height: int, width: int, places: Places | None = None
+    ) -> Picture:
         """One texture of DSARAD, uint8 (height, width, 3) (`methods/dsarad.md` §2.4).
 
         Resized to the image's size, whatever the aspect, then three random operations.
         """
-        return augment_dsarad.augment(self._squashed(self.root / name, height, width), seed)
+        whole = augment_dsarad.augment(self._squashed(self.root / name, height, width), seed)
+        return whole if places is None else whole.reshape(-1, 3).take(places, axis=0)
 
-    def draw_shuffled(self, name: str, seed: int, height: int, width: int) -> Picture:
+    def draw_shuffled(
+        self, name: str, seed: int, height: int, width: int, places: Places | None = None
+    ) -> Picture:
         """Patches of a normal image of the unit in another order, augmented as GLASS does."""
         if self._normals is None:
             raise ValueError("this bank was opened without the unit's normal images")
         picture = self._covering(self._normals / name, height, width)
-        return _augmented_centre(_shuffled(picture, seed), seed, height, width)
+        return _augmented_centre(_shuffled(picture, seed), seed, (height, width), places)
 
     def crop(self, name: str) -> tuple[Picture, float]:
         """A real defect, uint8 (h, w, 4), and its longer side as a share of an image's shorter."""
@@ -97,26 +106,43 @@ class TextureBank:
         return self._cache.get((path, "squashed", height, width), load)
 
 
-Drawer = Callable[[str, int, int, int], Picture]
+Drawer = Callable[[str, int, int, int, Places], Picture]
 
 
-def draw_all(
-    draw: Drawer, names: Sequence[str], seeds: Sequence[int], height: int, width: int
-) -> torch.Tensor:
-    """Pictures of several rows, uint8 (B, height, width, 3), on as many threads as PyTorch's."""
-    drawn = np.empty((len(names), height, width, 3), dtype=np.uint8)
+@dataclass(frozen=True)
+class Pixels:
+    """Texture under the masks of a batch: `rows` (K,) of the batch, `places` (K,) y·W + x in an
+    image, both int64, and `colours` (K, 3) uint8, image after image.
+    """
+
+    rows: torch.Tensor
+    places: torch.Tensor
+    colours: torch.Tensor
+
+    def of(self, images: torch.Tensor) -> torch.Tensor:
+        """Indices of the pixels in images (B, 3, H, W) taken flat: (K, 3)."""
+        area = images[0, 0].numel()
+        first = self.rows * (3 * area) + self.places
+        return first[:, None] + area * torch.arange(3, device=first.device)
+
+
+def draw_under(
+    draw: Drawer, names: Sequence[str], seeds: Sequence[int], masks: torch.Tensor
+) -> Pixels:
+    """Textures of several rows, each under its mask, (B, H, W) bool, on the masks' device."""
+    inside = masks.cpu().numpy()
+    height, width = inside.shape[1:]
+    places = [np.empty(0, dtype=np.int64)] * len(names)
+    colours = [np.empty((0, 3), dtype=np.uint8)] * len(names)
 
     def fill(number: int) -> None:
-        drawn[number] = draw(names[number], int(seeds[number]), height, width)
+        places[number] = np.flatnonzero(inside[number])
+        colours[number] = draw(names[number], int(seeds[number]), height, width, places[number])
 
-    threads = min(torch.get_num_threads(), len(names))
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, range(len(names))))
-    else:
-        for number in range(len(names)):
-            fill(number)
-    return torch.from_numpy(drawn)
+    in_threads(fill, len(names))
+    rows = np.repeat(np.arange(len(names)), [len(part) for part in places])
+    parts = (rows, np.concatenate(places), np.concatenate(colours))
+    return Pixels(*(torch.from_numpy(part).to(masks.device) for part in parts))
 
 
 def _load_covering(path: Path, height: int, width: int) -> Picture:
@@ -126,10 +152,12 @@ def _load_covering(path: Path, height: int, width: int) -> Picture:
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
 
 
-def _augmented_centre(picture: Picture, seed: int, height: int, width: int) -> Picture:
-    texture = augment(Image.fromarray(picture), seed)
-    left, top = (texture.width - width) // 2, (texture.height - height) // 2
-    return np.asarray(texture.crop((left, top, left + width, top + height)))
+def _augmented_centre(
+    picture: Picture, seed: int, size: tuple[int, int], places: Places | None
+) -> Picture:
+    if places is None:
+        return centre_of(picture, seed, size)
+    return augment_at(picture, seed, size, places)
 
 
 def _shuffled(picture: Picture, seed: int) -> Picture:

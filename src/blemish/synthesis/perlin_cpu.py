@@ -1,0 +1,101 @@
+"""Where turned Perlin noise exceeds a level, on the CPU: float32, NumPy and OpenCV.
+
+Image by image, so that a field stays in the processor's cache, and the images in parallel.
+"""
+
+import math
+from functools import lru_cache
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from blemish.synthesis.threads import in_threads
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Numbers = TypeVar("Numbers", Tensor, Doubles)
+
+
+def exceeds_nearly(
+    cells: Doubles, turns: Doubles, angles: Doubles, size: tuple[int, int], low: float, high: float
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Where the field of `perlin.perlin_field` exceeds `high`, and the pixels from `low` to it.
+
+    cells: (B, 2) a side; turns: (B,); angles: (B, 33, 33). Returns (B, H, W) bool and the flat
+    indices of the pixels between, ascending.
+    """
+    exceeds = np.empty((len(cells), *size), dtype=np.bool_)
+    between: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(cells)
+
+    def one(number: int) -> None:
+        rows, columns = (int(count) for count in cells[number])
+        lattice = angles[number, : rows + 1, : columns + 1].astype(np.float32)
+        field = _turned(_straight(lattice, size), turns[number])
+        np.greater(field, high, out=exceeds[number])
+        place = np.flatnonzero((field > low) ^ exceeds[number])
+        between[number] = place + number * size[0] * size[1]
+
+    in_threads(one, len(cells))
+    return exceeds, np.concatenate(between)
+
+
+def _straight(lattice: Floats, size: tuple[int, int]) -> Floats:
+    """The field (H, W) before it is turned, from gradient angles (rows + 1, columns + 1).
+
+    fade(y)·fade(x)·(g_y·Δy + g_x·Δx), summed over four corners: first along each lattice line,
+    then, in each row of cells, between the line above and the line below.
+    """
+    rows, columns = (side - 1 for side in lattice.shape)
+    weight, slope = _along_lines(columns, size[1])
+    down = np.sin(lattice) @ weight
+    right = np.cos(lattice) @ slope
+    lines = np.stack((down[:-1], right[:-1], down[1:], right[1:]), axis=1)  # (rows, 4, W)
+    between, places = _between_lines(rows, size[0])
+    field = (between @ lines).reshape(-1, size[1])
+    return field if len(field) == size[0] else field[places]
+
+
+@lru_cache(maxsize=64)
+def _along_lines(columns: int, pixels: int) -> tuple[Floats, Floats]:
+    """For each lattice point of a line and pixel: fade × √2, and that times the distance."""
+    offset = np.arange(pixels) * columns / pixels - np.arange(columns + 1)[:, None]
+    weight = math.sqrt(2) * fade(1 - np.abs(offset).clip(max=1))
+    return weight.astype(np.float32), (weight * offset).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _between_lines(rows: int, pixels: int) -> tuple[Floats, NDArray[np.int64]]:
+    """What the lines above and below contribute to the pixels of each row of cells.
+
+    Returns (rows, most pixels of a row of cells, 4) float32: the weight of g_y and of g_x above,
+    then below; and where each pixel stands if the first two dimensions are joined, (pixels,).
+    """
+    position = np.arange(pixels) * rows / pixels
+    cell = np.floor(position).astype(np.int64)
+    below = position - cell  # cells below the line above
+    counts = np.bincount(cell, minlength=rows)
+    rank = np.arange(pixels) - (np.cumsum(counts) - counts)[cell]
+    upper, lower = fade(1 - below), fade(below)
+    weights = np.zeros((rows, counts.max(), 4), dtype=np.float32)
+    weights[cell, rank] = np.stack((upper * below, upper, lower * (below - 1), lower), axis=1)
+    return weights, cell * weights.shape[1] + rank
+
+
+def fade(t: Numbers) -> Numbers:
+    """6t⁵ − 15t⁴ + 10t³: from 0 to 1, flat at both ends."""
+    return t * t * t * (t * (t * 6 - 15) + 10)
+
+
+def _turned(field: Floats, turn: float) -> Floats:
+    """Rotate about ((W−1)/2, (H−1)/2), bilinear, zeros outside."""
+    height, width = field.shape
+    y, x = (height - 1) / 2, (width - 1) / 2
+    cosine, sine = math.cos(turn), math.sin(turn)
+    source = np.array(
+        [[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y]]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(field, source, (width, height), flags=flags), np.float32)

@@ -21,19 +21,19 @@ class Coreset:
 
     points: (N, d) floating, which become the coreset's own: they are shifted in place to mean 0
     (distances stay, their rounding shrinks). size: picks in the end, at most N. first: the row of
-    the first pick. Memory besides the points: 12 bytes a point, and blocks of CANDIDATES rows.
+    the first pick. Memory besides the points: 8 bytes a point, and blocks of `candidates` rows.
     Rows of equal distance may come in another order than in the plain loop.
     """
 
-    def __init__(
-        self, points: Tensor, size: int, first: int, candidates: int = CANDIDATES
-    ) -> None:
+    def __init__(self, points: Tensor, size: int, first: int, candidates: int = CANDIDATES) -> None:
         self.points = points.sub_(points.mean(dim=0))
         self.candidates = min(candidates, len(points) - 1)
         self.picked = torch.full((size,), first, device=points.device)
         self.count = 1
         # Squared distance to the first `seen` picks; below zero once picked itself.
-        self.bounds = (points - points[first]).square().sum(dim=1)
+        centre = self.points[first : first + 1]
+        parts = [nearest_squared(part, centre) for part in self.points.split(candidates)]
+        self.bounds = torch.cat(parts)
         self.bounds[first] = -1
         self.seen = torch.ones(len(points), dtype=torch.int32, device=points.device)
         # Distance of the last pick from those before it: the covering radius without it.

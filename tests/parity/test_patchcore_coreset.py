@@ -73,6 +73,14 @@ def test_every_point_may_be_picked_and_equal_points_too() -> None:
     assert float(coreset.radius) == 0
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_point_that_is_not_finite_is_refused(value: float) -> None:
+    points = clustered(40, 3)
+    points[7, 1] = value
+    with pytest.raises(ValueError, match="a point is not finite"):
+        Coreset(points, 5, 0)
+
+
 def test_float32_covers_as_well_far_from_the_origin() -> None:
     exact = clustered(3000, 16) + 300
     picked, _ = plain_greedy(exact, 150, first=0)

@@ -23,6 +23,7 @@ class Coreset:
     (distances stay, their rounding shrinks). size: picks in the end, at most N. first: the row of
     the first pick. Memory besides the points: 8 bytes a point, and blocks of `candidates` rows.
     Rows of equal distance may come in another order than in the plain loop.
+    Raises ValueError for a point that is not finite.
     """
 
     def __init__(self, points: Tensor, size: int, first: int, candidates: int = CANDIDATES) -> None:
@@ -34,6 +35,8 @@ class Coreset:
         centre = self.points[first : first + 1]
         parts = [nearest_squared(part, centre) for part in self.points.split(candidates)]
         self.bounds = torch.cat(parts)
+        if not self.bounds.isfinite().all():
+            raise ValueError("a point is not finite")
         self.bounds[first] = -1
         self.seen = torch.ones(len(points), dtype=torch.int32, device=points.device)
         # Distance of the last pick from those before it: the covering radius without it.

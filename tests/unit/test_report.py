@@ -171,6 +171,14 @@ def test_the_leaderboard_has_mean_and_sample_deviation_over_seeds() -> None:
     assert single["metrics"]["image_auroc"] == {"mean": 0.7, "std": None}
 
 
+def test_a_training_free_method_is_marked_as_a_reference() -> None:
+    runs = [a_run("a/b", method, seed) for method in ("glass", "patchcore") for seed in (0, 1)]
+    marked = {row["method"]: row["training_free"] for row in tables.leaderboard(runs)}
+    assert marked == {"glass": False, "patchcore": True}
+    assert tables.conditions(runs).count("patchcore is a training-free reference.") == 1
+    assert not any("training-free" in sentence for sentence in tables.conditions(runs[:2]))
+
+
 def test_a_value_that_one_seed_lacks_is_not_averaged_over_the_others() -> None:
     runs = [a_run("a/b", "glass", s, metrics={"image_auroc": v}) for s, v in enumerate((0.7, None))]
     (row,) = tables.leaderboard(runs)

@@ -8,12 +8,14 @@ class Entry:
     """A method named `x` lives in `blemish.methods.x`: its `params` and its `method` module.
 
     chooses_epoch: its authors report the best epoch on the test set (`Practice.chosen_by`), so
-    that protocol `paper` needs the weights of many epochs.
+    that protocol `paper` needs the weights of many epochs. training_free: it is a yardstick of
+    what comes without training, and the report says so.
     """
 
     title: str
     reference: str
     chooses_epoch: bool = False
+    training_free: bool = False
 
 
 METHODS: dict[str, Entry] = {
@@ -21,5 +23,10 @@ METHODS: dict[str, Entry] = {
         title="GLASS: global and local anomaly co-synthesis with gradient ascent",
         reference="ECCV 2024, arXiv 2407.09359",
         chooses_epoch=True,
+    ),
+    "patchcore": Entry(
+        title="PatchCore: distance to a coreset of normal patches",
+        reference="CVPR 2022, arXiv 2106.08265",
+        training_free=True,
     ),
 }

@@ -79,6 +79,22 @@ class Backbone(nn.Module):
         return total.hexdigest()
 
 
+def leave_out_backbone(module: nn.Module) -> None:
+    """Keep `module.backbone` out of the module's state dict: a digest names its weights instead."""
+    module._register_state_dict_hook(_without_backbone)
+    module.register_load_state_dict_post_hook(_backbone_may_lack)
+
+
+def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
+        del state[key]
+
+
+def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
+    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
+    incompatible.missing_keys[:] = kept
+
+
 def _levels(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     """timm's indices of the levels with these strides."""
     try:

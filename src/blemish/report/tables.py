@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from blemish.methods.registry import METHODS
 from blemish.report.collect import Run
 from blemish.report.uncertainty import chance_differences, intervals
 
@@ -144,10 +145,20 @@ def conditions(runs: list[Run]) -> list[str]:
     ]
     if any(len(run.draws.columns) for run in runs):
         sentences.append("In brackets: 95 % intervals over test images (bootstrap).")
+    sentences += [
+        f"{name} is a training-free reference."
+        for name in dict.fromkeys(run.method for run in runs)
+        if training_free(name)
+    ]
     sentences += chance(runs)
     if boxed:
         sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
     return sentences
+
+
+def training_free(method: str) -> bool:
+    """Whether a method is a yardstick: what comes without training."""
+    return method in METHODS and METHODS[method].training_free
 
 
 def chance(runs: list[Run]) -> list[str]:
@@ -197,6 +208,7 @@ def _row(group: list[Run]) -> Row:
     return {
         "unit": group[0].unit,
         "method": group[0].method,
+        "training_free": training_free(group[0].method),
         "seeds": [run.seed for run in group],
         "protocol": record["protocol"],
         "resolution": record["resolution"],

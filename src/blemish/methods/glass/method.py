@@ -18,7 +18,7 @@ from blemish.methods.base import BATCH, Method
 from blemish.methods.glass.params import Params
 from blemish.methods.practice import Practice
 from blemish.nn.ascent import Ascent, clip_length, gradient_ascent, hypersphere_radius, push_out
-from blemish.nn.backbones import Backbone
+from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.distribution import judge
 from blemish.nn.heads import Adaptor, Discriminator
 from blemish.nn.losses import anomalous_loss, normal_loss, synthesis_loss
@@ -51,9 +51,7 @@ class Glass(Method):
         self.hypersphere = params.variant == "hypersphere"
         self.register_buffer("feature_mean", torch.zeros(params.target_dim))
         self.register_buffer("feature_std", torch.ones(params.target_dim))
-        # Frozen weights are named by their digest in model.json, not stored with every model.
-        self._register_state_dict_hook(_without_backbone)
-        self.register_load_state_dict_post_hook(_backbone_may_lack)
+        leave_out_backbone(self)
 
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the heads rely on, and which variant was trained (§11)."""
@@ -219,16 +217,6 @@ def mean_image(images: Tensor) -> Any:
     """The mean of uint8 images (N, 3, H, W) as (H, W, 3) in [0, 1], for `judge`."""
     total = sum(batch.double().sum(dim=0) for batch in images.split(BATCH))
     return (total / (255 * len(images))).permute(1, 2, 0).numpy()
-
-
-def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
-    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
-        del state[key]
-
-
-def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
-    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
-    incompatible.missing_keys[:] = kept
 
 
 METHOD = Glass

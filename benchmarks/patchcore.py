@@ -1,0 +1,139 @@
+"""PatchCore's coreset: picks/s of ours against the plain greedy loop, on real patch features.
+
+The points are patches of solar cells (the package elpv-dataset) in efficientnet_lite0's features,
+projected to 128 dimensions as PatchCore does. Plain loops pass over all points at every pick; in
+two forms, the distance by differences and the frugal one by products |x|² + |c|² − 2x·c. A part
+of the points is done whole by all, and covering radii compared there; with all points the plain
+loops run a few steps, of which each costs the same, and are extrapolated. Run on an idle machine:
+
+    python benchmarks/patchcore.py [points [share]]
+"""
+
+import csv
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from blemish.data.images import Framing
+from blemish.data.sets import elpv
+from blemish.data.store import load_images
+from blemish.methods.patchcore.coreset import Coreset
+from blemish.methods.patchcore.method import PatchCore
+from blemish.methods.patchcore.params import Params
+from blemish.params import TrainingParams
+from blemish.training import Loop
+
+SIZE, CELLS = 256, 32**2
+WHOLE, STEPS = 20_000, 10  # points done whole by all; plain steps that are extrapolated
+Distances = Callable[[Tensor, int], Tensor]
+PARAMS = Params(
+    backbone="efficientnet_lite0", image_size=SIZE, resize="squash", pretrain_dim=112,
+    target_dim=224,
+)  # fmt: skip
+
+
+def patches(count: int) -> Tensor:
+    """Projected patch features of as many solar cells as needed: (count, 128)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        elpv.fetch("mono", {}, folder)
+        with (folder / "labels.csv").open(encoding="utf-8") as stream:
+            good = [
+                folder / name for name, probability in csv.reader(stream) if not float(probability)
+            ]
+        images = load_images(good[: -(-count // CELLS)], Framing(SIZE, "squash"), "reading")
+    method = PatchCore(PARAMS, 0)
+    loop = Loop(TrainingParams(device="cpu"), 0, "benchmark")
+    return method.project(images, loop.generator(2), loop)[:count].clone()
+
+
+def by_differences(points: Tensor, pick: int) -> Tensor:
+    return (points - points[pick]).square().sum(dim=1)
+
+
+def by_products(squares: Tensor) -> Distances:
+    def distances(points: Tensor, pick: int) -> Tensor:
+        return squares + squares[pick] - 2 * (points @ points[pick])
+
+    return distances
+
+
+def plain_greedy(points: Tensor, size: int, distances: Distances) -> Tensor:
+    """Algorithm 1: every pick passes over all points."""
+    picked = [0]
+    near = distances(points, 0)
+    for _ in range(size - 1):
+        picked.append(int(near.argmax()))
+        near = near.minimum(distances(points, picked[-1]))
+    return torch.tensor(picked)
+
+
+def ours(points: Tensor, size: int) -> Tensor:
+    coreset = Coreset(points.clone(), size, 0)
+    coreset.grow(size)
+    return coreset.picked
+
+
+def timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    start = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - start
+
+
+def covering_radius(points: Tensor, picked: Tensor) -> float:
+    """In float64, by blocks."""
+    centres = points[picked].double()
+    radii = [torch.cdist(part.double(), centres).amin(dim=1).max() for part in points.split(4096)]
+    return float(torch.stack(radii).max())
+
+
+def show(title: str, size: int, seconds: float, radius: float | None, note: str = "") -> None:
+    shown = "" if radius is None else f"{radius:9.4f}"
+    print(f"  {title:22} {seconds:10.2f} {size / seconds:9.1f} {shown:>9}  {note}")
+
+
+def main(count: str = "343000", share: str = "0.1") -> None:
+    points = patches(int(count))
+    squares = points.square().sum(dim=1)
+    figures: dict[str, float] = {"threads": torch.get_num_threads(), "points": len(points)}
+    head = f"\n{'':24} {'seconds':>10} {'picks/s':>9} {'radius':>9}"
+
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
+    part = points[order[:WHOLE]].clone()
+    size = int(len(part) * float(share))
+    print(f"{head}\n{len(part):,} points, {size:,} picks")
+    mine, seconds = timed(lambda: ours(part, size))
+    radius = covering_radius(part, mine)
+    show("ours", size, seconds, radius)
+    for name, form in forms(part.square().sum(dim=1)).items():
+        picked, spent = timed(lambda form=form: plain_greedy(part, size, form))  # type: ignore[misc]
+        reference = covering_radius(part, picked)
+        show(f"plain, {name}", size, spent, reference)
+        figures[f"whole_ratio_{name}"] = round(spent / seconds, 2)
+        figures[f"radius_ratio_{name}"] = round(reference / radius, 5)
+
+    size = int(len(points) * float(share))
+    print(f"{head}\n{len(points):,} points, {size:,} picks")
+    mine, seconds = timed(lambda: ours(points, size))
+    show("ours", size, seconds, covering_radius(points, mine))
+    figures["picks_per_s"] = round(size / seconds, 1)
+    for name, form in forms(squares).items():
+        plain_greedy(points, 2, form)  # warm
+        spent = timed(lambda form=form: plain_greedy(points, STEPS, form))[1] / STEPS * size  # type: ignore[misc]
+        show(f"plain, {name}", size, spent, None, f"extrapolated from {STEPS} steps")
+        figures[f"ratio_{name}"] = round(spent / seconds, 2)
+    print(json.dumps(figures))
+
+
+def forms(squares: Tensor) -> dict[str, Distances]:
+    return {"differences": by_differences, "products": by_products(squares)}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""PatchCore (CVPR 2022), the training-free reference. Equations are those of the paper."""

@@ -67,8 +67,6 @@ class PatchCore(Method):
             coreset.grow(size * (step + 1) // steps)
             loop.log(coverage_radius=coreset.radius, patches=torch.tensor(coreset.count))
         self.remember(coreset.picked, images, loop)
-        # Protocol `paper` chooses among the models that are kept: here there is one.
-        loop.keep(self, max(loop.keep_every, 1) - 1)
 
     def project(self, images: Tensor, generator: torch.Generator, loop: Loop) -> Tensor:
         """All patch features of N images in few dimensions: (N·h·w, d*) on the loop's device.

@@ -62,9 +62,7 @@ def has(path, colour):
 
 def test_the_worst_and_the_best_of_each_label(tmp_path):
     test = predictions(tmp_path / "unit")
-    records = write_heatmaps(
-        test, everything, THRESHOLDS, tmp_path / "heatmaps", limit_per_kind=2
-    )
+    records = write_heatmaps(test, everything, THRESHOLDS, tmp_path / "heatmaps", limit_per_kind=2)
     assert [(one["kind"], one["image"]) for one in records] == [
         ("missed", "test/05.png"),
         ("missed", "test/06.png"),

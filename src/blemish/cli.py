@@ -9,6 +9,7 @@ from rich.console import Console
 
 from blemish.errors import UserError
 from blemish.evaluation.command import metrics
+from blemish.predict.command import predict
 
 app = typer.Typer(
     help="Blemish: industrial visual anomaly detection as a DVC pipeline.",
@@ -154,6 +155,7 @@ def profile(
 
 
 app.command()(metrics)
+app.command()(predict)
 
 
 def main() -> None:

@@ -24,8 +24,13 @@ Result = TypeVar("Result")
 EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper`
 
 
-def choose_device(name: str, threads: int = 0) -> torch.device:
-    """ "auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice)."""
+def choose_device(
+    name: str, threads: int = 0, where: str = "params.yaml: `training.device`"
+) -> torch.device:
+    """ "auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice).
+
+    Raises UserError, saying `where` the name was given, for a GPU that is not there.
+    """
     if threads:
         torch.set_num_threads(threads)
     if name == "auto":
@@ -33,8 +38,7 @@ def choose_device(name: str, threads: int = 0) -> torch.device:
     device, found = torch.device(name), torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= found:
         raise UserError(
-            f"params.yaml: `training.device` is {name!r}, but PyTorch sees {found or 'no'} GPU: "
-            "set it to auto or cpu"
+            f"{where} is {name!r}, but PyTorch sees {found or 'no'} GPU: set it to auto or cpu"
         )
     return device
 

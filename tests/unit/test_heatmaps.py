@@ -11,6 +11,7 @@ from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.predictions import Predictions
 
 TRUTH, ABOVE = (0, 165, 255), (255, 20, 140)
+THRESHOLDS = (0.35, 0.35)  # of images and of maps
 
 
 def enlarge(one, size):
@@ -61,7 +62,7 @@ def has(path, colour):
 
 def test_the_worst_and_the_best_of_each_label(tmp_path):
     test = predictions(tmp_path / "unit")
-    records = write_heatmaps(test, everything, 0.35, tmp_path / "heatmaps", limit_per_kind=2)
+    records = write_heatmaps(test, everything, THRESHOLDS, tmp_path / "heatmaps", limit_per_kind=2)
     assert [(one["kind"], one["image"]) for one in records] == [
         ("missed", "test/05.png"),
         ("missed", "test/06.png"),
@@ -88,7 +89,7 @@ def test_the_worst_and_the_best_of_each_label(tmp_path):
 
 def test_no_image_appears_twice_and_errors_come_first(tmp_path):
     test = predictions(tmp_path / "unit", good=1, defective=3)
-    records = write_heatmaps(test, everything, 0.35, tmp_path / "heatmaps")
+    records = write_heatmaps(test, everything, THRESHOLDS, tmp_path / "heatmaps")
     kinds = [one["kind"] for one in records]
     assert kinds == ["missed", "missed", "false_alarm", "found"]
     assert len({one["image"] for one in records}) == 4
@@ -97,7 +98,7 @@ def test_no_image_appears_twice_and_errors_come_first(tmp_path):
 def test_outlines_are_drawn_where_there_is_something_to_outline(tmp_path):
     test = predictions(tmp_path / "unit")
     folder = tmp_path / "heatmaps"
-    write_heatmaps(test, everything, 0.35, folder)
+    write_heatmaps(test, everything, THRESHOLDS, folder)
     assert has(folder / "found-01.png", TRUTH)
     assert has(folder / "found-01.png", ABOVE)
     assert has(folder / "missed-01.png", TRUTH)
@@ -105,18 +106,19 @@ def test_outlines_are_drawn_where_there_is_something_to_outline(tmp_path):
     assert not has(folder / "quiet-01.png", TRUTH)
 
 
-def test_scores_in_other_units_than_the_map_draw_no_outline(tmp_path):
+def test_maps_have_a_threshold_of_their_own(tmp_path):
+    """Scores need not be in the units of the maps."""
     test = predictions(tmp_path / "unit")
     other = Predictions(test.rows, test.scores * 50, test.maps, enlarge, test.root)
-    write_heatmaps(other, everything, 0.06, tmp_path / "heatmaps")
-    assert not has(tmp_path / "heatmaps" / "found-01.png", ABOVE)
-    assert has(tmp_path / "heatmaps" / "found-01.png", TRUTH)
+    write_heatmaps(other, everything, (20.0, 0.35), tmp_path / "heatmaps")
+    assert has(tmp_path / "heatmaps" / "found-01.png", ABOVE)
+    assert not has(tmp_path / "heatmaps" / "missed-01.png", ABOVE)
 
 
 def test_colours_mean_the_same_in_all_strips(tmp_path):
     """The defective square gets brighter from strip to strip, as its peak in the map does."""
     test = predictions(tmp_path / "unit")
-    write_heatmaps(test, everything, 0.35, tmp_path / "heatmaps", limit_per_kind=3)
+    write_heatmaps(test, everything, THRESHOLDS, tmp_path / "heatmaps", limit_per_kind=3)
     names = ["missed-01", "missed-02", "missed-03", "found-03", "found-02", "found-01"]
     squares = []
     for name in names:
@@ -132,7 +134,7 @@ def test_colours_mean_the_same_in_all_strips(tmp_path):
 @pytest.mark.parametrize("colour", [False, True])
 def test_any_size_and_colour(tmp_path, size, colour):
     test = predictions(tmp_path / "unit", 1, 1, size, colour)
-    records = write_heatmaps(test, everything, 0.2, tmp_path / "heatmaps")
+    records = write_heatmaps(test, everything, (0.2, 0.2), tmp_path / "heatmaps")
     assert len(records) == 2
     for record in records:
         with Image.open(tmp_path / record["file"]) as picture:
@@ -144,7 +146,7 @@ def test_any_size_and_colour(tmp_path, size, colour):
 def test_equal_input_gives_equal_bytes(tmp_path):
     test = predictions(tmp_path / "unit")
     folders = [tmp_path / "a" / "heatmaps", tmp_path / "b" / "heatmaps"]
-    records = [write_heatmaps(test, everything, 0.35, folder) for folder in folders]
+    records = [write_heatmaps(test, everything, THRESHOLDS, folder) for folder in folders]
     assert records[0] == records[1]
     for record in records[0]:
         first, second = (folder.parent / record["file"] for folder in folders)
@@ -156,7 +158,7 @@ def test_units_without_masks_and_constant_maps(tmp_path):
     flat = Predictions(
         test.rows.assign(mask=None), test.scores, np.zeros_like(test.maps), enlarge, test.root
     )
-    records = write_heatmaps(flat, everything, 0.35, tmp_path / "heatmaps")
+    records = write_heatmaps(flat, everything, THRESHOLDS, tmp_path / "heatmaps")
     assert len(records) == 11
     assert not has(tmp_path / "heatmaps" / "found-01.png", TRUTH)
 
@@ -165,9 +167,11 @@ def test_only_the_headline_is_shown(tmp_path):
     test = predictions(tmp_path / "unit")
     rows = test.rows.assign(slice=["doubtful"] * 10 + [""])
     test = Predictions(rows, test.scores, test.maps, enlarge, test.root)
-    records = write_heatmaps(test, everything, 0.35, tmp_path / "heatmaps")
+    records = write_heatmaps(test, everything, THRESHOLDS, tmp_path / "heatmaps")
     assert [one["image"] for one in records] == ["test/10.png"]
-    empty = write_heatmaps(test, lambda rows: rows["slice"] == "none", 0.35, tmp_path / "empty")
+    empty = write_heatmaps(
+        test, lambda rows: rows["slice"] == "none", THRESHOLDS, tmp_path / "empty"
+    )
     assert empty == []
 
 
@@ -175,4 +179,4 @@ def test_a_missing_image_is_named(tmp_path):
     test = predictions(tmp_path / "unit")
     (tmp_path / "unit" / "test" / "05.png").unlink()
     with pytest.raises(UserError, match=r"test/05\.png"):
-        write_heatmaps(test, everything, 0.35, tmp_path / "heatmaps")
+        write_heatmaps(test, everything, THRESHOLDS, tmp_path / "heatmaps")

@@ -111,13 +111,18 @@ def test_what_is_loaded_scores_like_what_was_trained(method: str, tmp_path) -> N
     fresh.fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
     images = pictures(method)
     maps, scores = score_all(fresh, images, "scoring")
-    save(fresh, tmp_path, NAME, np.array([0.5, 0.25, 0.75]))
+    normal_maps = np.array([[[0, 1, 2, 9]], [[1, 1, 3, 3]], [[0, 0, 0, 0.5]]], np.float32)
+    save(fresh, tmp_path, NAME, normal_maps, np.array([0.5, 0.25, 0.75]))
     loaded, record = load(tmp_path, CPU)
     loaded_maps, loaded_scores = score_all(loaded, images, "scoring")
     assert maps.tobytes() == loaded_maps.tobytes()
     assert scores.tobytes() == loaded_scores.tobytes()
     assert (record.method, record.unit, record.seed) == (method, NAME, 0)
     assert record.validation.normal_scores == [0.25, 0.5, 0.75]
+    assert record.validation.map_maxima == [0.5, 3.0, 9.0]
+    assert record.validation.map_level == 1.5  # the median of 1.5, 2 and 0
+    assert record.validation.map_threshold(0.34) == 3.0
+    assert record.validation.map_threshold(0.33) == 9.0
     # The stage trained the same model.
     name = "model.safetensors"
     assert (tmp_path / name).read_bytes() == (trained(method) / name).read_bytes()
@@ -142,8 +147,9 @@ def test_maps_and_scores_have_the_promised_form(method: str) -> None:
 def test_validation_scores_are_those_of_the_validation_normals(method: str) -> None:
     found, record = load(trained(method), CPU)
     normals = tiny_unit().open().normals(found.framing, "val")
-    _, scores = score_all(found, normals, "scoring")
+    maps, scores = score_all(found, normals, "scoring")
     assert record.validation.normal_scores == sorted(scores)
+    assert record.validation.map_maxima == sorted(maps.max(axis=(1, 2)).tolist())
 
 
 @every_method
@@ -233,7 +239,9 @@ def test_a_loss_that_overflows_stops_with_advice_and_leaves_nothing(method: str,
 def test_a_score_that_is_no_number_is_not_saved(method: str, tmp_path) -> None:
     found, _ = load(trained(method), CPU)
     with pytest.raises(UserError, match=f"{method} seed 0: a validation normal scored NaN"):
-        save(found, tmp_path, NAME, np.array([0.5, np.nan]))
+        save(found, tmp_path, NAME, np.zeros((2, 4, 4), np.float32), np.array([0.5, np.nan]))
+    with pytest.raises(UserError, match=f"{method} seed 0: a validation normal scored NaN"):
+        save(found, tmp_path, NAME, np.full((2, 4, 4), np.inf, np.float32), np.array([0.5, 0.5]))
     assert list(tmp_path.iterdir()) == []
 
 

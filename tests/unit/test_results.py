@@ -85,8 +85,7 @@ def model(folder: Path, unit: Unit | None = None, **params: Any) -> Path:
     folder.mkdir(parents=True)
     detector = create("white", Params(**params), 0)
     normals = (unit or tiny_unit()).open().normals(detector.framing, "val")
-    _, scores = score_all(detector, normals, "scoring")
-    save(detector, folder, NAME, scores)
+    save(detector, folder, NAME, *score_all(detector, normals, "scoring"))
     return folder
 
 

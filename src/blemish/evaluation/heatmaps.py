@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from blemish.evaluation.drawing import Picture, Scale
 from blemish.evaluation.predictions import Predictions
-from blemish.evaluation.strips import Picture, Scale, draw_strip
+from blemish.evaluation.strips import draw_strip
 
+Thresholds = tuple[float, float]  # of image scores and of anomaly maps
 Explain = Callable[[Path], dict[str, Picture]]  # an image file -> captions and pictures (h, w, 3)
 
 
@@ -34,7 +36,7 @@ _KINDS = {
 def write_heatmaps(
     predictions: Predictions,
     headline: Callable[[pd.DataFrame], pd.Series],
-    threshold: float,
+    thresholds: Thresholds,
     folder: Path,
     limit_per_kind: int = 4,
     explain: Explain | None = None,
@@ -48,7 +50,7 @@ def write_heatmaps(
 
     Args:
         headline: takes `rows` to the flags (N,) of the main test set.
-        threshold: image threshold; outlined on the map when the scores are in the map's units.
+        thresholds: of image scores, and of maps: what lies above the latter is outlined.
         explain: the method's own views of an image; they are written beside its strip.
 
     Returns:
@@ -66,7 +68,7 @@ def write_heatmaps(
     records: list[dict[str, Any]] = []
     if rows.empty:
         return records
-    scale = _scale(predictions, rows, threshold)
+    scale = scale_of(predictions, rows, thresholds)
     for name, kind in _KINDS.items():
         total = int((rows["label"] == kind.label).sum())
         for rank, (_, row) in enumerate(_chosen(rows, kind, limit_per_kind).iterrows(), start=1):
@@ -111,14 +113,11 @@ def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
     return ordered.head(min(limit, share))
 
 
-def _scale(predictions: Predictions, rows: pd.DataFrame, threshold: float) -> Scale:
+def scale_of(predictions: Predictions, rows: pd.DataFrame, thresholds: Thresholds) -> Scale:
+    """The scale of the images in `rows`, which have their `position` in the predictions."""
     maxima, medians = np.empty(len(rows)), np.empty(len(rows))
     for number, position in enumerate(rows["position"]):  # never all maps in memory
         one = np.asarray(predictions.maps[position])
         maxima[number], medians[number] = one.max(), np.median(one)
     low, high = float(np.median(medians)), float(np.quantile(maxima, 0.95))
-    # A score that is a maximum of the map, before or after smoothing, is of the size of the map's
-    # own maximum; another kind of score has no reason to be.
-    largest, score = np.median(maxima), rows["score"].median()
-    on_map = bool(0.5 * largest <= score <= 2.0 * largest)
-    return Scale(low, max(high, low + 1e-12), threshold, on_map)
+    return Scale(low, max(high, low + 1e-12), *thresholds)

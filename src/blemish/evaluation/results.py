@@ -83,7 +83,8 @@ def write_results(
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     found.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
     shown = (folder / "heatmaps", params.heatmaps, partial(_views, method))
-    pictures = write_heatmaps(test, headline, threshold, *shown)
+    thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
+    pictures = write_heatmaps(test, headline, thresholds, *shown)
     write_json(folder / "heatmaps.json", pictures)
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from blemish.data.images import Framing
 from blemish.errors import UserError
-from blemish.evaluation.threshold import thresholds_for_use
 from blemish.files import write_json
 from blemish.methods.practice import Practice
+from blemish.methods.validation import Validation
 from blemish.params import Section, Seed
 from blemish.progress import progress
 from blemish.training import Loop
@@ -28,25 +28,6 @@ from blemish.unit import TrainingUnit
 BATCH = 16
 # What an image is scored with: K anomaly maps (K, h, w) float32 and K scores (K,) float64.
 Components = tuple[NDArray[np.float32], NDArray[np.float64]]
-
-
-class Threshold(Section):
-    """Image scores above `threshold` are alarms; the rate on new normals is expected to be
-    `expected_rate`, and with 95 % confidence lies between `rate_low` and `rate_high`."""
-
-    false_alarm_rate: float
-    threshold: float
-    expected_rate: float
-    rate_low: float
-    rate_high: float
-
-
-class Validation(Section):
-    """Image scores of the validation normals: the threshold of any false-alarm rate follows; those
-    of the usual rates are written out."""
-
-    normal_scores: list[float]
-    thresholds: list[Threshold]
 
 
 class Record(Section):
@@ -173,15 +154,19 @@ def views_of(method: Method, image: Tensor) -> dict[str, NDArray[np.uint8]]:
     return {caption: view[0].permute(1, 2, 0).cpu().numpy() for caption, view in found.items()}
 
 
-def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> None:
-    """Write `model.safetensors` and `model.json`. Raises UserError if a score is not finite."""
-    if not np.isfinite(normal_scores).all():
+def save(
+    method: Method, folder: Path, unit: str, maps: NDArray[np.float32], scores: NDArray[np.float64]
+) -> None:
+    """Write `model.safetensors` and `model.json`.
+
+    `maps` (N, h, w) and `scores` (N,) are the validation normals'. Raises UserError if one is not
+    finite.
+    """
+    if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
         raise UserError(
             f"{unit} {method.name} seed {method.seed}: a validation normal scored NaN or infinity: "
             "lower the learning rate"
         )
-    scores = sorted(float(score) for score in normal_scores)
-    usual = [Threshold(**found) for found in thresholds_for_use(scores)]
     state = {key: value.contiguous().cpu() for key, value in method.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     record = Record(
@@ -191,7 +176,7 @@ def save(method: Method, folder: Path, unit: str, normal_scores: np.ndarray) -> 
         params=method.params.model_dump(),
         preprocessing={"size": method.framing.size, "resize": method.framing.resize},
         facts=method.facts(),
-        validation=Validation(normal_scores=scores, thresholds=usual),
+        validation=Validation.of(maps, scores),
         versions={"python": platform.python_version(), "torch": torch.__version__},
     )
     write_json(folder / "model.json", record.model_dump())

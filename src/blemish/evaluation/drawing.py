@@ -1,0 +1,70 @@
+"""What pictures of results are drawn with: colours of a map, outlines of masks, letters."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFont
+
+Map = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+Picture = NDArray[np.uint8]
+
+# Apart for colour-blind eyes too, and neither is in the colour map or usual in the images.
+TRUTH, ABOVE = (0, 165, 255), (255, 20, 140)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What all pictures of a run share, so that they can be compared.
+
+    The colours of maps span `low` to `high`; `threshold` is that of image scores.
+    """
+
+    low: float
+    high: float
+    threshold: float
+    map_threshold: float
+
+
+def resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """(h, w, …) at `size` = (width, height): averaged when it shrinks, interpolated when not."""
+    shrinks = size[0] <= values.shape[1]
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def colours(values: NDArray[np.float32]) -> Picture:
+    """(h, w) values in [0, 1] in matplotlib's inferno, in which equal steps look equal."""
+    return np.asarray(matplotlib.colormaps["inferno"](values, bytes=True)[..., :3])
+
+
+def overlay(picture: Picture, anomaly_map: Map, low: float, high: float) -> Picture:
+    """The picture (h, w, 3) below the colours of its map (h, w), which span `low` to `high`."""
+    value = np.clip((anomaly_map - low) / (high - low), 0, 1)
+    return np.asarray(np.rint(0.4 * picture + 0.6 * colours(value)), np.uint8)
+
+
+def outlined(picture: Picture, truth: Mask | None, above: Mask | None) -> Picture:
+    """The picture with lines around the masks; the truth's keep a distance and hide no defect."""
+    drawn = picture.copy()
+    for mask, colour, distance in ((above, ABOVE, 0), (truth, TRUTH, 3)):
+        if mask is None:
+            continue
+        covered = resized(mask.astype(np.float32), (picture.shape[1], picture.shape[0])) > 0
+        kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
+        wider = cv2.dilate(covered.astype(np.uint8), kernel)
+        contours, _ = cv2.findContours(wider, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.polylines(drawn, contours, True, colour, 2, cv2.LINE_AA)
+    return drawn
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans from matplotlib's own files: the same letters on every machine."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)

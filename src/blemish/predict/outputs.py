@@ -1,0 +1,168 @@
+"""What is written of predictions: a table of scores, and files for each image. All are whole."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from blemish.errors import UserError
+from blemish.evaluation.drawing import colours, outlined, overlay
+from blemish.files import finished_file, write_json
+from blemish.predict.labelme import annotation
+from blemish.predict.run import Prediction
+
+COLUMNS: dict[str, pa.DataType] = {
+    "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "regions": pa.int32(),
+    "area": pa.int64(), "map_maximum": pa.float64(), "width": pa.int32(), "height": pa.int32(),
+}  # fmt: skip
+ROWS = 1000  # rows of a table in memory
+
+Row = dict[str, Any]
+Write = Callable[[Prediction], None]
+
+
+def row_of(prediction: Prediction) -> Row:
+    """The numbers of one image; `decision` is 1 for an alarm, `area` that of all regions."""
+    return {
+        "image": text_of(prediction.source.path),
+        "score": prediction.score,
+        "decision": int(prediction.alarm),
+        "regions": len(prediction.regions),
+        "area": sum(region.area for region in prediction.regions),
+        "map_maximum": float(prediction.anomaly_map.max()),
+        "width": prediction.size[1],
+        "height": prediction.size[0],
+    }
+
+
+def text_of(path: Path) -> str:
+    """A path as text; bytes in names that are no UTF-8 are replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+@contextmanager
+def score_table(file: Path) -> Iterator[Callable[[Row], None]]:
+    """Yield what takes rows; `file`, CSV or Parquet, is there when the block ends well."""
+    with _said(file), finished_file(file) as temporary:
+        if file.suffix.lower() == ".parquet":
+            with _parquet(temporary) as add:
+                yield add
+        else:
+            with temporary.open("w", newline="", encoding="utf-8") as stream:
+                writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                yield writer.writerow
+
+
+@contextmanager
+def _parquet(file: Path) -> Iterator[Callable[[Row], None]]:
+    schema, rows = pa.schema(list(COLUMNS.items())), list[Row]()
+    with pq.ParquetWriter(file, schema) as writer:
+
+        def add(row: Row) -> None:
+            rows.append(row)
+            if len(rows) == ROWS:
+                flush()
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            rows.clear()
+
+        yield add
+        flush()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Heat maps or overlays as PNG. Colours span `low` to `high`, in all pictures alike."""
+
+    folder: Path
+    low: float
+    high: float
+    map_threshold: float
+    over_image: bool
+
+    def __call__(self, prediction: Prediction) -> None:
+        picture = self._drawn(prediction)
+        with _whole(_target(self.folder, prediction, ".png")) as file:
+            Image.fromarray(picture).save(file, format="PNG", compress_level=3)
+
+    def _drawn(self, prediction: Prediction) -> np.ndarray:
+        anomaly_map = prediction.anomaly_map
+        if self.over_image:
+            above = anomaly_map > self.map_threshold
+            heat = overlay(prediction.image, anomaly_map, self.low, self.high)
+            return outlined(heat, None, above)
+        return colours(np.clip((anomaly_map - self.low) / (self.high - self.low), 0, 1))
+
+
+@dataclass(frozen=True)
+class RawMaps:
+    """The anomaly maps themselves, float32 (H, W), as `blemish metrics` reads them."""
+
+    folder: Path
+
+    def __call__(self, prediction: Prediction) -> None:
+        with (
+            _whole(_target(self.folder, prediction, ".npy")) as file,
+            file.open("wb") as stream,
+        ):
+            np.save(stream, prediction.anomaly_map)
+
+
+@dataclass
+class LabelMe:
+    """LabelMe's JSON. A file that is there may hold a person's work: it stays unless `overwrite`.
+
+    kept: how many stayed.
+    """
+
+    folder: Path
+    label: str
+    overwrite: bool
+    kept: int = field(default=0, init=False)
+
+    def __call__(self, prediction: Prediction) -> None:
+        target = _target(self.folder, prediction, ".json")
+        if target.exists() and not self.overwrite:
+            self.kept += 1
+            return
+        path, regions = prediction.source.path, prediction.regions
+        content = annotation(target, path, prediction.size, regions, self.label, prediction.alarm)
+        content["imagePath"] = text_of(Path(content["imagePath"]))
+        with _whole(target) as file:
+            write_json(file, content)
+
+
+def _target(folder: Path, prediction: Prediction, suffix: str) -> Path:
+    return folder / prediction.source.name.with_suffix(suffix)
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """As `finished_file`, which lists the folder each time: too slow for as many files."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    with _said(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _said(target: Path) -> Iterator[None]:
+    """A full disk, or a folder that may not be written, as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None

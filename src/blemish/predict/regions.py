@@ -1,0 +1,77 @@
+"""Regions of an anomaly map above a threshold, as polygons that a person can edit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+LIKENESS = 0.95  # least intersection over union of a polygon's pixels and its region's
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected region.
+
+    points: its outer outline (N ≥ 3, 2), x and y, through the centres of its outermost pixels; the
+    upper left pixel covers 0 to 1 in both. score: the map's maximum in it. area: in pixels.
+    """
+
+    points: NDArray[np.float64]
+    score: float
+    area: int
+
+
+def find_regions(
+    anomaly_map: NDArray[np.float32], threshold: float, min_area: int, tolerance: float
+) -> list[Region]:
+    """The regions of a map (H, W) above `threshold`, the highest score first.
+
+    Pixels that touch, be it at a corner, are one region; those smaller than `min_area` pixels are
+    left out, holes are filled. Outlines are simplified by up to `tolerance` pixels, less where the
+    polygon would stray from its region (`LIKENESS`). (`methods/dsarad.md` §10)
+    """
+    above = (anomaly_map > threshold).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    found = []
+    for number in range(1, count):
+        left, top, width, height, area = (int(value) for value in stats[number])
+        if area < min_area:
+            continue
+        part = np.s_[top : top + height, left : left + width]
+        own = labels[part] == number
+        points = _outline(own, tolerance) + np.array([left + 0.5, top + 0.5])
+        found.append(Region(points, float(anomaly_map[part][own].max()), area))
+    return sorted(found, key=lambda region: -region.score)
+
+
+def rasterised(points: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels (H, W) of a polygon, as LabelMe's own export fills it."""
+    mask = Image.new("1", (size[1], size[0]))
+    ImageDraw.Draw(mask).polygon([(x, y) for x, y in points.tolist()], outline=1, fill=1)
+    return np.asarray(mask)
+
+
+def _outline(own: NDArray[np.bool_], tolerance: float) -> NDArray[np.float64]:
+    """Pixels (N, 2) around a region that fills (h, w), itself of one piece."""
+    contours, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    whole = contours[0]
+    filled = rasterised(_polygon(whole), own.shape)
+    while tolerance >= 0.25:
+        points = _polygon(cv2.approxPolyDP(whole, tolerance, True))
+        drawn = rasterised(points, own.shape)
+        if (drawn & filled).sum() >= LIKENESS * (drawn | filled).sum():
+            return points
+        tolerance /= 2
+    return _polygon(whole)
+
+
+def _polygon(contour: NDArray[Any]) -> NDArray[np.float64]:
+    """A contour (N, 1, 2) as (N, 2); a dot or a line becomes a box half a pixel wide."""
+    if len(contour) > 2:
+        return contour[:, 0].astype(np.float64)
+    center, (width, height), angle = cv2.minAreaRect(contour)
+    box = (center, (width + 0.5, height + 0.5), angle)
+    return np.asarray(cv2.boxPoints(box), np.float64)

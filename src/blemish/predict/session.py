@@ -1,0 +1,215 @@
+"""One run of `blemish predict`: checks first, then the stream, then the summary."""
+
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blemish.errors import UserError
+from blemish.evaluation.threshold import threshold_at, threshold_note
+from blemish.methods.base import Record, load
+from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
+from blemish.predict.run import Prediction, Rules, Unreadable, predict_each
+from blemish.predict.sources import Source, check_distinct, find_images
+from blemish.progress import progress
+from blemish.training import choose_device
+
+SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
+TABLES = (".csv", ".parquet")
+
+Result = Prediction | Unreadable
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see the command's options. None is not wanted, or not given."""
+
+    model: Path
+    images: Sequence[str]
+    scores: Path | None
+    labelme: Path | None
+    heatmaps: Path | None
+    overlays: Path | None
+    maps: Path | None
+    false_alarm_rate: float
+    threshold: float | None
+    map_threshold: float | None
+    min_area: int
+    tolerance: float
+    label: str
+    overwrite: bool
+    device: str
+    as_json: bool
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The output folders that are wanted, by option."""
+        names = ("labelme", "heatmaps", "overlays", "maps")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass
+class Tally:
+    """What the stream has come to. Of the images only those are kept that could not be read."""
+
+    images: int = 0
+    alarms: int = 0
+    regions: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        self.images += 1
+        self.alarms += row["decision"]
+        self.regions += row["regions"]
+
+
+def run(request: Request) -> int:
+    """Predict all that `request` names; returns the exit status.
+
+    Raises:
+        UserError: before anything is written, for an option, a path or a model that cannot be
+            used; later, for an output that cannot be written or a model that gives NaN.
+    """
+    _check_options(request)
+    sources = find_images(request.images, list(request.folders.values()))
+    if request.folders:
+        check_distinct(sources)
+        _check_inputs_stay(request, sources)
+    method, record = load(request.model, choose_device(request.device, where="`--device`"))
+    rules, tally = _rules(request, record), Tally()
+    writers = _writers(request, rules, record)
+    try:
+        _stream(request, predict_each(method, sources, rules), len(sources), writers, tally)
+    except KeyboardInterrupt:
+        done = tally.images + len(tally.unreadable)
+        missing = f", {request.scores} is not written" if request.scores else ""
+        print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
+        return INTERRUPTED
+    kept = sum(one.kept for one in writers if isinstance(one, LabelMe))
+    _print_summary(request, rules, record, tally, kept)
+    return SKIPPED if tally.unreadable else 0
+
+
+def _check_options(request: Request) -> None:
+    """Whatever can be known before the first image is read."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", request.device):
+        raise UserError(f"`--device` is {request.device!r}: use auto, cpu, cuda, cuda:1 …")
+    for name in ("threshold", "map_threshold", "tolerance"):
+        value = getattr(request, name)
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"`--{name.replace('_', '-')}` is {value}: give a number")
+    table = request.scores
+    if table and (table.suffix.lower() not in TABLES or table.is_dir()):
+        raise UserError(f"`--scores` is {str(table)!r}: name a file that ends in .csv or .parquet")
+    taken: dict[str, str] = {}
+    for name, folder in request.folders.items():
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"`--{name}` is {str(folder)!r}, a file: name a folder")
+        other = taken.setdefault(os.path.realpath(folder), name)
+        if {name, other} == {"heatmaps", "overlays"}:
+            raise UserError("`--heatmaps` and `--overlays` are one folder: name two")
+
+
+def _check_inputs_stay(request: Request, sources: Sequence[Source]) -> None:
+    """No picture may be written where an image lies."""
+    inputs = {os.path.realpath(source.path) for source in sources}
+    for name, folder in request.folders.items():
+        for source in sources if name in ("heatmaps", "overlays") else ():
+            target = folder / source.name.with_suffix(".png")
+            if os.path.realpath(target) in inputs:
+                raise UserError(f"`--{name}` would replace the image {target}: name another folder")
+
+
+def _rules(request: Request, record: Record) -> Rules:
+    """The thresholds as given, else those of the false-alarm rate."""
+    rate, known = request.false_alarm_rate, record.validation
+    threshold, map_threshold = request.threshold, request.map_threshold
+    if threshold is None:
+        threshold = threshold_at(known.normal_scores, rate)
+    if map_threshold is None:
+        map_threshold = known.map_threshold(rate)
+    return Rules(threshold, map_threshold, request.min_area, request.tolerance)
+
+
+def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
+    """What writes the files of each image."""
+    level = record.validation.map_level
+    span = max(rules.map_threshold - level, 1e-12)
+    scale = (level, level + 2 * span, rules.map_threshold)
+    writers: list[Write] = []
+    if request.labelme:
+        writers.append(LabelMe(request.labelme, request.label, request.overwrite))
+    if request.heatmaps:
+        writers.append(Pictures(request.heatmaps, *scale, over_image=False))
+    if request.overlays:
+        writers.append(Pictures(request.overlays, *scale, over_image=True))
+    if request.maps:
+        writers.append(RawMaps(request.maps))
+    return writers
+
+
+def _stream(
+    request: Request, results: Iterator[Result], total: int, writers: list[Write], tally: Tally
+) -> None:
+    printed = request.as_json or not (writers or request.scores)
+    if not (printed and sys.stdout.isatty()):  # lines on a terminal are progress enough
+        results = progress(results, "predicting", total, "image")
+    with score_table(request.scores) if request.scores else nullcontext() as table:
+        for result in results:
+            if isinstance(result, Unreadable):
+                tally.unreadable.append(result.reason)
+                print(f"skipped: {result.reason}", file=sys.stderr)
+                continue
+            row = row_of(result)
+            tally.add(row)
+            for write in writers:
+                write(result)
+            if table:
+                table(row)
+            if printed:
+                print(json.dumps(row, ensure_ascii=False) if request.as_json else _line(row))
+
+
+def _line(row: Row) -> str:
+    verdict = "alarm" if row["decision"] else "-"
+    return f"{verdict:5}  {row['score']:<10.5g}  {row['regions']:3} region(s)  {row['image']}"
+
+
+def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally, kept: int) -> None:
+    summary: dict[str, Any] = {
+        "unit": record.unit,
+        "method": record.method,
+        "seed": record.seed,
+        "threshold": rules.threshold,
+        "map_threshold": rules.map_threshold,
+        "images": tally.images,
+        "alarms": tally.alarms,
+        "regions": tally.regions,
+        "labelme_kept": kept,
+        "unreadable": tally.unreadable,
+    }
+    if request.as_json:
+        print(json.dumps({"summary": summary}, ensure_ascii=False))
+        return
+    print(
+        f"{tally.images} images by {record.method} of {record.unit}: {tally.alarms} alarms (score "
+        f"above {rules.threshold:.4g}), {tally.regions} regions (map above "
+        f"{rules.map_threshold:.4g})",
+        file=sys.stderr,
+    )
+    notes = []
+    if request.threshold is None or request.map_threshold is None:
+        normals = len(record.validation.normal_scores)
+        notes.append(threshold_note(normals, request.false_alarm_rate))
+    if kept:
+        notes.append(f"{kept} LabelMe file(s) were there and are kept; --overwrite replaces them.")
+    if tally.unreadable:
+        notes.append(f"{len(tally.unreadable)} image(s) could not be read and are skipped.")
+    for note in filter(None, notes):
+        print(note, file=sys.stderr)

@@ -1,0 +1,114 @@
+"""Which images the user means: folders, globs, list files, single files."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blemish.data.dataset import IMAGE_SUFFIXES
+from blemish.errors import UserError
+
+LISTS = (".txt", ".lst")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image file, and the relative path under which results of it are written."""
+
+    path: Path
+    name: Path
+
+
+def find_images(words: Sequence[str], outputs: Sequence[Path]) -> list[Source]:
+    """The images that `words` name, each once, in the order of the words.
+
+    A folder stands for all images in it and below, but not for those in `outputs`, which an
+    earlier run wrote; hidden ones aside. A `.txt` or `.lst` file lists a path a line, relative to
+    its own folder. Names are relative to the folder, to the part of a glob before its first
+    wildcard, or to the deepest folder common to all single and listed files.
+
+    Raises:
+        UserError: a word that stands for nothing, or a folder or list that cannot be read.
+    """
+    found: list[tuple[Path, Path]] = []  # absolute file and base
+    singles: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            found += _some([(file, path) for file in _walk(path, outputs)], word)
+        elif path.is_file():
+            singles += _listed(path) if path.suffix.lower() in LISTS else [path]
+        elif glob.has_magic(word):
+            base = _fixed_part(path)
+            found += _some([(file, base) for file in _matches(word)], word)
+        else:
+            raise UserError(f"{word}: no such file or folder")
+    if singles:
+        base = Path(os.path.commonpath([os.path.abspath(file.parent) for file in singles]))
+        found += [(file, base) for file in singles]
+    once = {os.path.abspath(file): Source(file, _name(file, base)) for file, base in found[::-1]}
+    return list(once.values())[::-1]
+
+
+def check_distinct(sources: Sequence[Source]) -> None:
+    """Raise UserError where the results of two images would have one name."""
+    taken: dict[Path, Source] = {}
+    for source in sources:
+        other = taken.setdefault(source.name.with_suffix(""), source)
+        if other is not source:
+            raise UserError(
+                f"{other.path} and {source.path}: the results of both would be named "
+                f"{source.name.with_suffix('')}: predict them in two runs, into different folders"
+            )
+
+
+def _some(found: list[tuple[Path, Path]], word: str) -> list[tuple[Path, Path]]:
+    if not found:
+        raise UserError(f"{word}: no images there ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return found
+
+
+def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path]:
+    written = {os.path.realpath(output) for output in outputs} - {os.path.realpath(folder)}
+
+    def stop(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+    for at, folders, files in os.walk(folder, onerror=stop):
+        kept = (one for one in folders if os.path.realpath(os.path.join(at, one)) not in written)
+        folders[:] = sorted(one for one in kept if not one.startswith("."))
+        yield from (Path(at, file) for file in sorted(files) if _is_image(Path(file)))
+
+
+def _matches(pattern: str) -> list[Path]:
+    found = (Path(file) for file in sorted(glob.glob(pattern, recursive=True)))
+    return [file for file in found if _is_image(file) and file.is_file()]
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders of a pattern before its first wildcard."""
+    parts = pattern.parent.parts
+    fixed = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return Path(*parts[:fixed])
+
+
+def _listed(file: Path) -> list[Path]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a list of paths in UTF-8 ({error})") from None
+    paths = [file.parent / line.strip() for line in lines if line.strip()]
+    if not paths or any("\0" in str(path) for path in paths):
+        raise UserError(f"{file}: not a list of paths: write one a line")
+    return paths
+
+
+def _name(file: Path, base: Path) -> Path:
+    """The file below `base`; its mere name if a pattern with `..` led out of it."""
+    name = Path(os.path.relpath(file, base))
+    return Path(name.name) if ".." in name.parts else name

@@ -1,0 +1,205 @@
+"""ESAD: inpaint, fill, reconstruct (The Visual Computer), after `methods/esad.md`.
+
+Masks remove every pixel of an image once. One U-Net inpaints what a mask removed, another one
+reconstructs the filled image; an early layer of a frozen backbone compares the reconstruction
+with the image.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blemish.data.images import Framing
+from blemish.methods.base import BATCH, Method
+from blemish.methods.esad.masks import draw_parts, removed_pixels
+from blemish.methods.esad.networks import UNet, fused
+from blemish.methods.esad.params import Params
+from blemish.methods.esad.smoothing import smoothed_map
+from blemish.nn.backbones import Backbone
+from blemish.progress import progress
+from blemish.training import Loop
+from blemish.unit import TrainingUnit
+
+
+class Esad(Method):
+    """One model per unit: two trained U-Nets P and G (§5) and a frozen backbone N."""
+
+    name = "esad"
+    usual: Tensor
+    spread: Tensor
+
+    def __init__(self, params: Params, seed: int) -> None:
+        super().__init__(params, seed)
+        self.framing = Framing(params.image_size, params.resize)
+        self.backbone = Backbone(params.backbone, [params.stride], params.weights)
+        generator = torch.Generator().manual_seed(seed)
+        self.inpainter = UNet(params.width, generator)
+        self.reconstructor = UNet(params.width, generator)
+        # The masks of scoring are the model's, so that an image always gets the same score.
+        for cell in params.cells:
+            drawn = [draw_parts(params.image_size, cell, generator) for _ in range(params.draws)]
+            self.register_buffer(f"parts_{cell}", torch.stack(drawn))
+        side = math.ceil(params.image_size / params.stride)
+        self.register_buffer("usual", torch.zeros(side, side))
+        self.register_buffer("spread", torch.ones(side, side))
+        self._for_scoring: list[nn.Module] = []
+        # Frozen weights are named by their digest in model.json, not stored with every model.
+        self._register_state_dict_hook(_without_backbone)
+        self.register_load_state_dict_post_hook(_backbone_may_lack)
+
+    def facts(self) -> dict[str, Any]:
+        """Which backbone weights the comparison relies on."""
+        return {"backbone_digest": self.backbone.digest()}
+
+    def train(self, mode: bool = True) -> "Esad":
+        """As every module; scoring folds the networks anew."""
+        self._for_scoring = []
+        return super().train(mode)
+
+    def fit(self, unit: TrainingUnit, loop: Loop) -> None:
+        """Train both U-Nets (§§3–7)."""
+        p: Params = self.params
+        self.to(loop.device)
+        images = unit.normals(self.framing)
+        cached = self.embed_all(images, loop)
+        optimizer = self.optimizer()
+        drawing = loop.generator(2)
+        self.train()
+        for epoch in loop.epochs(p.epochs):
+            for rows in loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch):
+                x = symmetric(images[rows].to(loop.device))
+                features = self.embed(x) if cached is None else cached[rows].to(loop.device)
+                losses = self.losses(x, features, self.draw_masks(drawing))
+                optimizer.zero_grad(set_to_none=True)
+                sum(losses.values(), torch.zeros((), device=loop.device)).backward()
+                optimizer.step()
+                loop.log(**losses)
+            loop.keep(self, epoch)
+        if p.calibrate:
+            self.calibrate(images)
+
+    def draw_masks(self, generator: torch.Generator) -> Tensor:
+        """New masks for a step, of a cell size drawn from the list: bool (3, 1, H, W)."""
+        choice = int(torch.randint(len(self.params.cells), (), generator=generator))
+        cell = self.params.cells[choice]
+        parts = draw_parts(self.params.image_size, cell, generator)
+        return removed_pixels(parts.to(self.usual.device, non_blocking=True), cell)
+
+    def losses(self, x: Tensor, features: Tensor, removed: Tensor) -> dict[str, Tensor]:
+        """T(x, rec) and T(x, pre) with T(a, b) = 20·MSE(a, b) + 10·MSE(N(a), N(b)) (§6).
+
+        x: (B, 3, H, W) in [-1, 1]; features: N(x); removed: bool (3, 1, H, W).
+        The inpainting is not detached: G's loss trains P as well.
+        """
+        p: Params = self.params
+        made = self.reconstruct(x, removed, leak=0.0)
+        # N is in evaluation mode, so that both can go through it together.
+        seen = self.features(torch.cat(made)).to(features.dtype).chunk(2)
+        losses = [
+            p.pixel_weight * F.mse_loss(picture, x) + p.feature_weight * F.mse_loss(own, features)
+            for picture, own in zip(made, seen, strict=True)
+        ]
+        return {"loss_reconstruction": losses[0], "loss_inpainting": losses[1]}
+
+    def reconstruct(self, x: Tensor, removed: Tensor, leak: float) -> tuple[Tensor, Tensor]:
+        """Reconstruction and inpainting of x (B, 3, H, W), each pixel from where it was removed.
+
+        removed: bool (3, 1, H, W). leak: the share of the image in the filled cells, 0 in
+        training. One pass a mask, as published: BatchNorm sees each mask by itself (§4).
+        """
+        reconstruction = inpainting = torch.zeros_like(x)
+        for hole in removed:
+            pre = self.inpainter(x.masked_fill(hole, 0))
+            rec = self.reconstructor(torch.where(hole, leak * x + (1 - leak) * pre, x))
+            reconstruction = torch.where(hole, rec, reconstruction)
+            inpainting = torch.where(hole, pre, inpainting)
+        return reconstruction, inpainting
+
+    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps at the network's input size; the image score is the map's largest value (§8)."""
+        difference = (self.differences(symmetric(images)) - self.usual) / self.spread
+        maps = smoothed_map(difference.double(), self.framing.size, self.params.window)
+        return maps.float(), maps.amax(dim=(1, 2))
+
+    def differences(self, x: Tensor) -> Tensor:
+        """Σ over cell sizes of the mean of |N(x) − N(rec)| over channels and draws, (B, h, w)."""
+        p: Params = self.params
+        features = self.embed(x)
+        total = torch.zeros_like(features[:, 0])
+        for cell in p.cells:
+            removed = removed_pixels(getattr(self, f"parts_{cell}"), cell)
+            made = self.embed(self.reconstruct_at_once(x, removed).flatten(0, 1))
+            total += (made.unflatten(0, (-1, len(x))) - features).abs().mean(dim=(0, 2))
+        return total
+
+    def reconstruct_at_once(self, x: Tensor, removed: Tensor) -> Tensor:
+        """`reconstruct` with the test fill, for several draws and all their masks in one batch.
+
+        Only in evaluation mode, where BatchNorm does not look at the batch. removed: bool
+        (R, 3, 1, H, W). Returns (R, B, 3, H, W).
+        """
+        if not self._for_scoring:
+            self._for_scoring = [fused(self.inpainter), fused(self.reconstructor)]
+        inpainter, reconstructor = self._for_scoring
+        hole = removed[:, :, None].expand(-1, -1, len(x), -1, -1, -1)
+        every = x.expand(*hole.shape[:2], *x.shape)
+        pre = inpainter(every.masked_fill(hole, 0).flatten(0, 2)).view_as(every)
+        leak = self.params.leak
+        filled = torch.where(hole, leak * every + (1 - leak) * pre, every)
+        rec: Tensor = reconstructor(filled.flatten(0, 2)).view_as(every)
+        return rec.masked_fill(~hole, 0).sum(dim=1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """N(x) of images in [-1, 1]: (B, 3, H, W) -> (B, C, h, w)."""
+        if self.params.feature_input == "imagenet":
+            images = (x + 1) / 2
+        else:  # undo the backbone's own normalisation: the authors feed it what the U-Nets see
+            images = x * self.backbone.std + self.backbone.mean
+        level: Tensor = self.backbone(images)[0]
+        return level
+
+    @torch.no_grad()
+    def embed(self, x: Tensor) -> Tensor:
+        """N(x) without gradients."""
+        return self.features(x)
+
+    def embed_all(self, images: Tensor, loop: Loop) -> Tensor | None:
+        """N(x) of all normals on the CPU: they are never augmented. None where too large."""
+        p: Params = self.params
+        elements = len(images) * self.backbone.channels[0] * self.usual.numel()
+        if 4 * elements > p.cache_gib * 2**30:
+            return None
+        batches = images.split(BATCH)
+        shown = progress(batches, f"{loop.title} features", len(batches), "batch")
+        return torch.cat([self.embed(symmetric(one.to(loop.device))).cpu() for one in shown])
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor) -> None:
+        """Learn the mean and deviation of each cell's difference on normals (ours)."""
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Adam on both networks together (§7)."""
+        p: Params = self.params
+        trained = [*self.inpainter.parameters(), *self.reconstructor.parameters()]
+        return torch.optim.Adam(trained, lr=p.learning_rate, betas=(p.beta1, 0.999))
+
+
+def symmetric(images: Tensor) -> Tensor:
+    """uint8 images as the networks take them: float in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
+        del state[key]
+
+
+def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
+    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
+    incompatible.missing_keys[:] = kept
+
+
+METHOD = Esad

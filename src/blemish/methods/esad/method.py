@@ -5,7 +5,6 @@ reconstructs the filled image; an early layer of a frozen backbone compares the 
 with the image.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from blemish.methods.base import BATCH, Method
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
+from blemish.methods.esad.selection import Best
 from blemish.methods.esad.smoothing import smoothed_map
 from blemish.nn.backbones import Backbone
 from blemish.progress import progress
@@ -28,8 +28,6 @@ class Esad(Method):
     """One model per unit: two trained U-Nets P and G (§5) and a frozen backbone N."""
 
     name = "esad"
-    usual: Tensor
-    spread: Tensor
 
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
@@ -42,9 +40,6 @@ class Esad(Method):
         for cell in params.cells:
             drawn = [draw_parts(params.image_size, cell, generator) for _ in range(params.draws)]
             self.register_buffer(f"parts_{cell}", torch.stack(drawn))
-        side = math.ceil(params.image_size / params.stride)
-        self.register_buffer("usual", torch.zeros(side, side))
-        self.register_buffer("spread", torch.ones(side, side))
         self._for_scoring: list[nn.Module] = []
         # Frozen weights are named by their digest in model.json, not stored with every model.
         self._register_state_dict_hook(_without_backbone)
@@ -65,28 +60,33 @@ class Esad(Method):
         self.to(loop.device)
         images = unit.normals(self.framing)
         cached = self.embed_all(images, loop)
-        optimizer = self.optimizer()
-        drawing = loop.generator(2)
-        self.train()
-        for epoch in loop.epochs(p.epochs):
-            for rows in loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch):
+        held_out = unit.normals(self.framing, "val") if p.select == "validation" else None
+        optimizer, drawing = self.optimizer(), loop.generator(2)
+        networks = nn.ModuleList([self.inpainter, self.reconstructor])
+        best, most = Best(networks), p.images_per_epoch or len(images)
+        for epoch in loop.epochs(p.epochs, self, optimizer, drawing, best):
+            self.train()
+            for rows in loop.batches(len(images), p.batch_size, most, epoch):
                 x = symmetric(images[rows].to(loop.device))
                 features = self.embed(x) if cached is None else cached[rows].to(loop.device)
-                losses = self.losses(x, features, self.draw_masks(drawing))
+                with loop.autocast():
+                    losses = self.losses(x, features, self.draw_masks(drawing, loop.device))
                 optimizer.zero_grad(set_to_none=True)
                 sum(losses.values(), torch.zeros((), device=loop.device)).backward()
                 optimizer.step()
                 loop.log(**losses)
+            if held_out is not None:
+                best.offer(networks, self.loss_on(held_out))
             loop.keep(self, epoch)
-        if p.calibrate:
-            self.calibrate(images)
+        if held_out is not None:
+            networks.load_state_dict(best.networks.state_dict())
 
-    def draw_masks(self, generator: torch.Generator) -> Tensor:
+    def draw_masks(self, generator: torch.Generator, device: torch.device) -> Tensor:
         """New masks for a step, of a cell size drawn from the list: bool (3, 1, H, W)."""
         choice = int(torch.randint(len(self.params.cells), (), generator=generator))
         cell = self.params.cells[choice]
         parts = draw_parts(self.params.image_size, cell, generator)
-        return removed_pixels(parts.to(self.usual.device, non_blocking=True), cell)
+        return removed_pixels(parts.to(device), cell)
 
     def losses(self, x: Tensor, features: Tensor, removed: Tensor) -> dict[str, Tensor]:
         """T(x, rec) and T(x, pre) with T(a, b) = 20·MSE(a, b) + 10·MSE(N(a), N(b)) (§6).
@@ -104,6 +104,18 @@ class Esad(Method):
         ]
         return {"loss_reconstruction": losses[0], "loss_inpainting": losses[1]}
 
+    @torch.no_grad()
+    def loss_on(self, images: Tensor) -> Tensor:
+        """The loss of uint8 images (N, 3, H, W) in evaluation mode, by the masks of scoring."""
+        self.eval()
+        cell = self.params.cells[0]
+        removed = removed_pixels(self.get_buffer(f"parts_{cell}")[0], cell)
+        total = torch.zeros((), dtype=torch.float64, device=removed.device)
+        for batch in images.split(BATCH):
+            x = symmetric(batch.to(removed.device))
+            total += len(x) * sum(self.losses(x, self.embed(x), removed).values())
+        return total / len(images)
+
     def reconstruct(self, x: Tensor, removed: Tensor, leak: float) -> tuple[Tensor, Tensor]:
         """Reconstruction and inpainting of x (B, 3, H, W), each pixel from where it was removed.
 
@@ -120,8 +132,8 @@ class Esad(Method):
 
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at the network's input size; the image score is the map's largest value (§8)."""
-        difference = (self.differences(symmetric(images)) - self.usual) / self.spread
-        maps = smoothed_map(difference.double(), self.framing.size, self.params.window)
+        difference = self.differences(symmetric(images)).double()
+        maps = smoothed_map(difference, self.framing.size, self.params.window)
         return maps.float(), maps.amax(dim=(1, 2))
 
     def differences(self, x: Tensor) -> Tensor:
@@ -130,7 +142,7 @@ class Esad(Method):
         features = self.embed(x)
         total = torch.zeros_like(features[:, 0])
         for cell in p.cells:
-            removed = removed_pixels(getattr(self, f"parts_{cell}"), cell)
+            removed = removed_pixels(self.get_buffer(f"parts_{cell}"), cell)
             made = self.embed(self.reconstruct_at_once(x, removed).flatten(0, 1))
             total += (made.unflatten(0, (-1, len(x))) - features).abs().mean(dim=(0, 2))
         return total
@@ -169,16 +181,28 @@ class Esad(Method):
     def embed_all(self, images: Tensor, loop: Loop) -> Tensor | None:
         """N(x) of all normals on the CPU: they are never augmented. None where too large."""
         p: Params = self.params
-        elements = len(images) * self.backbone.channels[0] * self.usual.numel()
-        if 4 * elements > p.cache_gib * 2**30:
+        cells = (p.image_size // p.stride) ** 2
+        if 4 * len(images) * self.backbone.channels[0] * cells > p.cache_gib * 2**30:
             return None
         batches = images.split(BATCH)
         shown = progress(batches, f"{loop.title} features", len(batches), "batch")
         return torch.cat([self.embed(symmetric(one.to(loop.device))).cpu() for one in shown])
 
-    @torch.no_grad()
-    def calibrate(self, images: Tensor) -> None:
-        """Learn the mean and deviation of each cell's difference on normals (ours)."""
+    def views(self, images: Tensor) -> dict[str, Tensor]:
+        """What the first mask leaves, the whole inpainting, and the reconstruction it is filled
+        into: the first of the draws that `score` averages."""
+        x, cell = symmetric(images), self.params.cells[0]
+        removed = removed_pixels(self.get_buffer(f"parts_{cell}")[0], cell)
+        reconstruction, inpainting = self.reconstruct(x, removed, self.params.leak)
+        shown = {
+            "masked image": x.masked_fill(removed[0], 0),
+            "inpainting": inpainting,
+            "reconstruction": reconstruction,
+        }
+        return {
+            caption: ((picture + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+            for caption, picture in shown.items()
+        }
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on both networks together (§7)."""

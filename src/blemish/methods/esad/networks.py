@@ -68,11 +68,11 @@ class UNet(nn.Module):
         pairs = [(8 * w, 8 * w), (8 * w, 4 * w), (4 * w, 2 * w), (2 * w, w)]
         self.up = nn.ModuleList(Up(*one) for one in pairs)
         self.last = nn.Conv2d(w, 3, 3, padding=1, bias=False)
-        # Most layers are depthwise, and those are faster with the channels last.
-        self.to(memory_format=torch.channels_last)
         _initialise(self, generator)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Most layers are depthwise, and those are faster with the channels last; the layers keep
+        # the format they are given.
         x = self.first(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for down in self.down:
@@ -100,11 +100,11 @@ def fused(network: nn.Module) -> nn.Module:
 
     The same function up to rounding, with a third of the passes over memory.
     """
-    copied = copy.deepcopy(network).eval()
+    copied = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(copied.modules()):
         if isinstance(module, nn.Sequential):
             _fold(module)
-    return copied
+    return copied.to(memory_format=torch.channels_last)
 
 
 def _fold(layers: nn.Sequential) -> None:

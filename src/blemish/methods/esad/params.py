@@ -31,7 +31,7 @@ class Params(Section):
     feature_weight: NotNegative = 10.0  # [F]
 
     epochs: Count = 150  # [I]
-    images_per_epoch: Count = 100_000  # [O] all
+    images_per_epoch: Count | None = None  # [O] None: all
     batch_size: Count = 8  # [O]
     learning_rate: Positive = 2e-4  # [U]
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5  # [U]
@@ -41,7 +41,6 @@ class Params(Section):
     leak: Share = 0.5  # [F]
     window: Annotated[int, Field(ge=1, le=255)] = 21  # [F]
     draws: Count = 3  # [O] the authors draw once, unseeded
-    calibrate: bool = False  # [O]
 
     @model_validator(mode="after")
     def _cells_fit(self) -> "Params":

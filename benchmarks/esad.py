@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.method import Esad, symmetric
-from blemish.methods.esad.networks import UNet
 from blemish.methods.esad.params import Params
 
 BATCH = 4
@@ -117,7 +116,7 @@ def step(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> Callab
 def training(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
     """Seconds a step of each form; the losses of both must agree."""
     x, p = symmetric(images), esad.params
-    cached = esad.embed(x)
+    cached = esad.backbone.embed(x)
     generator = torch.Generator().manual_seed(1)
     removed = removed_pixels(draw_parts(p.image_size, p.cells[0], generator), p.cells[0])
     kept = (~removed).to(x.dtype)
@@ -133,7 +132,7 @@ def training(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
         return plain.loss(symmetric(images), kept)
 
     esad.train()
-    plain.p.train(), plain.g.train()  # noqa: B018
+    nn.ModuleList([plain.p, plain.g]).train()
     with torch.no_grad():
         agree("training loss", copy.deepcopy(esad).losses(x, cached, removed).values(), theirs())
     rate = 1e-6  # the weights stay near each other, whatever is timed first
@@ -158,7 +157,7 @@ def scoring(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
     removed = removed_pixels(esad.get_buffer(f"parts_{cell}"), cell)
     draws = list((~removed).float())
     esad.eval()
-    plain.p.eval(), plain.g.eval()  # noqa: B018
+    nn.ModuleList([plain.p, plain.g]).eval()
     with torch.inference_mode():
         both = esad.score(images), plain.score(symmetric(images), draws)
         for what, ours, theirs in zip(("maps", "image scores"), *both, strict=True):
@@ -173,9 +172,8 @@ def scoring(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
 def main(size: int = 128, width: int = 64) -> None:
     params = Params(weights="random", image_size=size, width=width)
     esad = Esad(params, 0)
-    images = torch.randint(
-        0, 256, (BATCH, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (BATCH, 3, size, size), generator=generator).to(torch.uint8)
     settle(esad, symmetric(images))
     plain = Plain(esad)
     parts = {"scoring an image": scoring(esad, plain, images)}

@@ -42,7 +42,6 @@ def fill(network: nn.Module, offset: int = 0) -> None:
         else:
             continue  # the number of batches
         tensor.copy_(values.view_as(tensor))
-    # BatchNorm's biases are no part of the rule's text but follow it; its own are in the state.
     network.load_state_dict(state)
 
 
@@ -124,12 +123,13 @@ def test_loss_and_its_parts(
     esad: Esad, x: Tensor, removed: Tensor, tensors: dict[str, Tensor]
 ) -> None:
     with torch.no_grad():
-        losses = esad.losses(x, esad.embed(x), removed)
+        embed = esad.backbone.embed
+        losses = esad.losses(x, embed(x), removed)
         assert float(sum(losses.values())) == pytest.approx(21.592977883928, abs=1e-11)
         parts = []
         for made in (tensors["rec, training fill"], tensors["pre"]):
             parts.append(float((made - x).square().mean()))
-            parts.append(float((esad.embed(made) - esad.embed(x)).square().mean()))
+            parts.append(float((embed(made) - embed(x)).square().mean()))
     published = [0.5322071312, 0.0327423931, 0.5132373464, 0.0356664401]
     assert parts == pytest.approx(published, abs=5e-11)
     expected = [20 * parts[0] + 10 * parts[1], 20 * parts[2] + 10 * parts[3]]

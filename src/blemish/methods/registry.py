@@ -32,5 +32,6 @@ METHODS: dict[str, Entry] = {
     "esad": Entry(
         title="ESAD: inpaint, fill, reconstruct, compare early features",
         reference="The Visual Computer (Fei and Wu)",
+        chooses_epoch=True,
     ),
 }

@@ -5,6 +5,7 @@ reconstructs the filled image; an early layer of a frozen backbone compares the 
 with the image.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,13 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blemish.data.images import Framing
-from blemish.methods.base import BATCH, Method
+from blemish.methods.base import BATCH, Components, Method
+from blemish.methods.esad.features import EarlyFeatures, leave_out_backbone
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
+from blemish.methods.esad.published import PRACTICE, score_in_batches
 from blemish.methods.esad.selection import Best
 from blemish.methods.esad.smoothing import smoothed_map
-from blemish.nn.backbones import Backbone
+from blemish.methods.practice import Practice
 from blemish.progress import progress
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
@@ -32,7 +35,8 @@ class Esad(Method):
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
         self.framing = Framing(params.image_size, params.resize)
-        self.backbone = Backbone(params.backbone, [params.stride], params.weights)
+        scaled = params.feature_input == "imagenet"
+        self.backbone = EarlyFeatures(params.backbone, params.stride, params.weights, scaled)
         generator = torch.Generator().manual_seed(seed)
         self.inpainter = UNet(params.width, generator)
         self.reconstructor = UNet(params.width, generator)
@@ -41,13 +45,15 @@ class Esad(Method):
             drawn = [draw_parts(params.image_size, cell, generator) for _ in range(params.draws)]
             self.register_buffer(f"parts_{cell}", torch.stack(drawn))
         self._for_scoring: list[nn.Module] = []
-        # Frozen weights are named by their digest in model.json, not stored with every model.
-        self._register_state_dict_hook(_without_backbone)
-        self.register_load_state_dict_post_hook(_backbone_may_lack)
+        leave_out_backbone(self)
 
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the comparison relies on."""
         return {"backbone_digest": self.backbone.digest()}
+
+    def practice(self, unit: str) -> Practice:  # noqa: ARG002
+        """The best epoch on test, judged with the statistics of test batches (§10)."""
+        return PRACTICE
 
     def train(self, mode: bool = True) -> "Esad":
         """As every module; scoring folds the networks anew."""
@@ -68,7 +74,9 @@ class Esad(Method):
             self.train()
             for rows in loop.batches(len(images), p.batch_size, most, epoch):
                 x = symmetric(images[rows].to(loop.device))
-                features = self.embed(x) if cached is None else cached[rows].to(loop.device)
+                features = (
+                    self.backbone.embed(x) if cached is None else cached[rows].to(loop.device)
+                )
                 with loop.autocast():
                     losses = self.losses(x, features, self.draw_masks(drawing, loop.device))
                 optimizer.zero_grad(set_to_none=True)
@@ -97,7 +105,7 @@ class Esad(Method):
         p: Params = self.params
         made = self.reconstruct(x, removed, leak=0.0)
         # N is in evaluation mode, so that both can go through it together.
-        seen = self.features(torch.cat(made)).to(features.dtype).chunk(2)
+        seen = self.backbone.features(torch.cat(made)).to(features.dtype).chunk(2)
         losses = [
             p.pixel_weight * F.mse_loss(picture, x) + p.feature_weight * F.mse_loss(own, features)
             for picture, own in zip(made, seen, strict=True)
@@ -113,7 +121,7 @@ class Esad(Method):
         total = torch.zeros((), dtype=torch.float64, device=removed.device)
         for batch in images.split(BATCH):
             x = symmetric(batch.to(removed.device))
-            total += len(x) * sum(self.losses(x, self.embed(x), removed).values())
+            total += len(x) * sum(self.losses(x, self.backbone.embed(x), removed).values())
         return total / len(images)
 
     def reconstruct(self, x: Tensor, removed: Tensor, leak: float) -> tuple[Tensor, Tensor]:
@@ -132,20 +140,42 @@ class Esad(Method):
 
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at the network's input size; the image score is the map's largest value (§8)."""
-        difference = self.differences(symmetric(images)).double()
-        maps = smoothed_map(difference, self.framing.size, self.params.window)
+        return self.maps_and_scores(self.differences(symmetric(images)))
+
+    def maps_and_scores(self, difference: Tensor) -> tuple[Tensor, Tensor]:
+        """From feature differences (B, h, w) to what `score` returns."""
+        maps = smoothed_map(difference.double(), self.framing.size, self.params.window)
         return maps.float(), maps.amax(dim=(1, 2))
 
     def differences(self, x: Tensor) -> Tensor:
         """Σ over cell sizes of the mean of |N(x) − N(rec)| over channels and draws, (B, h, w)."""
         p: Params = self.params
-        features = self.embed(x)
+        features = self.backbone.embed(x)
         total = torch.zeros_like(features[:, 0])
         for cell in p.cells:
             removed = removed_pixels(self.get_buffer(f"parts_{cell}"), cell)
-            made = self.embed(self.reconstruct_at_once(x, removed).flatten(0, 1))
+            made = self.backbone.embed(self.reconstruct_at_once(x, removed).flatten(0, 1))
             total += (made.unflatten(0, (-1, len(x))) - features).abs().mean(dim=(0, 2))
         return total
+
+    def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
+        """As the authors score a test set: batch statistics, and masks new for every batch."""
+        # The number of steps so far tells the epochs apart, each of which draws its own masks.
+        steps = int(self.get_buffer("inpainter.first.1.num_batches_tracked"))
+        seed = self.seed * 1_000_003 + steps
+        return score_in_batches(self, self.score_batch, images, self.params.batch_size, seed)
+
+    def score_batch(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`score` with the networks as they are, one pass a mask, by masks drawn for the batch."""
+        p: Params = self.params
+        x = symmetric(images)
+        features = self.backbone.embed(x)
+        difference = torch.zeros_like(features[:, 0])
+        for cell in p.cells:
+            parts = draw_parts(p.image_size, cell, generator).to(x.device)
+            made, _ = self.reconstruct(x, removed_pixels(parts, cell), p.leak)
+            difference += (self.backbone.embed(made) - features).abs().mean(dim=1)
+        return self.maps_and_scores(difference)
 
     def reconstruct_at_once(self, x: Tensor, removed: Tensor) -> Tensor:
         """`reconstruct` with the test fill, for several draws and all their masks in one batch.
@@ -164,20 +194,6 @@ class Esad(Method):
         rec: Tensor = reconstructor(filled.flatten(0, 2)).view_as(every)
         return rec.masked_fill(~hole, 0).sum(dim=1)
 
-    def features(self, x: Tensor) -> Tensor:
-        """N(x) of images in [-1, 1]: (B, 3, H, W) -> (B, C, h, w)."""
-        if self.params.feature_input == "imagenet":
-            images = (x + 1) / 2
-        else:  # undo the backbone's own normalisation: the authors feed it what the U-Nets see
-            images = x * self.backbone.std + self.backbone.mean
-        level: Tensor = self.backbone(images)[0]
-        return level
-
-    @torch.no_grad()
-    def embed(self, x: Tensor) -> Tensor:
-        """N(x) without gradients."""
-        return self.features(x)
-
     def embed_all(self, images: Tensor, loop: Loop) -> Tensor | None:
         """N(x) of all normals on the CPU: they are never augmented. None where too large."""
         p: Params = self.params
@@ -186,7 +202,9 @@ class Esad(Method):
             return None
         batches = images.split(BATCH)
         shown = progress(batches, f"{loop.title} features", len(batches), "batch")
-        return torch.cat([self.embed(symmetric(one.to(loop.device))).cpu() for one in shown])
+        return torch.cat(
+            [self.backbone.embed(symmetric(one.to(loop.device))).cpu() for one in shown]
+        )
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """What the first mask leaves, the whole inpainting, and the reconstruction it is filled
@@ -214,16 +232,6 @@ class Esad(Method):
 def symmetric(images: Tensor) -> Tensor:
     """uint8 images as the networks take them: float in [-1, 1]."""
     return images.float() / 127.5 - 1
-
-
-def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
-    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
-        del state[key]
-
-
-def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
-    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
-    incompatible.missing_keys[:] = kept
 
 
 METHOD = Esad

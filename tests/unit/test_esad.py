@@ -214,7 +214,8 @@ def test_bfloat16_trains_a_model_that_scores_in_float32() -> None:
 
 def test_selection_takes_the_epoch_with_the_least_loss_on_validation_normals(tmp_path) -> None:
     unit = tiny_unit()
-    changes = SECTION | {"epochs": 4, "select": "validation", "learning_rate": 0.05}
+    changes = SECTION | {"epochs": 4, "learning_rate": 0.05}
+    assert changes["select"] == "validation"
     out = tmp_path / "esad-0"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PARAMS, "training", PARAMS["training"] | {"keep_every": 1})

@@ -1,9 +1,7 @@
 """N, the frozen early layer in whose space images are compared (`methods/esad.md` §5)."""
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from blemish.nn.backbones import Backbone
 
@@ -28,19 +26,3 @@ class EarlyFeatures(Backbone):
     def embed(self, x: Tensor) -> Tensor:
         """N(x) without gradients."""
         return self.features(x)
-
-
-def leave_out_backbone(method: nn.Module) -> None:
-    """Keep the frozen weights out of the state dict: model.json names them by their digest."""
-    method._register_state_dict_hook(_without_backbone)
-    method.register_load_state_dict_post_hook(_backbone_may_lack)
-
-
-def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
-    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
-        del state[key]
-
-
-def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
-    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
-    incompatible.missing_keys[:] = kept

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from blemish.data.images import Framing
 from blemish.methods.base import BATCH, Components, Method
-from blemish.methods.esad.features import EarlyFeatures, leave_out_backbone
+from blemish.methods.esad.features import EarlyFeatures
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
@@ -22,6 +22,7 @@ from blemish.methods.esad.published import PRACTICE, score_in_batches
 from blemish.methods.esad.selection import Best
 from blemish.methods.esad.smoothing import smoothed_map
 from blemish.methods.practice import Practice
+from blemish.nn.backbones import leave_out_backbone
 from blemish.progress import progress
 from blemish.training import Loop
 from blemish.unit import TrainingUnit

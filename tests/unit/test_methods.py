@@ -55,6 +55,14 @@ TINY = {
         },
         diverging={},
     ),
+    "esad": Tiny(
+        params={
+            "backbone": "efficientnet_lite0", "weights": "random", "image_size": 64, "width": 4,
+            "cells": [4, 8], "window": 5, "draws": 1, "epochs": 2, "batch_size": 4,
+            "images_per_epoch": 8, "select": "validation",
+        },
+        diverging={"learning_rate": 1e38},
+    ),
 }  # fmt: skip
 
 

@@ -29,4 +29,9 @@ METHODS: dict[str, Entry] = {
         reference="CVPR 2022, arXiv 2106.08265",
         training_free=True,
     ),
+    "esad": Entry(
+        title="ESAD: inpaint, fill, reconstruct, compare early features",
+        reference="The Visual Computer (Fei and Wu)",
+        chooses_epoch=True,
+    ),
 }

@@ -1,0 +1,1 @@
+"""ESAD (The Visual Computer): inpaint, fill, reconstruct; specification in `methods/esad.md`."""

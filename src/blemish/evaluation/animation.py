@@ -23,8 +23,8 @@ def write_animation(
 ) -> None:
     """Write up to `frames` of the images in `rows`, evenly spread, as a GIF.
 
-    A frame shows the image, its anomaly map, and which of its pixels lie above the map's
-    threshold, the ground truth outlined. Where the file would exceed `LARGEST` bytes every other
+    A frame shows the image, its anomaly map, and the mask of what lies above the map's threshold,
+    the ground truth outlined. Where the file would exceed `LARGEST` bytes every other
     frame is dropped. Equal input gives equal bytes.
 
     Args:
@@ -74,7 +74,7 @@ def _composed(panels: list[Picture], row: pd.Series, scale: Scale) -> Image.Imag
     draw.text((GAP, 5), str(row["defect"])[:40], INK, font(14, bold=True))
     draw.text((SIZE[0] - GAP, 6), score, INK, font(13), anchor="ra")
     truth = "" if pd.isna(row["mask"]) else ", ground truth outlined"
-    for column, text in enumerate(("image", "anomaly map", f"above threshold{truth}")):
+    for column, text in enumerate(("image", "anomaly map", f"mask{truth}")):
         left = GAP + column * (SIDE + GAP)
         panel = Image.fromarray(panels[column])
         inside = ((SIDE - panel.width) // 2, (SIDE - panel.height) // 2)

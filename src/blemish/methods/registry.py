@@ -34,4 +34,8 @@ METHODS: dict[str, Entry] = {
         reference="The Visual Computer (Fei and Wu)",
         chooses_epoch=True,
     ),
+    "dmad": Entry(
+        title="DMAD: diversity-measurable anomaly detection, reverse distillation behind a warp",
+        reference="CVPR 2023, arXiv 2303.05047",
+    ),
 }

@@ -32,6 +32,7 @@ METHODS: dict[str, Entry] = {
     "esad": Entry(
         title="ESAD: inpaint, fill, reconstruct, compare early features",
         reference="The Visual Computer (Fei and Wu)",
+        chooses_epoch=True,
     ),
     "dsarad": Entry(
         title="DSARAD: distilled reconstruction with attention, and a segmenter",

@@ -177,7 +177,7 @@ def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
     glass = Glass(params.method("glass").model_copy(update={"weights": "random"}), 0).train()
     size, count = glass.framing.size, glass.params.batch_size
     images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
-    normals = glass.embed(images.float() / 255).flatten(1, 2)
+    normals = glass.features(images.float() / 255)
     noise, optimizers = torch.Generator().manual_seed(0), glass.optimizers()
 
     def synthesise(step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -192,7 +192,7 @@ def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
         start = time.perf_counter()
         synthetic, masks = next(batches)
         had = time.perf_counter()
-        losses = glass.losses(normals, glass.embed(synthetic), masks, None, noise)
+        losses = glass.losses(normals, glass.features(synthetic), masks, None, noise)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()

@@ -23,7 +23,7 @@ def main(
     store = ImageStore(STORE, params.data.store_gib * GIB)
     folders = (Path(prepared), Path(synthetic), Path(textures))
     data = TrainingUnit.open(*folders, params.synthesis, store)
-    detector = create(method, params.method(method), int(seed))
+    detector = create(method, params.method(method, unit), int(seed))
     key = _key(unit, detector, params.training, [Path(prepared), Path(synthetic), Path(textures)])
     checkpoint = Checkpoint(CHECKPOINTS / unit / f"{method}-{seed}", key)
     with finished_folder(Path(out)) as folder:

@@ -7,7 +7,7 @@ Light on purpose: every stage checks the whole file before it does anything, so 
 import difflib
 import importlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -28,6 +28,10 @@ class Section(BaseModel):
     """A section of params.yaml: unknown keys are errors, values are never coerced or changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def for_unit(self, unit: str) -> Self:  # noqa: ARG002
+        """With whatever depends on the unit's name decided; a method's section may have such."""
+        return self
 
 
 class LcdsimParams(Section):
@@ -181,9 +185,11 @@ class Params(Section):
     tracking: TrackingParams = TrackingParams()
     method_sections: dict[str, dict[str, Any]] = {}
 
-    def method(self, name: str) -> Any:
-        """The validated parameters of one method, an instance of its own `Params`."""
-        return _validate(_method_params(name), self.method_sections.get(name, {}), name)
+    def method(self, name: str, unit: str = "") -> Any:
+        """The validated parameters of one method for a unit, an instance of its own `Params`."""
+        section = self.method_sections.get(name, {})
+        params = _validate(_method_params(name), section, name)
+        return params.for_unit(unit) if unit else params
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from blemish.nn.heads import Adaptor, Discriminator
+from blemish.nn.heads import Adaptor, Discriminator, composed
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -27,9 +27,9 @@ def test_published_parameter_counts() -> None:
 
 
 def test_published_initialisation() -> None:
-    adaptor = Adaptor(1536, generator=generator()).layers[0]
+    adaptor = Adaptor(1536, generator=generator()).linear
     discriminator = Discriminator(1536, generator=generator())
-    first, norm, activation = discriminator.hidden
+    first, norm = discriminator.first, discriminator.norm
     assert adaptor.weight.std().item() == pytest.approx(0.02552, rel=0.01)
     assert first.weight.std().item() == pytest.approx(0.02795, rel=0.01)
     assert discriminator.tail.weight.std().item() == pytest.approx(0.04417, rel=0.08)
@@ -41,7 +41,6 @@ def test_published_initialisation() -> None:
         assert linear.bias.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
     assert norm.weight.unique().tolist() == [1]
     assert norm.bias.unique().tolist() == [0]
-    assert activation.negative_slope == 0.2
 
 
 def test_initialisation_depends_on_the_generator_alone() -> None:
@@ -54,17 +53,31 @@ def test_initialisation_depends_on_the_generator_alone() -> None:
     assert not torch.equal(first.tail.weight, other.tail.weight)
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_depth_follows_layers(layers: int) -> None:
-    adaptor = Adaptor(12, layers, generator=generator()).double()
-    discriminator = Discriminator(12, 8, layers, generator=generator()).double()
-    linear = [module for module in discriminator.modules() if isinstance(module, nn.Linear)]
-    assert len(linear) == len(adaptor.layers) == layers
-    rows = torch.randn(5, 12, dtype=torch.float64, generator=generator())
+def test_logits_are_those_of_the_layers_one_by_one() -> None:
+    adaptor = Adaptor(12, generator=generator()).double()
+    discriminator = Discriminator(12, 8, generator=generator()).double()
+    rows = torch.randn(50, 12, dtype=torch.float64, generator=generator())
+    z = adaptor(rows) @ discriminator.first.weight.T + discriminator.first.bias
+    normed = (z - z.mean(dim=0)) / (z.var(dim=0, unbiased=False) + 1e-5).sqrt()
+    expected = torch.where(normed > 0, normed, 0.2 * normed) @ discriminator.tail.weight[0]
     logits = discriminator(adaptor(rows))
-    assert logits.shape == (5,)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
     scores = discriminator.scores(adaptor(rows))
     torch.testing.assert_close(scores, 1 / (1 + torch.exp(-logits)), rtol=0, atol=1e-12)
+
+
+def test_adaptor_and_first_layer_are_one_affine_map_with_the_gradients_of_two() -> None:
+    adaptor = Adaptor(12, generator=generator()).double()
+    discriminator = Discriminator(12, 8, generator=generator(1)).double()
+    rows = torch.randn(50, 12, dtype=torch.float64, generator=generator(2))
+    weights = torch.randn(50, 8, dtype=torch.float64, generator=generator(3))
+    parameters = [*adaptor.parameters(), *discriminator.first.parameters()]
+    plain = discriminator.first(adaptor(rows))
+    expected = torch.autograd.grad((weights * plain).sum(), parameters)
+    hidden = torch.nn.functional.linear(rows, *composed(adaptor, discriminator))
+    found = torch.autograd.grad((weights * hidden).sum(), parameters)
+    torch.testing.assert_close(hidden, plain, rtol=0, atol=1e-13)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_adaptor_is_affine_so_the_centre_is_the_adapted_mean() -> None:

@@ -39,8 +39,8 @@ def double(**changes: Any) -> Glass:
     """In float64 throughout; the fixed pooling weights, thirds and sixths, from the start."""
     ours = glass(**changes)
     p: Params = ours.params
-    sizes = (ours.backbone.channels, p.pretrain_dim, p.target_dim, p.patch)
-    ours.embedding = PatchEmbedding(*sizes, dtype=torch.float64)
+    sizes = (ours.features.backbone.channels, p.pretrain_dim, p.target_dim, p.patch)
+    ours.features.embedding = PatchEmbedding(*sizes, dtype=torch.float64)
     return ours.double()
 
 
@@ -53,9 +53,9 @@ class LiteralGlass:
 
     def __init__(self, start: Glass) -> None:
         self.p: Params = start.params
-        self.network = start.backbone.network
+        self.network = start.features.backbone.network
         self.state = {
-            key: value.clone() for key, value in start.state_dict().items() if "feature" not in key
+            key: value.clone() for key, value in start.state_dict().items() if "features" not in key
         }
         self.mean, self.std = torch.zeros(1), torch.ones(1)
         self.moments: dict[str, tuple[Tensor, Tensor]] = {}
@@ -73,24 +73,24 @@ class LiteralGlass:
 
     def adapt(self, rows: Tensor) -> Tensor:
         rows = (rows - self.mean) / self.std
-        return rows @ self.state["adaptor.layers.0.weight"].T + self.state["adaptor.layers.0.bias"]
+        return rows @ self.state["adaptor.linear.weight"].T + self.state["adaptor.linear.bias"]
 
     def score(self, rows: Tensor) -> Tensor:
         """§5 in train mode: batch statistics, running ones updated."""
         s = self.state
-        z = rows @ s["discriminator.hidden.0.weight"].T + s["discriminator.hidden.0.bias"]
+        z = rows @ s["discriminator.first.weight"].T + s["discriminator.first.bias"]
         mean, variance = z.mean(dim=0), z.var(dim=0, unbiased=False)
         with torch.no_grad():
             for name, value in (("mean", mean), ("var", z.var(dim=0, unbiased=True))):
-                key = f"discriminator.hidden.1.running_{name}"
+                key = f"discriminator.norm.running_{name}"
                 s[key] = 0.9 * s[key] + 0.1 * value
-        s["discriminator.hidden.1.num_batches_tracked"] += 1
+        s["discriminator.norm.num_batches_tracked"] += 1
         return self.after_norm(z, mean, variance)
 
     def after_norm(self, z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         s = self.state
         z = (z - mean) / (variance + 1e-5).sqrt()
-        z = z * s["discriminator.hidden.1.weight"] + s["discriminator.hidden.1.bias"]
+        z = z * s["discriminator.norm.weight"] + s["discriminator.norm.bias"]
         z = torch.where(z > 0, z, 0.2 * z)
         return torch.sigmoid(z @ s["discriminator.tail.weight"].T)[:, 0]
 
@@ -137,6 +137,13 @@ class LiteralGlass:
         pt = ((1 - q) * (1 - s) + q * s + 1e-5)[kept]
         return [normal, globally, (-((1 - pt) ** 2) * pt.log()).mean()]
 
+    def center(self, x: Tensor, run: Loop, epoch: int) -> Tensor:
+        """§6: batch by batch over all images; a smaller last batch weighs as much as the others."""
+        everything = run.batches(len(x), self.p.batch_size, len(x), epoch)
+        means = [self.adapt(x[rows]).mean(dim=0) for rows in everything]
+        assert len(means) == 3
+        return torch.stack(means).mean(dim=0).detach()
+
     def update(self, loss: Tensor, parameters: dict[str, Tensor]) -> None:
         """§10: Adam with coupled decay for A, AdamW at twice the rate for D."""
         self.steps += 1
@@ -164,8 +171,7 @@ class LiteralGlass:
         generator = run.generator(2)
         curves, states = [], []
         for epoch in range(p.epochs):
-            adapted = self.adapt(x.flatten(0, 1)).view_as(x)  # §6: image by image
-            c = torch.stack(list(adapted)).mean(dim=0).detach() if hypersphere else None
+            c = self.center(x, run, epoch) if hypersphere else None
             seen, sums = 0, torch.zeros(3, dtype=torch.float64)
             for rows in run.batches(len(x), p.batch_size, p.images_per_epoch, epoch):
                 parameters = {
@@ -225,12 +231,12 @@ def test_training_equals_the_literal_one(name: str) -> None:
             continue  # a count has no mean over epochs; nothing depends on it
         # BatchNorm cancels the first bias of D, so that its gradient is nothing but rounding, which
         # Adam magnifies; the running mean contains that bias.
-        tolerance = 1e-8 if key.endswith(("hidden.0.bias", "running_mean")) else 1e-11
+        tolerance = 1e-8 if key.endswith(("linear.bias", "first.bias", "running_mean")) else 1e-11
         torch.testing.assert_close(trained[key], expected, rtol=0, atol=tolerance)
         assert (trained[key] - start[key]).abs().max() > 1e-4  # everything has learnt
     if ours.params.standardise:
-        torch.testing.assert_close(trained["feature_mean"], literal.mean, rtol=0, atol=1e-12)
-        torch.testing.assert_close(trained["feature_std"], literal.std, rtol=0, atol=1e-12)
+        torch.testing.assert_close(trained["features.mean"], literal.mean, rtol=0, atol=1e-12)
+        torch.testing.assert_close(trained["features.std"], literal.std, rtol=0, atol=1e-12)
     # The comparison means something: projections clip from below, leave, and clip from above.
     below, inside, above = np.array(literal.clipped).sum(axis=0)
     assert below > 0
@@ -247,8 +253,8 @@ def test_scores_equal_the_literal_ones() -> None:
     maps, scores = ours.score(pictures)
     s = literal.state
     rows = literal.adapt(literal.embed(pictures.float() / 255))
-    z = rows @ s["discriminator.hidden.0.weight"].T + s["discriminator.hidden.0.bias"]
-    running = [s[f"discriminator.hidden.1.running_{name}"] for name in ("mean", "var")]
+    z = rows @ s["discriminator.first.weight"].T + s["discriminator.first.bias"]
+    running = [s[f"discriminator.norm.running_{name}"] for name in ("mean", "var")]
     cells = literal.after_norm(z, *running).view(len(pictures), 8, 8).detach()
     torch.testing.assert_close(scores, cells.flatten(1).amax(dim=1), rtol=0, atol=1e-12)
     large = F.interpolate(cells[:, None], 64, mode="bilinear", align_corners=False)[:, 0]
@@ -261,26 +267,39 @@ def test_scores_equal_the_literal_ones() -> None:
 def test_cached_features_equal_embedding_afresh() -> None:
     ours, unit = double(), tiny_unit().open()
     pictures = unit.normals(ours.framing)
-    cached = ours.embed_all(pictures.repeat(2, 1, 1, 1), loop())  # more than one batch
-    assert cached.shape == (22, 64, 16)
+    cached = ours.features.of_all(pictures.repeat(2, 1, 1, 1), "tiny")  # more than one batch
+    assert len(cached) == 22
     for number, picture in enumerate(pictures):
-        afresh = ours.embed(picture[None].float() / 255).flatten(1, 2)[0]
-        torch.testing.assert_close(cached[number], afresh, rtol=0, atol=1e-12)
-        torch.testing.assert_close(cached[number + 11], afresh, rtol=0, atol=1e-12)
+        afresh = ours.features(picture[None].float() / 255)
+        for kept in (
+            cached.rows(torch.tensor([number])),
+            cached.rows(slice(number + 11, number + 12)),
+        ):
+            torch.testing.assert_close(kept, afresh, rtol=0, atol=1e-12)
+    literal = LiteralGlass(ours).embed(pictures.float() / 255).view(11, 8, 8, 16)
+    cells = ours.features.embedding.assemble(cached.rows(slice(11)))
+    torch.testing.assert_close(cells, literal, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("standardise", [False, True])
-def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise: bool) -> None:
-    ours, unit = double(standardise=standardise), tiny_unit().open()
-    normals = ours.embed_all(unit.normals(ours.framing), loop())
+@pytest.mark.parametrize("weights", ["images", "batches"])
+def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise, weights) -> None:
+    ours, unit = double(standardise=standardise, center_weights=weights), tiny_unit().open()
+    pictures = unit.normals(ours.framing)
+    normals = ours.features.of_all(pictures, "tiny")
+    cells = ours.features.cells(pictures.float() / 255)
     if standardise:
-        ours.standardise(normals)
-        scaled = ours.scaled(normals).flatten(0, 1)
-        torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(16).double(), atol=1e-9, rtol=0)
-        torch.testing.assert_close(scaled.std(dim=0), torch.ones(16).double(), atol=1e-9, rtol=0)
-    one_by_one = torch.stack([ours.adaptor(ours.scaled(image)) for image in normals])
-    center = ours.center(normals)
-    torch.testing.assert_close(center, one_by_one.mean(dim=0), rtol=0, atol=1e-12)
+        rows = cells.flatten(0, 2)
+        torch.testing.assert_close(rows.mean(dim=0), torch.zeros(16).double(), atol=1e-9, rtol=0)
+        torch.testing.assert_close(rows.std(dim=0), torch.ones(16).double(), atol=1e-9, rtol=0)
+    adapted = ours.adaptor(cells).flatten(1, 2)
+    batches = list(torch.arange(11).split(4))
+    expected = adapted.mean(dim=0)
+    if weights == "batches":
+        expected = torch.stack([adapted[rows].mean(dim=0) for rows in batches]).mean(dim=0)
+        assert (expected - adapted.mean(dim=0)).abs().max() > 1e-4
+    center = ours.center(normals.mean(), normals, batches[-1])
+    torch.testing.assert_close(center, expected, rtol=0, atol=1e-12)
     assert not center.requires_grad
     assert center.std(dim=0).min() > 0  # one per grid position, not one for all
 
@@ -288,7 +307,9 @@ def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise: bo
 def test_frozen_features_of_normals_are_computed_once() -> None:
     ours = glass(epochs=4)
     passes: list[int] = []
-    ours.backbone.network.register_forward_pre_hook(lambda _, images: passes.append(len(images[0])))
+    ours.features.backbone.network.register_forward_pre_hook(
+        lambda _, images: passes.append(len(images[0]))
+    )
     ours.fit(tiny_unit().open(), loop())
     # 11 normals in one pass; then every step embeds its synthetic images and nothing else.
     assert passes == [11] + [4] * (4 * STEPS)
@@ -300,27 +321,27 @@ def test_frozen_features_of_normals_are_computed_once() -> None:
 def test_the_discriminator_sees_22_batches_a_step(variant: str, ascent: int) -> None:
     ours = glass(variant=variant, ascent_steps=ascent, epochs=2)
     ours.fit(tiny_unit().open(), loop())
-    tracked = ours.discriminator.hidden[1].num_batches_tracked.item()
+    tracked = ours.discriminator.norm.num_batches_tracked.item()
     assert tracked == (ascent + 2) * STEPS * 2
 
 
 def test_the_backbone_stays_as_it_was() -> None:
     ours = glass()
-    digest = ours.backbone.digest()
+    digest = ours.features.backbone.digest()
     ours.fit(tiny_unit().open(), loop())
     assert ours.training
-    assert not any(module.training for module in ours.backbone.modules())
-    assert all(parameter.grad is None for parameter in ours.backbone.parameters())
-    assert not any(parameter.requires_grad for parameter in ours.backbone.parameters())
-    assert ours.backbone.digest() == digest
+    assert not any(module.training for module in ours.features.backbone.modules())
+    assert all(parameter.grad is None for parameter in ours.features.backbone.parameters())
+    assert not any(parameter.requires_grad for parameter in ours.features.backbone.parameters())
+    assert ours.features.backbone.digest() == digest
     learnt = {name for name, one in ours.named_parameters() if one.grad is not None}
     assert learnt == {
-        "adaptor.layers.0.weight", "adaptor.layers.0.bias",
-        "discriminator.hidden.0.weight", "discriminator.hidden.0.bias",
-        "discriminator.hidden.1.weight", "discriminator.hidden.1.bias",
+        "adaptor.linear.weight", "adaptor.linear.bias",
+        "discriminator.first.weight", "discriminator.first.bias",
+        "discriminator.norm.weight", "discriminator.norm.bias",
         "discriminator.tail.weight",
     }  # fmt: skip
-    assert not [key for key in ours.state_dict() if key.startswith("backbone")]
+    assert not [key for key in ours.state_dict() if "backbone" in key]
     assert ours.facts() == {"backbone_digest": digest, "hypersphere": False}
 
 

@@ -74,10 +74,12 @@ class Framing:
 
     "squash" resizes to the square, whatever the aspect; "crop" resizes the shorter side to
     `size` and keeps the central square, as the published GLASS does (the borders are not seen).
+    enlarge: "crop" resizes the shorter side to so many times `size`, so that less is seen.
     """
 
     size: int
     resize: Resize
+    enlarge: float = 1.0
 
     def to_model(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 (H, W, 3) → uint8 (3, size, size), bilinear with anti-aliasing (Pillow's)."""
@@ -107,5 +109,5 @@ class Framing:
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.resize == "squash":
             return self.size, self.size
-        shorter = min(height, width)
-        return round(height * self.size / shorter), round(width * self.size / shorter)
+        shorter, target = min(height, width), round(self.size * self.enlarge)
+        return round(height * target / shorter), round(width * target / shorter)

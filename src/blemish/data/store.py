@@ -83,7 +83,7 @@ IN_MEMORY = ImageStore(STORE, 0)  # keeps nothing
 
 
 def _key(digests: Sequence[str], framing: Framing) -> str:
-    content = "\n".join([f"{framing.size} {framing.resize}", *digests])
+    content = "\n".join([f"{framing.size} {framing.resize} {framing.enlarge}", *digests])
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 

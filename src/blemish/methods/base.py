@@ -4,6 +4,7 @@ import importlib
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -174,7 +175,7 @@ def save(
         unit=unit,
         seed=method.seed,
         params=method.params.model_dump(),
-        preprocessing={"size": method.framing.size, "resize": method.framing.resize},
+        preprocessing=asdict(method.framing),
         facts=method.facts(),
         validation=Validation.of(maps, scores),
         versions={"python": platform.python_version(), "torch": torch.__version__},

@@ -51,7 +51,7 @@ class PatchEmbedding(nn.Module):
     def pool(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Pool each level at its own grid: (B, C_l, h_l, w_l) -> (B, share_l, h_l, w_l).
 
-        This is the compact form to keep when features are cached; `assemble` finishes it.
+        This is the compact form to keep when features are cached; `assemble` or `linear` finish it.
         """
         return [pooling(level) for pooling, level in zip(self.levels, levels, strict=True)]
 
@@ -64,6 +64,23 @@ class PatchEmbedding(nn.Module):
             # Two levels meet inside one output entry where target_dim does not divide: hence +=.
             cells[..., start : start + level.shape[1]] += resized.movedim(1, -1)
         return cells
+
+    def linear(self, pooled: Sequence[Tensor], weight: Tensor, bias: Tensor) -> Tensor:
+        """cells · weightᵀ + bias for the cells that `assemble` would give, which are not formed.
+
+        Channels and positions are mapped apart, so the map commutes with up-sampling: each level
+        meets its columns of `weight` at its own grid. weight: (K, target_dim), bias: (K,).
+        Returns (B, h, w, K), differentiable, in the dtype of `weight` also under autocast.
+        """
+        height, width = pooled[0].shape[2:]
+        mapped = bias
+        for start, level in zip(self.starts, pooled, strict=True):
+            columns = weight[:, start : start + level.shape[1]]
+            image = F.linear(level.movedim(1, -1), columns).to(weight.dtype).movedim(-1, 1)
+            if image.shape[2:] != (height, width):
+                image = F.interpolate(image, (height, width), mode="bilinear", align_corners=False)
+            mapped = mapped + image.movedim(1, -1)
+        return mapped
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Embed feature maps (B, C_l, h_l, w_l), finest first, as (B, h, w, target_dim)."""

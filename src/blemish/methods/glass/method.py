@@ -17,14 +17,14 @@ from blemish.data.images import Framing
 from blemish.methods.base import BATCH, Method
 from blemish.methods.glass.params import Params
 from blemish.methods.practice import Practice
-from blemish.nn.ascent import Ascent, clip_length, gradient_ascent, hypersphere_radius, push_out
-from blemish.nn.backbones import Backbone, leave_out_backbone
+from blemish.nn import ascent
+from blemish.nn.cache import GIB, FeatureCache, Levels
+from blemish.nn.climb import Ascent, Shell
 from blemish.nn.distribution import judge
-from blemish.nn.heads import Adaptor, Discriminator
+from blemish.nn.features import FrozenFeatures
+from blemish.nn.heads import Adaptor, Discriminator, composed
 from blemish.nn.losses import anomalous_loss, normal_loss, synthesis_loss
-from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map, image_score
-from blemish.progress import progress
 from blemish.synthesis.masks import cell_masks
 from blemish.synthesis.render import render
 from blemish.training import Loop
@@ -32,30 +32,32 @@ from blemish.unit import TrainingUnit
 
 
 class Glass(Method):
-    """One model per unit: a frozen backbone (§4), a trained adaptor and discriminator (§5)."""
+    """One model per unit: frozen features (§4), a trained adaptor and discriminator (§5)."""
 
     name = "glass"
-    feature_mean: Tensor
-    feature_std: Tensor
 
     def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing(params.image_size, params.resize)
-        self.backbone = Backbone(params.backbone, params.strides, params.weights)
-        self.embedding = PatchEmbedding(
-            self.backbone.channels, params.pretrain_dim, params.target_dim, params.patch
+        p = params.for_unit("")  # whoever did not name the unit gets what holds for most
+        super().__init__(p, seed)
+        self.framing = Framing(p.image_size, p.resize, float(p.enlarge))
+        self.features = FrozenFeatures(
+            p.backbone,
+            p.weights,
+            p.strides,
+            p.pretrain_dim,
+            p.target_dim,
+            p.patch,
+            p.standardise,
         )
         generator = torch.Generator().manual_seed(seed)
-        self.adaptor = Adaptor(params.target_dim, generator=generator)
-        self.discriminator = Discriminator(params.target_dim, params.hidden, generator=generator)
-        self.hypersphere = params.variant == "hypersphere"
-        self.register_buffer("feature_mean", torch.zeros(params.target_dim))
-        self.register_buffer("feature_std", torch.ones(params.target_dim))
-        leave_out_backbone(self)
+        self.adaptor = Adaptor(p.target_dim, generator=generator)
+        self.discriminator = Discriminator(p.target_dim, p.hidden, generator=generator)
+        self.hypersphere = p.variant == "hypersphere"
 
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the heads rely on, and which variant was trained (§11)."""
-        return {"backbone_digest": self.backbone.digest(), "hypersphere": self.hypersphere}
+        digest = self.features.backbone.digest()
+        return {"backbone_digest": digest, "hypersphere": self.hypersphere}
 
     def practice(self, unit: str) -> Practice:
         """The best epoch on test, masks cut off to whole pixels, a PRO of its own (§13–14)."""
@@ -73,33 +75,38 @@ class Glass(Method):
         self.to(loop.device)
         images = unit.normals(self.framing)
         if p.variant == "judge":
-            squares = (
-                images if p.resize == "squash" else unit.normals(Framing(p.image_size, "squash"))
-            )
+            squares = unit.normals(Framing(p.image_size, "squash"))
             self.hypersphere = judge(mean_image(squares)).hypersphere
-        normals = self.embed_all(images, loop)  # (N, h·w, C): never augmented, so embedded once
-        if p.standardise:
-            self.standardise(normals)
+        normals = self.features.of_all(  # never augmented, so embedded once
+            images,
+            f"{loop.title} features",
+            half=p.cache == "float16",
+            limit=p.cache_gib * GIB,
+            folder=loop.folder,
+        )
+        mean = normals.mean() if self.hypersphere else None
         optimizers = self.optimizers()
         noise = loop.generator(2, loop.device)
         heads = nn.ModuleList([self.adaptor, self.discriminator])
         average = AveragedModel(heads, use_buffers=True)
-        foreground = unit.foregrounds(self.framing)
+        foreground = unit.foregrounds(self.framing) if p.foreground else None
 
-        def synthesise(rows: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        def draw(rows: Tensor, epoch: int) -> tuple[Levels, Tensor, Tensor]:
             recipes = unit.draw(rows, epoch, loop.seed)
             inside = None if foreground is None else foreground[rows].to(loop.device)
             batch = images[rows].to(loop.device)
-            return rows, *render(recipes, batch, unit.textures, self.cell, inside)
+            drawn = render(recipes, batch, unit.textures, self.cell, inside)
+            return normals.rows(rows, loop.device), *drawn
 
         self.train()
         for epoch in loop.epochs(p.epochs, self, average, *optimizers, noise):
-            center = self.center(normals) if self.hypersphere else None
+            *_, last = loop.batches(len(images), p.batch_size, len(images), epoch)
+            center = None if mean is None else self.center(mean, normals, last)
             batches = loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch)
-            jobs = (partial(synthesise, rows, epoch) for rows in batches)
-            for rows, synthetic, masks in loop.ahead(jobs):
-                features = self.embed(synthetic)
-                losses = self.losses(normals[rows].to(loop.device), features, masks, center, noise)
+            jobs = (partial(draw, rows, epoch) for rows in batches)
+            for features, synthetic, masks in loop.ahead(jobs):
+                with loop.autocast():
+                    losses = self.losses(features, self.features(synthetic), masks, center, noise)
                 for optimizer in optimizers:
                     optimizer.zero_grad(set_to_none=True)
                 sum(losses.values(), torch.zeros((), device=loop.device)).backward()
@@ -113,47 +120,66 @@ class Glass(Method):
 
     def losses(
         self,
-        normals: Tensor,
-        synthetic: Tensor,
+        normals: Levels,
+        synthetic: Levels,
         masks: Tensor,
         center: Tensor | None,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """The three branches of one step (§7–9).
 
-        normals: cached features (B, h·w, C); synthetic: features (B, h, w, C) of the synthetic
-        images; masks: bool (B, H, W); center: (h·w, C) in the hypersphere variant, else None.
-        The discriminator's BatchNorm sees the calls in the published order: the ascent's, then
-        [u; g], then the synthetic rows.
+        normals, synthetic: features of the normal and of the synthetic images; masks: bool
+        (B, H, W); center: (h·w, C) in the hypersphere variant, else None. The discriminator's
+        BatchNorm sees the calls in the published order: the ascent's, then [u; g], then the
+        synthetic rows.
         """
         p: Params = self.params
-        u = self.adaptor(self.scaled(normals)).flatten(0, 1)
-        local = self.adaptor(self.scaled(synthetic)).flatten(0, 2)
-        anomalous = cell_masks(masks, *synthetic.shape[1:3]).flatten()
-        noise = torch.randn(u.shape, generator=generator, device=u.device) * p.noise
-        ascent = Ascent(p.ascent_steps, p.ascent_length, p.project_every)
+        anomalous = cell_masks(masks, *normals[0].shape[2:]).flatten()
+        shape = (anomalous.numel(), p.target_dim)
+        noise = torch.randn(shape, generator=generator, device=masks.device).mul_(p.noise)
+        noise = noise.to(normals[0].dtype)
         if center is None:
-            low, high = self.band()
-            project = partial(clip_length, low=low, high=high)
-            g = gradient_ascent(self.discriminator, u, noise, ascent, project)
+            logits, local = self.on_manifold(normals, synthetic, noise)
         else:
-            centers = center.repeat(len(normals), 1)
-            r = hypersphere_radius(u, local, anomalous, centers, p.radius_quantile)
-            project = partial(clip_length, low=r, high=2 * r)
-            g = gradient_ascent(self.discriminator, u, noise, ascent, project, centers)
-            local = push_out(local, anomalous, centers, 2 * r, 4 * r)
-        logits = self.discriminator(torch.cat([u, g]))
+            logits, local = self.on_hypersphere(normals, synthetic, noise, anomalous, center)
+        normal, synthesised = logits.chunk(2)
         return {
-            "loss_normal": normal_loss(logits[: len(u)]),
-            "loss_global": anomalous_loss(logits[len(u) :]),
-            "loss_local": synthesis_loss(
-                self.discriminator.scores(local), anomalous, p.hard_quantile
-            ),
+            "loss_normal": normal_loss(normal),
+            "loss_global": anomalous_loss(synthesised),
+            "loss_local": synthesis_loss(torch.sigmoid(local), anomalous, p.hard_quantile),
         }
+
+    def on_manifold(
+        self, normals: Levels, synthetic: Levels, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of [u; g], (2N,), and of the synthetic rows f, (N,); none of them is formed."""
+        first = composed(self.adaptor, self.discriminator)
+        u, f = (self.features.linear(one, *first).flatten(0, 2) for one in (normals, synthetic))
+        g = ascent.manifold_ascent(self.discriminator, u, noise, self.ascent, self.shell)
+        logits = self.discriminator.after_first(torch.cat([u, g]))
+        return logits, self.discriminator.after_first(f)
+
+    def on_hypersphere(
+        self, normals: Levels, synthetic: Levels, noise: Tensor, anomalous: Tensor, center: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same, with distances from the centre clamped (§§7–8)."""
+        u, f = (self.adapted(one) for one in (normals, synthetic))
+        centers = center.repeat(len(u) // len(center), 1)
+        quantile = self.params.radius_quantile
+        r = ascent.hypersphere_radius(u, f, anomalous, centers, quantile)
+        shell = ascent.band(r, 2 * r)
+        g = ascent.hypersphere_ascent(self.discriminator, u, noise, center, self.ascent, shell)
+        f = ascent.push_out(f, anomalous, centers, ascent.band(2 * r, 4 * r))
+        return self.discriminator(torch.cat([u, g])), self.discriminator(f)
+
+    def adapted(self, levels: Levels) -> Tensor:
+        """A(E(x)), (B·h·w, C)."""
+        linear = self.adaptor.linear
+        return self.features.linear(levels, linear.weight, linear.bias).flatten(0, 2)
 
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at the network's input size; the image score is the largest cell score (§12)."""
-        features = self.scaled(self.embed(images.float() / 255))
+        features = self.features.cells(images.float() / 255)
         logits = self.discriminator(self.adaptor(features).flatten(0, 2))
         # In float64 confident cells stay apart, where float32 rounds them all to one.
         cells = torch.sigmoid(logits.double()).view(features.shape[:3])
@@ -161,43 +187,33 @@ class Glass(Method):
         return maps.float(), image_score(cells)
 
     @torch.no_grad()
-    def embed(self, images: Tensor) -> Tensor:
-        """Frozen features: (B, 3, H, W) in [0, 1] -> (B, h, w, C)."""
-        cells: Tensor = self.embedding(self.backbone(images))
-        return cells
+    def center(self, mean: Levels, normals: FeatureCache, last: Tensor) -> Tensor:
+        """c per cell, (h·w, C) (§6): the adaptor is affine, so it acts on the mean feature alone.
 
-    def embed_all(self, images: Tensor, loop: Loop) -> Tensor:
-        """The features of all normals, (N, h·w, C) on the CPU."""
-        batches = images.split(BATCH)
-        shown = progress(batches, f"{loop.title} features", len(batches), "batch")
-        return torch.cat(
-            [self.embed(batch.to(loop.device).float() / 255).flatten(1, 2).cpu() for batch in shown]
-        )
+        mean: over all images. last: rows of the last batch of a pass over them; as published
+        (`center_weights: batches`) it weighs as much as the others, though it may be smaller.
+        """
+        images, size = len(normals), self.params.batch_size
+        excess = 0.0
+        if self.params.center_weights == "batches":
+            count = -(-images // size)
+            excess = (size - len(last)) / (size * count)
+        rest = [level.mean(dim=0, keepdim=True) for level in normals.rows(last)]
+        whole = [torch.lerp(*pair, excess) for pair in zip(mean, rest, strict=True)]
+        return self.adapted([level.to(self.features.mean.device) for level in whole])
 
-    def standardise(self, normals: Tensor) -> None:
-        """Learn each feature's mean and standard deviation over all cells (ours, not published)."""
-        rows = normals.flatten(0, 1)
-        self.feature_mean.copy_(rows.mean(dim=0))
-        self.feature_std.copy_(rows.std(dim=0).clamp(min=1e-6))
+    @property
+    def ascent(self) -> Ascent:
+        """How to climb (§7)."""
+        p: Params = self.params
+        return Ascent(p.ascent_steps, p.ascent_length, p.project_every)
 
-    def scaled(self, features: Tensor) -> Tensor:
-        """Features as the adaptor takes them: unchanged unless standardised."""
-        if not self.params.standardise:
-            return features
-        return (features - self.feature_mean) / self.feature_std
-
-    @torch.no_grad()
-    def center(self, normals: Tensor) -> Tensor:
-        """c per cell (h·w, C) (§6): the adaptor is affine, so it may act on the mean feature."""
-        mean: Tensor = normals.mean(dim=0).to(self.feature_mean.device)
-        adapted: Tensor = self.adaptor(self.scaled(mean))
-        return adapted
-
-    def band(self) -> tuple[float, float]:
-        """Bounds of ‖g − u‖ on the manifold (§7), absolute or in units of the noise's length."""
+    @property
+    def shell(self) -> Shell:
+        """The clip of ‖g − u‖ on the manifold (§7), absolute or in units of the noise's length."""
         p: Params = self.params
         unit = p.noise * math.sqrt(p.target_dim) if p.band_unit == "noise" else 1.0
-        return p.band[0] * unit, p.band[1] * unit
+        return ascent.band(p.band[0] * unit, p.band[1] * unit)
 
     @property
     def cell(self) -> int:
@@ -207,9 +223,10 @@ class Glass(Method):
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for the adaptor, AdamW at twice the rate for the discriminator (§10)."""
         rate = self.params.learning_rate
+        adaptor, discriminator = self.adaptor.parameters(), self.discriminator.parameters()
         return [
-            torch.optim.Adam(self.adaptor.parameters(), lr=rate, weight_decay=1e-5),
-            torch.optim.AdamW(self.discriminator.parameters(), lr=2 * rate, weight_decay=0.01),
+            torch.optim.Adam(adaptor, lr=rate, weight_decay=1e-5, fused=True),
+            torch.optim.AdamW(discriminator, lr=2 * rate, weight_decay=0.01, fused=True),
         ]
 
 

@@ -1,6 +1,6 @@
 """The parameters of GLASS; the defaults are the published ones (`methods/glass.md` §15)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,21 @@ from blemish.params import Count, KindParams, Section
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+# The published table (§11): per data set the categories that are trained on the hypersphere; the
+# others are trained on the manifold.
+MVTEC = frozenset({"bottle", "cable", "pill", "screw", "transistor"})
+HYPERSPHERE: dict[str, frozenset[str]] = {
+    "mvtec": MVTEC,
+    "mad-man": MVTEC,
+    "mad-sys": MVTEC,
+    "visa": frozenset({"cashew", "fryum", "pcb1", "pcb2", "pcb4", "pipe_fryum"}),
+    "mpdd": frozenset(),
+    "wfdd": frozenset(),
+}
+# Categories of which the published loader enlarges the centre (§2.2); that for VisA never does.
+ENLARGED = frozenset({"toothbrush", "wood"})
+ENLARGEMENT = 329 / 288
 
 
 class Params(Section):
@@ -19,13 +34,16 @@ class Params(Section):
     strides: list[Count] = Field([8, 16], min_length=1)
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 288
     resize: Literal["squash", "crop"] = "crop"
+    enlarge: Literal["by_name"] | Annotated[float, Field(ge=1, le=4)] = "by_name"
     patch: Literal[1, 3, 5] = 3
     pretrain_dim: Count = 1536
     target_dim: Count = 1536
     standardise: bool = False
     hidden: Count = 1024
 
-    variant: Literal["manifold", "hypersphere", "judge"] = "judge"
+    variant: Literal["manifold", "hypersphere", "judge", "table"] = "table"
+    center_weights: Literal["images", "batches"] = "batches"
+    foreground: bool = True
     noise: Positive = 0.015
     ascent_steps: Annotated[int, Field(ge=0)] = 20
     ascent_length: NotNegative = 0.001
@@ -41,6 +59,27 @@ class Params(Section):
     batch_size: Count = 8
     learning_rate: Positive = 1e-4
     sigma: NotNegative = 4.0
+
+    cache: Literal["exact", "float16"] = "exact"
+    cache_gib: NotNegative = 8.0
+
+    def for_unit(self, unit: str) -> Self:
+        """The published code decides the crop and the variant by a category's name."""
+        data_set, _, category = unit.partition("/")
+        changes: dict[str, float | str] = {}
+        if self.enlarge == "by_name":
+            cropped = category in ENLARGED and data_set != "visa" and self.resize == "crop"
+            changes["enlarge"] = ENLARGEMENT if cropped else 1.0
+        if self.variant == "table":
+            tabled = "hypersphere" if category in HYPERSPHERE.get(data_set, ()) else "manifold"
+            changes["variant"] = tabled if data_set in HYPERSPHERE else "judge"
+        return self.model_copy(update=changes)
+
+    @model_validator(mode="after")
+    def _enlarging_crops(self) -> "Params":
+        if self.resize == "squash" and self.enlarge not in ("by_name", 1):
+            raise ValueError("`enlarge` keeps the centre, so it needs `resize: crop`, or to be 1")
+        return self
 
     @model_validator(mode="after")
     def _band_is_ordered(self) -> "Params":

@@ -69,7 +69,7 @@ WRONG = [
     ("glass.epochs", 0, ["`glass.epochs` is 0", "greater than or equal to 1"]),
     ("glass.learning_rate", math.inf, ["`glass.learning_rate` is inf", "finite"]),
     ("synthesis.blend.mean", math.nan, ["`synthesis.blend.mean` is nan", "finite"]),
-    ("glass.variant", "maniford", ["is 'maniford'", "'manifold', 'hypersphere', 'judge' or 'table'"]),
+    ("glass.variant", "maniford", ["is 'maniford'", "'hypersphere', 'judge' or 'table'"]),
     ("synthesis.textures.source", "dtf", ["is 'dtf'", "'builtin' or 'dtd'"]),
     ("evaluation.protocol", "oracle", ["`evaluation.protocol` is 'oracle'", "'honest' or 'paper'"]),
     ("evaluation.false_alarm_rate", 1, ["is 1", "less than 1"]),

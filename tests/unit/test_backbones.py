@@ -128,7 +128,31 @@ def test_images_are_normalised_as_imagenet() -> None:
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     scaled = (images - mean[:, None, None]) / std[:, None, None]
     expected = backbone.network(scaled)[0]
-    torch.testing.assert_close(backbone(images)[0], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(backbone(images)[0], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "strides", "folded"),
+    [("efficientnet_lite0", [8, 16], 48), ("resnet18", [4, 16], 15), ("hrnet_w18_small", [16], 1)],
+)
+def test_normalisations_are_folded_and_the_levels_stay(name, strides, folded) -> None:
+    backbone = Backbone(name, strides, "random")
+    generator = torch.Generator().manual_seed(0)
+    for module in backbone.network.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after training
+            for one in (module.running_mean, module.bias):
+                one.copy_(0.3 * torch.randn(one.shape, generator=generator))
+            for one in (module.running_var, module.weight):
+                one.copy_(0.5 + torch.rand(one.shape, generator=generator))
+    backbone = backbone.double()
+    images = pattern().double()
+    expected = backbone.network((images - backbone.mean) / backbone.std)
+    for level, plain in zip(backbone(images), expected, strict=True):
+        assert (level - plain).abs().max() < 1e-10 * plain.abs().max()
+    left = [one for one in backbone._folded().modules() if isinstance(one, nn.BatchNorm2d)]
+    kept = [one for one in backbone.network.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert len(kept) - len(left) >= folded
+    assert backbone.float()(images.float())[0].dtype == torch.float32  # folded again
 
 
 def test_packaged_weights_fit_timm_one_by_one(classifier: nn.Module) -> None:

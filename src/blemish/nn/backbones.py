@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import UserError
+from blemish.nn.fold import fold_normalisation
+from blemish.nn.precision import full_precision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+PROBE = 64  # pixels a side of the image that shows how a network is wired
 
 
 class Backbone(nn.Module):
@@ -49,6 +52,7 @@ class Backbone(nn.Module):
         self.network.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
         self.eval()
+        self._fast: tuple[Any, list[nn.Module]] = (None, [])  # a list: not a part of the state
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002
         """Stay in evaluation mode, whatever the model around it does."""
@@ -58,7 +62,7 @@ class Backbone(nn.Module):
         """images: (B, 3, H, W) in [0, 1] -> one (B, C, H/stride, W/stride) a level."""
         scaled = (images - self.mean) / self.std
         try:
-            levels = self.network(scaled.contiguous(memory_format=torch.channels_last))
+            levels = self._folded()(scaled.contiguous(memory_format=torch.channels_last))
         except AssertionError as error:  # transformers take the sizes they were made for
             height, width = images.shape[-2:]
             raise UserError(
@@ -77,6 +81,18 @@ class Backbone(nn.Module):
             total.update(key.encode())
             total.update(value.detach().cpu().contiguous().numpy().tobytes())
         return total.hexdigest()
+
+    def _folded(self) -> nn.Module:
+        """The network with its normalisations folded, made when it is first asked for."""
+        weight = next(self.network.parameters())
+        if weight.is_meta:
+            return self.network
+        made_of = (weight.dtype, weight.device)
+        if self._fast[0] != made_of:
+            with torch.inference_mode(False), full_precision(weight):
+                probe = torch.ones(1, 3, PROBE, PROBE, dtype=weight.dtype, device=weight.device)
+                self._fast = (made_of, [fold_normalisation(self.network, probe)])
+        return self._fast[1][0]
 
 
 def leave_out_backbone(module: nn.Module) -> None:

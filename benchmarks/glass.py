@@ -6,7 +6,7 @@ and the centre pass of each epoch, a batch of which goes with each step), patche
 pooled, the ascent through autograd on rows of features. Both take the same images, masks and
 noise, which are drawn beforehand, and must give the same losses. Run on an idle machine:
 
-    python benchmarks/glass.py [steps]
+    python benchmarks/glass.py [steps [manifold|hypersphere]]
 """
 
 import copy
@@ -187,12 +187,12 @@ def peak() -> float:
     return 2 * 4096**3 / 1e12 / min(times)
 
 
-def main(repeat: int = 2) -> None:
+def main(repeat: int = 2, *variants: str) -> None:
     most, batch = peak(), Batch()
     print(f"{torch.get_num_threads()} threads, matrix products reach {1e3 * most:.0f} GFLOP/s\n")
     print("                          s/step  TFLOP/step  share of peak      loss")
     figures: dict[str, float] = {"threads": torch.get_num_threads(), "peak_gflops": 1e3 * most}
-    for variant in ("manifold", "hypersphere"):
+    for variant in variants or ("manifold", "hypersphere"):
         hypersphere = variant == "hypersphere"
         ours = Glass(Params(weights="random", variant=variant), 0).train()
         low = copy.deepcopy(ours)
@@ -217,4 +217,4 @@ def main(repeat: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:])

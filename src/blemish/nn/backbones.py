@@ -107,7 +107,7 @@ def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata:
 
 
 def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
-    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
+    kept = [key for key in incompatible.missing_keys if ".backbone." not in f".{key}"]
     incompatible.missing_keys[:] = kept
 
 

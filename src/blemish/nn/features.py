@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blemish.nn.backbones import Backbone
+from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.cache import FeatureCache, Levels
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.precision import full_precision
@@ -41,8 +41,7 @@ class FrozenFeatures(nn.Module):
         self.standardise = standardise
         self.register_buffer("mean", torch.zeros(target_dim))
         self.register_buffer("std", torch.ones(target_dim))
-        self._register_state_dict_hook(_without_backbone)
-        self.register_load_state_dict_post_hook(_backbone_may_lack)
+        leave_out_backbone(self)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Levels:
@@ -91,13 +90,3 @@ class FrozenFeatures(nn.Module):
         variance = (second - count * mean.square()) / (count - 1)
         self.mean.copy_(mean)
         self.std.copy_(variance.clamp(min=0).sqrt().clamp(min=1e-6))
-
-
-def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
-    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
-        del state[key]
-
-
-def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
-    kept = [key for key in incompatible.missing_keys if "backbone." not in key]
-    incompatible.missing_keys[:] = kept

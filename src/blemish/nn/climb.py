@@ -150,7 +150,8 @@ class _Slope:
     def _logit_sums(self, hidden: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """Σ q m and Σ q m (γ ẑ + β) over the rows, (H,) each; keeps q and where m is 1."""
         self.logits: dict[int, tuple[Tensor, Tensor]] = {}
-        total, active_sum, leaning = hidden.new_zeros(()), *torch.zeros_like(hidden[:2])
+        total = hidden.new_zeros(())
+        active_sum, leaning = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
         for rows in _blocks(hidden):
             normed = torch.addcmul(offset, hidden[rows], scale)
             active = normed > 0

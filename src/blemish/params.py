@@ -163,6 +163,7 @@ class EvaluationParams(Section):
     false_alarm_rate: Fraction = 0.05
     aupro_limit: Annotated[float, Field(gt=0, le=1)] = 0.3
     heatmaps: Annotated[int, Field(ge=0, le=50)] = 4
+    animation: Annotated[int, Field(ge=0, le=200)] = 24
 
 
 class TrackingParams(Section):

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 from sklearn.metrics import (
     average_precision_score,
     precision_recall_curve,
@@ -195,6 +196,8 @@ def _write_heatmaps(folder: Path, test: pd.DataFrame, random: np.random.Generato
             entry = {"file": file, "kind": kind, "views": views}
             entries.append(entry | {name: row[name] for name in names})
     (folder / "heatmaps.json").write_text(json.dumps(entries), encoding="utf-8")
+    first, *others = [Image.fromarray(_panel(random, odd)) for odd in (False, True, False)]
+    first.save(folder / "animation.gif", save_all=True, append_images=others, duration=500, loop=0)
 
 
 def _write_views(folder: Path, stem: str, panel: np.ndarray) -> list[dict[str, str]]:

@@ -17,7 +17,9 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from blemish.cli import app
 from blemish.data.store import load_images
 from blemish.errors import UserError
 from blemish.methods.base import create, load, save, score_all, views_of
@@ -80,6 +82,13 @@ TINY = {
             "images_per_epoch": 8, "select": "validation",
         },
         diverging={"learning_rate": 1e38},
+    ),
+    "dsarad": Tiny(
+        params={
+            "image_size": 64, "width": 4, "segmenter_width": 4, "epochs": 2, "teacher_epochs": 1,
+            "milestones": [0.5], "learning_rate": 0.001, "score_box": 5,
+        },
+        diverging={"learning_rate": 1e30},
     ),
 }  # fmt: skip
 
@@ -190,6 +199,20 @@ def test_a_score_does_not_depend_on_the_company(method: str) -> None:
     for batch in (1, 4, 7):
         parts = [score_all(found, part, "scoring")[1] for part in images.split(batch)]
         assert np.concatenate(parts).tobytes() == scores.tobytes()
+
+
+@every_method
+def test_predict_takes_every_model(method: str, tmp_path) -> None:
+    folder, test = trained(method), tiny_unit().prepared / "test"
+    words = ["predict", str(folder), str(test), "--scores", str(tmp_path / "s.csv"), "--device=cpu"]
+    done = CliRunner().invoke(app, [*words, "--labelme", str(tmp_path / "labelme")])
+    assert done.exit_code == 0, done.output
+    found = pd.read_csv(tmp_path / "s.csv")
+    _, scores = score_all(load(folder, CPU)[0], pictures(method), "scoring")
+    assert sorted(found["score"]) == sorted(scores)
+    files = sorted((tmp_path / "labelme").rglob("*.json"))
+    shapes = [len(json.loads(file.read_text(encoding="utf-8"))["shapes"]) for file in files]
+    assert sum(shapes) == found["regions"].sum()
 
 
 @every_method
@@ -404,8 +427,8 @@ def test_tensors_of_other_shapes_do_not_fit(method: str, tmp_path) -> None:
     shutil.copytree(trained(method), folder)
     other, _ = load(trained(method), CPU)
     key, value = max(other.state_dict().items(), key=lambda item: item[1].numel())
-    tensors = {name: one.clone() for name, one in other.state_dict().items()}
-    save_file(tensors | {key: value[:-1].clone()}, folder / "model.safetensors")
+    tensors = {name: one.contiguous() for name, one in other.state_dict().items()}
+    save_file(tensors | {key: value[:-1].contiguous()}, folder / "model.safetensors")
     with pytest.raises(UserError, match=f"size mismatch for {key}"):
         load(folder, CPU)
     tensors.pop(key)

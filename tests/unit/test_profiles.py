@@ -1,5 +1,6 @@
 """Profiles change numbers in params.yaml, and nothing else in it."""
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from blemish.errors import UserError
-from blemish.methods.glass.params import Params as GlassParams
+from blemish.methods.registry import METHODS
 from blemish.params import load_params, read_yaml
 from blemish.profiles import apply_profile
 
@@ -29,6 +30,10 @@ def flat(content: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{where}{key}", value
 
 
+def method_params(name: str) -> Any:
+    return importlib.import_module(f"blemish.methods.{name}.params").Params
+
+
 def test_params_yaml_ships_as_the_quick_profile(target: Path) -> None:
     before = target.read_bytes()
     assert apply_profile("quick", PROFILES, target) == []
@@ -38,9 +43,10 @@ def test_params_yaml_ships_as_the_quick_profile(target: Path) -> None:
 def test_profiles_hold_the_same_keys() -> None:
     quick, paper = (dict(flat(read_yaml(PROFILES / f"{n}.yaml"))) for n in ("quick", "paper"))
     assert quick.keys() == paper.keys()
-    assert set(GlassParams.model_fields) == {
-        key.removeprefix("glass.") for key in quick if key.startswith("glass.")
-    }
+    for name in METHODS:
+        assert set(method_params(name).model_fields) == {
+            key.split(".")[1] for key in quick if key.startswith(f"{name}.")
+        }
 
 
 def test_paper_writes_the_published_settings_and_says_what_changed(target: Path) -> None:
@@ -48,7 +54,8 @@ def test_paper_writes_the_published_settings_and_says_what_changed(target: Path)
     assert "glass.strides: [16] → [8, 16]" in changed
     assert "synthesis.textures.source: builtin → dtd" in changed
     params = load_params(target)
-    assert params.method("glass") == GlassParams()  # whose defaults are the published ones
+    for name in METHODS:  # whose defaults are the published ones
+        assert params.method(name) == method_params(name)()
     assert (
         dict(flat(read_yaml(PROFILES / "paper.yaml"))).items()
         <= dict(flat(read_yaml(target))).items()

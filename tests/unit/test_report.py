@@ -305,7 +305,7 @@ class References(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         for name, value in attributes:
-            if name in ("src", "href") and value:
+            if name in ("src", "href", "srcset") and value:
                 self.links.append(value)
             if name == "id" and value:
                 self.ids.add(value)
@@ -317,7 +317,7 @@ def test_the_page_refers_to_its_own_files_only_and_to_all_of_them(workspace: Pat
     files = {unquote(link) for link in page.links if not link.startswith(("#", "data:"))}
     assert files == {name for name in contents(report) if name != "index.html"}
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
-    assert page.tags.count("img") == 2 * (2 + 2 * (5 + 8 * 3)) + 2  # PRO for the unit with masks
+    assert page.tags.count("img") == 2 * (2 + 2 * (6 + 8 * 3)) + 2  # PRO for the unit with masks
 
 
 def test_names_from_users_are_text_not_markup(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
     names = set(bytes_of(folder))
     pictures = json.loads((folder / "heatmaps.json").read_text(encoding="utf-8"))
     assert names == {
-        "metrics.json", "bootstrap.parquet", "scores.parquet", "heatmaps.json",
+        "metrics.json", "bootstrap.parquet", "scores.parquet", "heatmaps.json", "animation.gif",
         "curves/roc.csv", "curves/pr.csv", "curves/pro.csv", *(one["file"] for one in pictures),
         *(view["file"] for one in pictures for view in one["views"]),
     }  # fmt: skip
@@ -348,7 +348,8 @@ def test_without_weak_defects_and_heat_maps_there_is_nothing_odd(tmp_path) -> No
     rows = kept.where(kept.notna(), None).to_dict("records")
     facts = Facts(made.facts.unit, "pixel")
     write_manifest(rows, facts, unit.synthetic / "manifest.parquet")
-    folder = results(tmp_path, unit, {"heatmaps": 0})
+    folder = results(tmp_path, unit, {"heatmaps": 0, "animation": 0})
+    assert not (folder / "animation.gif").exists()
     assert set(metrics_of(folder)["slices"]) == {"doubtful"}
     assert json.loads((folder / "heatmaps.json").read_text(encoding="utf-8")) == []
     assert "weak" not in set(scores_of(folder)["split"])

@@ -61,10 +61,7 @@ def write_heatmaps(
         UserError: an image or a mask that cannot be read or does not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = predictions.rows.assign(
-        score=predictions.scores, position=np.arange(len(predictions.rows))
-    )
-    rows = rows[np.asarray(headline(rows), bool)]
+    rows = scored_rows(predictions, headline)
     records: list[dict[str, Any]] = []
     if rows.empty:
         return records
@@ -111,6 +108,15 @@ def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
     share = (len(own) + kind.worst) // 2
     ordered = own.sort_values(["score", "image"], ascending=[kind.lowest, True])
     return ordered.head(min(limit, share))
+
+
+def scored_rows(
+    predictions: Predictions, headline: Callable[[pd.DataFrame], pd.Series]
+) -> pd.DataFrame:
+    """The main test set's rows with their `score` and their `position` in the predictions."""
+    positions = np.arange(len(predictions.rows))
+    rows = predictions.rows.assign(score=predictions.scores, position=positions)
+    return rows[np.asarray(headline(rows), bool)]
 
 
 def scale_of(predictions: Predictions, rows: pd.DataFrame, thresholds: Thresholds) -> Scale:

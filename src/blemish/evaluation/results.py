@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from blemish.data.images import read_image
 from blemish.data.manifest import Manifest, read_manifest
 from blemish.data.store import IN_MEMORY, ImageStore
+from blemish.evaluation.animation import write_animation
 from blemish.evaluation.evaluate import Evaluation, Metrics, evaluate
-from blemish.evaluation.heatmaps import write_heatmaps
+from blemish.evaluation.heatmaps import scale_of, scored_rows, write_heatmaps
 from blemish.evaluation.oracle import as_published
 from blemish.evaluation.predict import predict, predict_published
 from blemish.evaluation.predictions import Predictions
@@ -86,6 +87,10 @@ def write_results(
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
     pictures = write_heatmaps(test, headline, thresholds, *shown)
     write_json(folder / "heatmaps.json", pictures)
+    rows = scored_rows(test, headline)
+    if params.animation and len(rows):
+        scale = scale_of(test, rows, thresholds)
+        write_animation(test, rows, scale, folder / "animation.gif", params.animation)
 
 
 def _numbers(

@@ -41,6 +41,10 @@ METHODS: dict[str, Entry] = {
     "esad": Entry(
         title="ESAD: inpaint, fill, reconstruct, compare early features",
         reference="The Visual Computer (Fei and Wu)",
+    ),
+    "dsarad": Entry(
+        title="DSARAD: distilled reconstruction with attention, and a segmenter",
+        reference="github.com/Wangh277/DSARAD, after DRAEM (ICCV 2021)",
         chooses_epoch=True,
     ),
 }

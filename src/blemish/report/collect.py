@@ -88,6 +88,14 @@ class Run:
             self._read(picture, partial(Image.open, picture)).close()
         return entries
 
+    def animation(self) -> Path | None:
+        """The GIF of the test set; None where `evaluation.animation` asked for none."""
+        path = self.results / "animation.gif"
+        if not path.is_file():
+            return None
+        self._read(path, lambda: Image.open(path)).close()
+        return path
+
     def _require(self, path: Path, stage: str) -> None:
         if not path.is_file():
             raise _missing(path, stage, self.name)

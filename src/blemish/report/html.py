@@ -180,6 +180,7 @@ def _method(assets: _Assets, runs: list[Run], row: Row) -> View:
             if table["rows"]
         ],
         "pictures": _pictures(assets, first),
+        "animation": _animation(assets, first),
         "seed": first.seed if len(runs) > 1 else None,
     }
 
@@ -235,6 +236,20 @@ def _pictures(assets: _Assets, run: Run) -> list[View]:
             text = f"{text} Threshold {threshold:.4g}."
             groups.append({"title": title, "text": text, "items": items})
     return groups
+
+
+def _animation(assets: _Assets, run: Run) -> View | None:
+    """The GIF of one run, with a still for readers who want no motion."""
+    source = run.animation()
+    if source is None:
+        return None
+    still = assets.page / assets.base / "animation.png"
+    still.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(source) as frames:
+        frames.convert("RGB").save(still)
+        count = getattr(frames, "n_frames", 1)
+    view = assets.picture(source, "animation.gif")
+    return view | {"still": quote(f"{assets.base}/animation.png"), "frames": count}
 
 
 def _view(assets: _Assets, run: Run, view: dict[str, str]) -> View:

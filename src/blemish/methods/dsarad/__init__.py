@@ -1,0 +1,1 @@
+"""DSARAD. The specification's sections are named where the code follows them."""

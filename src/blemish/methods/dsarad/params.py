@@ -1,0 +1,59 @@
+"""The parameters of DSARAD; the defaults are the published ones (`methods/dsarad.md` §§2–6)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from blemish.params import Count, KindParams, Section
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Params(Section):
+    """Section `dsarad` of params.yaml."""
+
+    kinds: KindParams | None = KindParams(dsarad=1.0)
+    # Five times halved, the segmenter's last level must keep more than one pixel for BatchNorm.
+    image_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 256
+    resize: Literal["squash", "crop"] = "squash"
+    width: Count = 128
+    segmenter_width: Count = 64
+    rotation: Annotated[float, Field(ge=0, le=1)] = 0.3
+
+    epochs: Count = 1000
+    teacher_epochs: Count = 50
+    teacher_passes: Count | None = None
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    images_per_epoch: Count | None = None
+    batch_size: Count = 4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    milestones: list[Share] = Field([0.2, 0.4, 0.6, 0.8])
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    score_box: Annotated[int, Field(ge=1, le=255)] = 21
+
+    @field_validator("score_box")
+    @classmethod
+    def _box_has_a_middle(cls, box: int) -> int:
+        if box % 2 == 0:
+            raise ValueError("the box needs a middle pixel: give it an odd side")
+        return box
+
+    @property
+    def first_epochs(self) -> int:
+        """Epochs of the first stage, in which the teacher learns too."""
+        return min(self.teacher_epochs, self.epochs)
+
+    @property
+    def passes(self) -> int:
+        """Passes of the teacher before each of these; published: a hundredth of the epochs."""
+        return self.teacher_passes or max(1, self.epochs // 100)
+
+    def rate(self, done: int, total: int) -> float:
+        """The learning rate after `done` of `total` epochs; decays at whole ones (§5).
+
+        The published milestones are floats that are compared with counts, so that they never come
+        where a product is no whole number; here they are rounded. The teacher's are those of twice
+        as many passes as it makes, since it makes half as many as there are epochs.
+        """
+        passed = sum(done >= round(share * total) for share in self.milestones)
+        return self.learning_rate * self.decay**passed

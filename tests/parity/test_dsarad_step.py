@@ -1,0 +1,211 @@
+"""DSARAD §5: training equals the published one, step by step, whatever is left out of it."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import MultiStepLR
+
+from blemish.methods.dsarad.draws import rotated
+from blemish.methods.dsarad.method import Dsarad
+from blemish.methods.dsarad.networks import NonLocal, Reconstruction
+from blemish.methods.dsarad.params import Params
+from blemish.params import TrainingParams
+from blemish.synthesis.render import render
+from blemish.training import Loop
+from blemish.unit import TrainingUnit
+from tests.parity.test_dsarad_losses import plain_distillation, plain_focal, plain_ssim
+from tests.parity.test_dsarad_networks import plain_attention
+from tests.units import tiny_unit
+
+SMALL: dict[str, Any] = {
+    "image_size": 64, "width": 2, "segmenter_width": 2, "epochs": 10, "teacher_epochs": 5,
+    "images_per_epoch": 3, "learning_rate": 1e-3, "score_box": 5,
+}  # fmt: skip
+STEPS = 1  # of an epoch: one batch exceeds `images_per_epoch`
+
+
+def loop(**changes: Any) -> Loop:
+    return Loop(TrainingParams(device="cpu", threads=1, **changes), 0, "tiny")
+
+
+def small(**changes: Any) -> Dsarad:
+    return Dsarad(Params(**SMALL | changes), 0)
+
+
+def double(**changes: Any) -> Dsarad:
+    return small(**changes).double()
+
+
+class PublishedTraining:
+    """The published loop: nothing of the teacher is left out, nor of its gradients."""
+
+    def __init__(self, start: Dsarad, teacher: Reconstruction) -> None:
+        self.p: Params = start.params
+        self.model = double(**start.params.model_dump())
+        self.model.load_state_dict(start.state_dict())
+        self.teacher = teacher
+        for module in (*self.model.modules(), *teacher.modules()):
+            module.train()
+            if isinstance(module, NonLocal):
+                module.forward = plain_attention.__get__(module)
+
+    def fit(self, unit: TrainingUnit, run: Loop) -> list[dict[str, float]]:
+        p = self.p
+        self.unit, self.run = unit.with_kinds(p.kinds), run
+        self.pictures = unit.normals(self.model.framing)
+        student = torch.optim.Adam(self.model.parameters(), lr=p.learning_rate)
+        teacher = torch.optim.Adam(self.teacher.parameters(), lr=p.learning_rate)
+        milestones = [p.epochs * 0.2, p.epochs * 0.4, p.epochs * 0.6, p.epochs * 0.8]
+        schedules = [MultiStepLR(one, milestones, 0.2) for one in (student, teacher)]
+        curves = []
+        for epoch in range(p.epochs):
+            if epoch < p.teacher_epochs:
+                number = p.epochs + epoch  # one pass before each epoch
+                for images, _, _ in self.batches(number):
+                    self.reconstruct(teacher, images)
+                schedules[1].step()
+            steps = [self.student_step(student, *batch) for batch in self.batches(epoch)]
+            schedules[0].step()
+            curves.append({key: sum(one[key] for one in steps) / len(steps) for key in steps[0]})
+        return curves
+
+    def batches(self, number: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+        found, p = [], self.p
+        rows = self.run.batches(len(self.pictures), 4, p.images_per_epoch, number)
+        for batch in rows:
+            recipes = self.unit.draw(batch, number, self.run.seed)
+            seeds = torch.tensor(recipes["seed"].tolist())
+            pictures, _ = rotated(self.pictures[batch], None, seeds, p.rotation)
+            corrupted, masks = render(recipes, pictures, self.unit.textures, 8)
+            found.append((pictures.double() / 255, corrupted.double(), masks))
+        return found
+
+    def reconstruct(self, optimizer: torch.optim.Optimizer, images: Tensor) -> None:
+        optimizer.zero_grad()
+        reconstruction, _ = self.teacher(images)
+        loss = F.mse_loss(reconstruction, images) + plain_ssim(reconstruction, images)
+        loss.backward()
+        optimizer.step()
+
+    def student_step(
+        self, optimizer: torch.optim.Optimizer, images: Tensor, corrupted: Tensor, masks: Tensor
+    ) -> dict[str, float]:
+        optimizer.zero_grad()
+        reconstruction, features = self.model.student(corrupted)
+        _, targets = self.teacher(images)
+        logits = self.model.segmenter(torch.cat([reconstruction, corrupted], dim=1))
+        losses = {
+            "loss_mse": F.mse_loss(reconstruction, images),
+            "loss_ssim": plain_ssim(reconstruction, images),
+            "loss_focal": plain_focal(logits.softmax(dim=1), masks),
+            "loss_distillation": plain_distillation(features, targets),
+        }
+        sum(losses.values()).backward()
+        assert any(one.grad is not None for one in self.teacher.parameters())  # never applied
+        optimizer.step()
+        return {name: value.item() for name, value in losses.items()}
+
+
+def test_training_equals_the_published_one() -> None:
+    ours, unit, run = double(), tiny_unit().open(), loop()
+    teacher = Reconstruction(SMALL["width"], run.generator(2)).double()
+    published = PublishedTraining(ours, teacher)
+    start = {key: value.clone() for key, value in ours.state_dict().items()}
+    ours.fit(unit, run)
+    curves = published.fit(unit, loop())
+    assert [row.pop("epoch") for row in run.curves] == list(range(1, 11))
+    for mine, expected in zip(run.curves, curves, strict=True):
+        assert mine == pytest.approx(expected, rel=1e-8)
+    trained = ours.state_dict()
+    for key, expected in published.model.state_dict().items():
+        if key.endswith(("conv.bias", "running_mean")):
+            # BatchNorm cancels the bias before it, so that its gradient is nothing but rounding,
+            # which Adam magnifies; the running mean contains that bias.
+            assert (trained[key] - expected).abs().max() < 0.1
+            continue
+        torch.testing.assert_close(trained[key], expected, rtol=0, atol=1e-7)
+        if not key.endswith("phi.bias"):  # it shifts all scores of a query alike: no effect
+            assert (trained[key].double() - start[key].double()).abs().max() > 1e-6, key
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Reconstruction]]:
+    """The calls of all reconstruction networks that follow."""
+    calls: list[tuple[str, Reconstruction]] = []
+    for name in ("features", "bottom"):
+        plain = getattr(Reconstruction, name)
+
+        def called(self: Reconstruction, x: Any, name: str = name, plain: Any = plain) -> Any:
+            calls.append((f"{name}, gradients {torch.is_grad_enabled()}", self))
+            return plain(self, x)
+
+        monkeypatch.setattr(Reconstruction, name, called)
+    return calls
+
+
+def test_the_teacher_stops_at_block_four_and_has_no_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = small(epochs=3, teacher_epochs=2, teacher_passes=3)
+    calls = watch(monkeypatch)
+    ours.fit(tiny_unit().open(), loop())
+    others = [name for name, network in calls if network is not ours.student]
+    assert others.count("features, gradients True") == 2 * 3 * STEPS
+    assert others.count("bottom, gradients True") == 2 * 3 * STEPS
+    assert others.count("features, gradients False") == 3 * STEPS
+    assert others.count("bottom, gradients False") == 0
+    teacher = next(network for _, network in calls if network is not ours.student)
+    assert teacher.training
+    assert all(one.training for one in teacher.modules())
+    # Batch statistics also where the teacher is but a target; of block 5 nobody reads them.
+    learnt = (2 * 3 * STEPS, 3 * STEPS)
+    assert teacher.encoder[3][0][0].norm.num_batches_tracked == sum(learnt)
+    assert teacher.encoder[4][0][0].norm.num_batches_tracked == learnt[0]
+
+
+def test_in_frozen_epochs_all_but_the_statistics_goes_on_learning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[dict[str, Tensor]] = []
+
+    def keep(model: Dsarad, _: int) -> None:
+        kept.append({key: value.clone() for key, value in model.state_dict().items()})
+
+    run = loop()
+    monkeypatch.setattr(run, "keep", keep)
+    small(epochs=3, teacher_epochs=1, frozen_epochs=1).fit(tiny_unit().open(), run)
+    for before, after, moves in ((*kept[:2], True), (*kept[1:], False)):
+        for key, value in before.items():
+            if "running" in key or "tracked" in key:
+                assert torch.equal(value, after[key]) != moves, key
+            elif key.endswith("conv.weight"):
+                assert not torch.equal(value, after[key]), key
+
+
+def test_the_teacher_is_not_kept() -> None:
+    assert {key.split(".")[0] for key in small().state_dict()} == {"student", "segmenter"}
+
+
+def test_bfloat16_computes_otherwise_and_keeps_whole_weights() -> None:
+    whole, half = (small(epochs=3, teacher_epochs=2) for _ in range(2))
+    runs = [loop(), loop(precision="bfloat16")]
+    for model, run in zip((whole, half), runs, strict=True):
+        model.fit(tiny_unit().open(), run)
+    assert {value.dtype for value in half.parameters()} == {torch.float32}
+    first, last = ([run.curves[n] for run in runs] for n in (0, -1))
+    for mine, expected in ((first[1], first[0]), (last[1], last[0])):
+        assert mine != expected
+        for key in ("loss_mse", "loss_ssim", "loss_focal", "loss_distillation"):
+            assert mine[key] == pytest.approx(expected[key], rel=0.15), key
+
+
+def test_losses_are_computed_in_single_precision_under_autocast() -> None:
+    model = small().train()
+    teacher = Reconstruction(SMALL["width"], torch.Generator().manual_seed(1)).train()
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    masks = images[:, 0] > 0.9
+    with loop(precision="bfloat16").autocast():
+        losses = model.losses(teacher, images, 1 - images, masks)
+    assert {value.dtype for value in losses.values()} == {torch.float32}

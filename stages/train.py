@@ -11,7 +11,7 @@ from blemish.data.store import GIB, STORE, ImageStore
 from blemish.errors import run_stage
 from blemish.files import finished_folder
 from blemish.methods.base import Method, create, save, score_all
-from blemish.params import TrainingParams, load_params
+from blemish.params import Params, load_params
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
 
@@ -24,7 +24,7 @@ def main(
     folders = (Path(prepared), Path(synthetic), Path(textures))
     data = TrainingUnit.open(*folders, params.synthesis, store)
     detector = create(method, params.method(method, unit), int(seed))
-    key = _key(unit, detector, params.training, [Path(prepared), Path(synthetic), Path(textures)])
+    key = _key(unit, detector, params, *folders)
     checkpoint = Checkpoint(CHECKPOINTS / unit / f"{method}-{seed}", key)
     with finished_folder(Path(out)) as folder:
         title = f"{unit} {method} seed {seed}"
@@ -38,15 +38,21 @@ def main(
     checkpoint.remove()
 
 
-def _key(unit: str, detector: Method, training: TrainingParams, folders: list[Path]) -> str:
+def _key(
+    unit: str, detector: Method, params: Params, prepared: Path, synthetic: Path, textures: Path
+) -> str:
     """Of all that the model follows from, the number of threads included: it moves last bits."""
-    prepared, synthetic, textures = folders
     method = module_file(f"blemish.methods.{detector.name}.method")
     code = closure(Path(__file__)) | (closure(method) if method else set())
     facts: dict[str, Any] = {
         "run": [unit, detector.name, detector.seed],
         "params": detector.params.model_dump(),
-        "training": training.model_dump(),
+        "training": params.training.model_dump(),
+        "own kinds": [
+            params.synthesis.seed,
+            params.synthesis.blend.model_dump(),
+            params.synthesis.visibility.model_dump(),
+        ],
         "machine": [torch.__version__, torch.get_num_threads(), torch.cuda.is_available()],
     }
     # The manifest holds a digest of each image.

@@ -12,7 +12,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from blemish.data.images import Framing
-from blemish.methods.glass.method import Glass, mean_image
+from blemish.methods.cosynthesis import mean_image
+from blemish.methods.glass.method import Glass
 from blemish.methods.glass.params import Params
 from blemish.nn.distribution import judge
 from blemish.nn.patches import PatchEmbedding

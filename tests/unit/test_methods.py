@@ -49,6 +49,24 @@ TINY = {
         },
         diverging={"learning_rate": 1e30},
     ),
+    "dlas": Tiny(
+        params={
+            "backbone": "efficientnet_lite0", "weights": "random", "image_size": 64,
+            "resize": "squash", "pretrain_dim": 24, "target_dim": 16, "hidden": 16,
+            "variant": "judge", "enlarge": 1.0, "epochs": 2, "batch_size": 4, "images_per_epoch": 8,
+        },
+        diverging={"learning_rate": 1e30},
+    ),
+    "dlas_lcd": Tiny(
+        params={
+            "backbone": "efficientnet_lite0", "weights": "random", "strides": [8, 16],
+            "image_size": 64, "pretrain_dim": 24, "target_dim": 16, "hidden": 16,
+            "variant": "manifold", "enlarge": 1.0, "standardise": True, "noise": 0.5, "epochs": 2,
+            "batch_size": 4, "images_per_epoch": 8, "ascent_steps": 3, "coherent_directions": 8,
+            "top_cells": 3,
+        },
+        diverging={"learning_rate": 1e30},
+    ),
     "patchcore": Tiny(
         params={
             "backbone": "efficientnet_lite0", "weights": "random", "strides": [8, 16],

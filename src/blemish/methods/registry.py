@@ -24,6 +24,15 @@ METHODS: dict[str, Entry] = {
         reference="ECCV 2024, arXiv 2407.09359",
         chooses_epoch=True,
     ),
+    "dlas": Entry(
+        title="DLAS-Net: dual-level anomaly synthesis, as in the published code",
+        reference="github.com/SijieLuo/DLAS-Net, 2025",
+        chooses_epoch=True,
+    ),
+    "dlas_lcd": Entry(
+        title="DLAS-Net for weak display defects: an extension, ours",
+        reference="Blemish, docs/methods/dlas.md",
+    ),
     "patchcore": Entry(
         title="PatchCore: distance to a coreset of normal patches",
         reference="CVPR 2022, arXiv 2106.08265",

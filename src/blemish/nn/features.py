@@ -51,7 +51,11 @@ class FrozenFeatures(nn.Module):
 
     def cells(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> scaled cells (B, h, w, C)."""
-        cells = self.embedding.assemble(self(images))
+        return self.scaled(self(images))
+
+    def scaled(self, levels: Levels) -> Tensor:
+        """The vectors of the cells themselves, (B, h, w, C)."""
+        cells = self.embedding.assemble(levels)
         return (cells - self.mean) / self.std if self.standardise else cells
 
     def linear(self, levels: Levels, weight: Tensor, bias: Tensor) -> Tensor:

@@ -31,6 +31,12 @@ def image_score(cells: Tensor) -> Tensor:
     return cells.amax(dim=(1, 2))
 
 
+def top_cells_score(cells: Tensor, count: int) -> Tensor:
+    """The mean of the `count` largest raw cell scores: (B, h, w) -> (B,)."""
+    flat = cells.flatten(1)
+    return flat.topk(min(count, flat.shape[1]), dim=1).values.mean(dim=1)
+
+
 @lru_cache(maxsize=64)
 def _resampling(
     cells: int, pixels: int, sigma: float, dtype: torch.dtype, device: torch.device

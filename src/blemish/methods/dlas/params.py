@@ -1,0 +1,22 @@
+"""The parameters of DLAS-Net; the defaults are the published ones (`methods/dlas-net.md` §4)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from blemish.methods.cosynthesis_params import CoSynthesisParams, NotNegative
+from blemish.params import Count, KindParams
+
+
+class Params(CoSynthesisParams):
+    """Section `dlas` of params.yaml."""
+
+    kinds: KindParams | None = KindParams(dlas=1.0)
+    strides: list[Count] = Field([16], min_length=1)
+    variant: Literal["manifold", "hypersphere", "judge", "table"] = "judge"
+    foreground: bool = False
+    shell: Literal["adaptive", "band"] = "adaptive"
+    ascent_gain: NotNegative = 1.0
+    epochs: Count = 100
+    batch_size: Count = 1
+    sigma: NotNegative = 1.0

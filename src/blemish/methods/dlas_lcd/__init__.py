@@ -1,0 +1,1 @@
+"""An extension of DLAS-Net for weak display defects. Ours, not the authors'."""

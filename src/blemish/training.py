@@ -56,7 +56,7 @@ class Loop:
 
     title: shown with the progress. folder: the model's, for what is kept while it trains.
     checkpoint: where a killed training goes on from; None starts afresh and leaves no trace.
-    Curves are means over an epoch of what `log` was given.
+    Curves are means over an epoch of what `log` was given, and what `log_epoch` was.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Loop:
         self._finished: list[str] = []
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
+        self._whole: dict[str, float] = {}
 
     def generator(self, purpose: int, device: torch.device | None = None) -> torch.Generator:
         """A random stream of its own for each purpose."""
@@ -104,13 +105,14 @@ class Loop:
         for epoch in progress(range(first, count), self.title, count - first, "epoch"):
             yield epoch
             means = {name: float(total) / self._steps for name, total in self._sums.items()}
+            means |= self._whole
             if not all(map(_is_finite, means.values())):
                 raise UserError(
                     f"{self.title}: the loss is not a number in epoch {epoch + 1}: "
                     "lower the learning rate"
                 )
             self.curves.append({"epoch": len(self.curves) + 1, **means})
-            self._sums, self._steps = {}, 0
+            self._sums, self._steps, self._whole = {}, 0, {}
             self._save(phase, epoch + 1, state)
         self._finished.append(phase)
 
@@ -193,6 +195,10 @@ class Loop:
             detached = value.detach().double()
             self._sums[name] = detached if total is None else total + detached
         self._steps += 1
+
+    def log_epoch(self, **values: float) -> None:
+        """Values of the present epoch as a whole."""
+        self._whole |= values
 
     def write_curves(self, path: Path) -> None:
         """One row an epoch."""

@@ -38,4 +38,8 @@ METHODS: dict[str, Entry] = {
         reference="github.com/Wangh277/DSARAD, after DRAEM (ICCV 2021)",
         chooses_epoch=True,
     ),
+    "dmad": Entry(
+        title="DMAD: diversity-measurable anomaly detection, reverse distillation behind a warp",
+        reference="CVPR 2023, arXiv 2303.05047",
+    ),
 }

@@ -1,0 +1,1 @@
+"""DMAD (CVPR 2023), industrial version. The specification's sections are named where followed."""

@@ -1,0 +1,237 @@
+"""DMAD: diversity-measurable anomaly detection (CVPR 2023), after `methods/dmad.md`.
+
+Reverse distillation behind a warp: a small network bends each image towards a prototype before a
+frozen encoder sees it, and a bottleneck and a decoder reproduce the encoder's levels. Where they
+fail is anomalous; how far an image had to be bent is a second sign.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from blemish.data.images import Framing
+from blemish.methods.base import BATCH, Components, Method
+from blemish.methods.dmad.bottleneck import PlainBottleneck, QuantisedBottleneck, Quantiser
+from blemish.methods.dmad.decoder import Decoder
+from blemish.methods.dmad.fields import Fields, unwarp_scores, warp, warp_back
+from blemish.methods.dmad.offsets import OffsetNetwork
+from blemish.methods.dmad.params import Params
+from blemish.methods.dmad.scoring import distance_map, distillation_loss, offset_loss
+from blemish.methods.dmad.views import field_picture, heat_pictures
+from blemish.methods.practice import Practice
+from blemish.nn.backbones import Backbone
+from blemish.nn.smoothing import anomaly_map
+from blemish.training import Loop
+from blemish.unit import TrainingUnit
+
+BENT = ("screw", "carpet", "metal_nut")  # categories whose deformation the authors weigh by 0.2
+COLLAPSED = 2.0  # prototypes in use, counted by their share, at which they say nothing
+
+
+class Seen(NamedTuple):
+    """A forward pass (§3): how images were bent, and what encoder and decoder then say."""
+
+    fields: Fields
+    warped: Tensor
+    encoded: list[Tensor]
+    decoded: list[Tensor]
+    code_loss: Tensor
+
+
+class Dmad(Method):
+    """One model per unit: a frozen encoder, a trained offset network, bottleneck and decoder."""
+
+    name = "dmad"
+    score_mean: Tensor
+    score_std: Tensor
+
+    def __init__(self, params: Params, seed: int) -> None:
+        super().__init__(params, seed)
+        self.framing = Framing(params.image_size, params.resize)
+        self.backbone = Backbone(params.backbone, params.strides, params.weights)
+        channels, width = self.backbone.channels, params.width
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            reach = (params.coarse_reach, params.fine_reach)
+            self.offsets = OffsetNetwork(params.offset_width, *reach)
+            self.bottleneck = (
+                QuantisedBottleneck(
+                    channels,
+                    params.compressed,
+                    Quantiser(params.codes, channels[2], params.commitment),
+                    width,
+                )
+                if params.vq
+                else PlainBottleneck(channels, width)
+            )
+            self.decoder = Decoder(channels, params.decoder_blocks, width)
+        for part in self.trained():
+            part.to(memory_format=torch.channels_last)
+        # Of the two image scores, features and deformation, over the validation normals (§9).
+        self.register_buffer("score_mean", torch.zeros(2, dtype=torch.float64))
+        self.register_buffer("score_std", torch.ones(2, dtype=torch.float64))
+        # Frozen weights are named by their digest in model.json, not stored with every model.
+        self._register_state_dict_hook(_without_backbone)
+        self.register_load_state_dict_post_hook(_backbone_may_lack)
+
+    def trained(self) -> list[nn.Module]:
+        """The parts that learn."""
+        return [self.offsets, self.bottleneck, self.decoder]
+
+    def facts(self) -> dict[str, Any]:
+        """Which backbone weights the rest relies on, and how many prototypes are in use."""
+        used = {} if self.quantiser is None else {"codes_in_use": self.quantiser.perplexity()}
+        return {"backbone_digest": self.backbone.digest(), **used}
+
+    @property
+    def quantiser(self) -> Quantiser | None:
+        """That of the bottleneck; None in the family without one."""
+        return self.bottleneck.quantiser
+
+    def practice(self, unit: str) -> Practice:
+        """The larger AUROC with and without the deformation, normalised over the test set (§5)."""
+        weight = 0.2 if unit.rpartition("/")[2] in BENT else 0.05
+        return Practice(
+            note=f"the larger of feature score and feature + {weight} deformation score, min-max "
+            "normalised over the test set; labels from resized masks",
+            scorings=((1.0, 0.0), (1.0, weight)),
+            labels_from_masks=True,
+        )
+
+    def fit(self, unit: TrainingUnit, loop: Loop) -> None:
+        """Train offset network, bottleneck and decoder (§4)."""
+        p: Params = self.params
+        self.to(loop.device)
+        images = unit.normals(self.framing)
+        if self.quantiser is not None and p.codebook == "features":
+            self.start_codebook(images, self.quantiser, loop)
+        weights = [weight for part in self.trained() for weight in part.parameters()]
+        optimizer = torch.optim.AdamW(
+            weights, lr=p.learning_rate, betas=(0.5, 0.999), weight_decay=p.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, p.epochs)
+        most = p.images_per_epoch or len(images)
+        self.train()
+        for epoch in loop.epochs(p.epochs, self, optimizer, schedule):
+            if self.quantiser is not None:
+                self.quantiser.usage.zero_()
+            for rows in loop.batches(len(images), p.batch_size, most, epoch):
+                batch = images[rows].to(loop.device).float() / 255
+                with loop.autocast():
+                    losses = self.losses(batch)
+                optimizer.zero_grad(set_to_none=True)
+                torch.stack(list(losses.values())).sum().backward()
+                optimizer.step()
+                loop.log(**losses)
+            schedule.step()
+            if self.quantiser is not None:
+                loop.log_epoch(**self.quantiser.use())
+        self.report_collapse(loop)
+        self.standardise(unit, loop)
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """The losses of one step (§4), of images (B, 3, H, W) in [0, 1]."""
+        seen = self(images)
+        back = warp_back(seen.warped, seen.fields)
+        # Bilinear reading commutes with normalisation, so only differences need its scale.
+        error = ((back - images) / self.backbone.std).square().mean()
+        losses = {
+            "loss_distance": distillation_loss(seen.encoded, seen.decoded),
+            "loss_offset": offset_loss(seen.fields, error, self.params.cycle_weight),
+        }
+        return losses if self.quantiser is None else losses | {"loss_codes": seen.code_loss}
+
+    def forward(self, images: Tensor) -> Seen:
+        """Images (B, 3, H, W) in [0, 1]; gradients flow through the encoder, not into it."""
+        fields = self.offsets((images - self.backbone.mean) / self.backbone.std)
+        warped = warp(images, fields)
+        encoded = self.backbone(warped)
+        merged, code_loss = self.bottleneck(encoded)
+        return Seen(fields, warped, encoded, self.decoder(merged), code_loss)
+
+    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps at the input's size; their maximum and the deformation's, weighed.
+
+        Both are in standard deviations of the validation normals' image scores (§9).
+        """
+        maps = self.maps(images)
+        peaks = (maps.amax(dim=(2, 3)).double() - self.score_mean) / self.score_std
+        scores = peaks[:, 0] + self.params.deformation_weight * peaks[:, 1]
+        standard = (maps[:, 0].double() - self.score_mean[0]) / self.score_std[0]
+        return standard.float(), scores
+
+    def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
+        """Feature and deformation maps and their maxima, unscaled, of each image (§5)."""
+        self.eval()
+        for image in images:
+            with torch.inference_mode():
+                maps = self.maps(image[None].to(self.score_mean.device))[0]
+            yield maps.cpu().numpy(), maps.amax(dim=(1, 2)).double().cpu().numpy()
+
+    def maps(self, images: Tensor) -> Tensor:
+        """uint8 (B, 3, H, W) -> smoothed feature and deformation maps, (B, 2, H, W) (§5)."""
+        seen = self(images.float() / 255)
+        size = (images.shape[2], images.shape[3])
+        raw = distance_map(seen.encoded, seen.decoded, size)
+        both = torch.cat(unwarp_scores(raw, seen.fields), dim=1)
+        return anomaly_map(both.flatten(0, 1), size, self.params.sigma).view_as(both)
+
+    def views(self, images: Tensor) -> dict[str, Tensor]:
+        """What the warp did: the image, both fields, and the map before and after its way back."""
+        seen = self(images.float() / 255)
+        before = distance_map(seen.encoded, seen.decoded, (images.shape[2], images.shape[3]))
+        after, _ = unwarp_scores(before, seen.fields)
+        coarse, fine = self.offsets.reach
+        return {
+            "warped image": (seen.warped * 255).round().clamp(0, 255).byte(),
+            "coarse field": field_picture(seen.fields.coarse, coarse),
+            "fine field": field_picture(seen.fields.fine, fine),
+            **heat_pictures({"map of the warped image": before, "map warped back": after}),
+        }
+
+    @torch.no_grad()
+    def start_codebook(self, images: Tensor, quantiser: Quantiser, loop: Loop) -> None:
+        """Prototypes from vectors of training normals (ours; published: uniform, near 0)."""
+        generator = loop.generator(2)
+        rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
+        batches = images[rows].split(BATCH)
+        coarsest = [self.backbone(batch.to(loop.device).float() / 255)[2] for batch in batches]
+        vectors = torch.cat(coarsest).permute(0, 2, 3, 1).flatten(0, 2)
+        chosen = torch.randint(len(vectors), (len(quantiser.codebook),), generator=generator)
+        quantiser.codebook.copy_(vectors[chosen.to(vectors.device)])
+
+    def report_collapse(self, loop: Loop) -> None:
+        """Say so where nearly all vectors share one prototype: the authors' known instability."""
+        if self.quantiser is None or self.quantiser.perplexity() >= COLLAPSED:
+            return
+        print(
+            f"{loop.title}: the prototypes collapsed to one, which tells nothing: train with "
+            "`dmad.vq` false, or with `dmad.codebook` features",
+            file=sys.stderr,
+        )
+
+    @torch.inference_mode()
+    def standardise(self, unit: TrainingUnit, loop: Loop) -> None:
+        """Learn mean and deviation of both image scores of the validation normals."""
+        self.eval()
+        held_out = unit.normals(self.framing, "val").split(1)  # one by one, as they are scored
+        peaks = torch.cat([self.maps(one.to(loop.device)).amax(dim=(2, 3)) for one in held_out])
+        std, mean = torch.std_mean(peaks.double(), dim=0, correction=0)
+        self.score_mean.copy_(mean)
+        self.score_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
+
+
+def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
+        del state[key]
+
+
+def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
+    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
+    incompatible.missing_keys[:] = kept
+
+
+METHOD = Dmad

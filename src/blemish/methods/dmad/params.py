@@ -1,0 +1,63 @@
+"""The parameters of DMAD; the defaults are the published ones (`methods/dmad.md` §§2–5)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from blemish.params import Count, Section
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Reach = Annotated[float, Field(gt=0, le=0.5)]
+
+
+class Params(Section):
+    """Section `dmad` of params.yaml."""
+
+    backbone: str = "wide_resnet50_2.tv_in1k"
+    weights: Literal["imagenet", "random"] = "imagenet"
+    strides: list[Count] = Field([4, 8, 16], min_length=3, max_length=3)
+    image_size: Annotated[int, Field(ge=32, le=2048)] = 256
+    resize: Literal["squash", "crop"] = "squash"
+
+    vq: bool = True
+    codes: Count = 200
+    codebook: Literal["uniform", "features"] = "uniform"
+    compressed: Count = 64
+    width: Positive = 1.0
+    decoder_blocks: list[Count] = Field([3, 4, 6], min_length=3, max_length=3)
+
+    offset_width: Count = 64
+    coarse_reach: Reach = 8 / 256
+    fine_reach: Reach = 3 / 256
+    cycle_weight: NotNegative = 1.0
+    commitment: NotNegative = 0.25
+
+    epochs: Count = 400
+    images_per_epoch: Count | None = None
+    batch_size: Count = 8
+    learning_rate: Positive = 0.005
+    weight_decay: NotNegative = 0.01
+    sigma: NotNegative = 4.0
+    deformation_weight: NotNegative = 0.05
+
+    @model_validator(mode="after")
+    def _strides_double(self) -> "Params":
+        first = self.strides[0]
+        if self.strides != [first, 2 * first, 4 * first]:
+            raise ValueError(
+                f"`strides` must double from level to level, e.g. [4, 8, 16]: {self.strides}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> "Params":
+        # The bottleneck halves the coarsest level once more, and the decoder doubles it back.
+        step = max(8, 2 * self.strides[-1])
+        if self.image_size % step:
+            near = max(step, step * round(self.image_size / step))
+            raise ValueError(
+                f"`image_size` is {self.image_size} but must be a multiple of {step}, twice the "
+                f"coarsest stride: try {near}"
+            )
+        return self

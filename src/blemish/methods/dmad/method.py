@@ -119,9 +119,8 @@ class Dmad(Method):
             if self.quantiser is not None:
                 self.quantiser.usage.zero_()
             for rows in loop.batches(len(images), p.batch_size, most, epoch):
-                batch = images[rows].to(loop.device).float() / 255
                 with loop.autocast():
-                    losses = self.losses(batch)
+                    losses = self.losses(self.scaled(images[rows].to(loop.device)))
                 optimizer.zero_grad(set_to_none=True)
                 torch.stack(list(losses.values())).sum().backward()
                 optimizer.step()
@@ -152,6 +151,10 @@ class Dmad(Method):
         merged, code_loss = self.bottleneck(encoded)
         return Seen(fields, warped, encoded, self.decoder(merged), code_loss)
 
+    def scaled(self, images: Tensor) -> Tensor:
+        """uint8 -> [0, 1], of the weights' type."""
+        return images.to(self.backbone.mean.dtype) / 255
+
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Feature maps at the input's size; their maximum and the deformation's, weighed.
 
@@ -173,7 +176,7 @@ class Dmad(Method):
 
     def maps(self, images: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) -> smoothed feature and deformation maps, (B, 2, H, W) (§5)."""
-        seen = self(images.float() / 255)
+        seen = self(self.scaled(images))
         size = (images.shape[2], images.shape[3])
         raw = distance_map(seen.encoded, seen.decoded, size)
         both = torch.cat(unwarp_scores(raw, seen.fields), dim=1)
@@ -181,7 +184,7 @@ class Dmad(Method):
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """What the warp did: the image, both fields, and the map before and after its way back."""
-        seen = self(images.float() / 255)
+        seen = self(self.scaled(images))
         before = distance_map(seen.encoded, seen.decoded, (images.shape[2], images.shape[3]))
         after, _ = unwarp_scores(before, seen.fields)
         coarse, fine = self.offsets.reach
@@ -198,7 +201,7 @@ class Dmad(Method):
         generator = loop.generator(2)
         rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
         batches = images[rows].split(BATCH)
-        coarsest = [self.backbone(batch.to(loop.device).float() / 255)[2] for batch in batches]
+        coarsest = [self.backbone(self.scaled(batch.to(loop.device)))[2] for batch in batches]
         vectors = torch.cat(coarsest).permute(0, 2, 3, 1).flatten(0, 2)
         chosen = torch.randint(len(vectors), (len(quantiser.codebook),), generator=generator)
         quantiser.codebook.copy_(vectors[chosen.to(vectors.device)])

@@ -72,6 +72,13 @@ TINY = {
         },
         diverging={"learning_rate": 1e30},
     ),
+    "dmad": Tiny(
+        params={
+            "backbone": "efficientnet_lite0", "weights": "random", "image_size": 64, "codes": 12,
+            "compressed": 8, "decoder_blocks": [1, 1, 1], "offset_width": 4, "epochs": 2,
+        },
+        diverging={"learning_rate": 1e30},
+    ),
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ class Params(Section):
     backbone: str = "wide_resnet50_2.tv_in1k"
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([4, 8, 16], min_length=3, max_length=3)
-    image_size: Annotated[int, Field(ge=32, le=2048)] = 256
+    image_size: Annotated[int, Field(ge=64, le=2048)] = 256
     resize: Literal["squash", "crop"] = "squash"
 
     vq: bool = True
@@ -52,12 +52,13 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _size_fits(self) -> "Params":
-        # The bottleneck halves the coarsest level once more, and the decoder doubles it back.
+        # The bottleneck halves the coarsest level once more, and the decoder doubles it back; two
+        # cells a side are left, as batch norm needs more than one of a single image.
         step = max(8, 2 * self.strides[-1])
-        if self.image_size % step:
-            near = max(step, step * round(self.image_size / step))
+        if self.image_size % step or self.image_size < 2 * step:
+            near = step * max(2, round(self.image_size / step))
             raise ValueError(
                 f"`image_size` is {self.image_size} but must be a multiple of {step}, twice the "
-                f"coarsest stride: try {near}"
+                f"coarsest stride, and at least twice that: try {near}"
             )
         return self

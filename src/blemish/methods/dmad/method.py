@@ -22,7 +22,7 @@ from blemish.methods.dmad.params import Params
 from blemish.methods.dmad.scoring import distance_map, distillation_loss, offset_loss
 from blemish.methods.dmad.views import field_picture, heat_pictures
 from blemish.methods.practice import Practice
-from blemish.nn.backbones import Backbone
+from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.smoothing import anomaly_map
 from blemish.training import Loop
 from blemish.unit import TrainingUnit
@@ -73,9 +73,7 @@ class Dmad(Method):
         # Of the two image scores, features and deformation, over the validation normals (§9).
         self.register_buffer("score_mean", torch.zeros(2, dtype=torch.float64))
         self.register_buffer("score_std", torch.ones(2, dtype=torch.float64))
-        # Frozen weights are named by their digest in model.json, not stored with every model.
-        self._register_state_dict_hook(_without_backbone)
-        self.register_load_state_dict_post_hook(_backbone_may_lack)
+        leave_out_backbone(self)
 
     def trained(self) -> list[nn.Module]:
         """The parts that learn."""
@@ -225,16 +223,6 @@ class Dmad(Method):
         std, mean = torch.std_mean(peaks.double(), dim=0, correction=0)
         self.score_mean.copy_(mean)
         self.score_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
-
-
-def _without_backbone(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
-    for key in [key for key in state if key.startswith(f"{prefix}backbone.")]:
-        del state[key]
-
-
-def _backbone_may_lack(module: Any, incompatible: Any) -> None:  # noqa: ARG001
-    kept = [key for key in incompatible.missing_keys if not key.startswith("backbone.")]
-    incompatible.missing_keys[:] = kept
 
 
 METHOD = Dmad

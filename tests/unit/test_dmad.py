@@ -17,9 +17,10 @@ from blemish.methods.dmad.params import Params
 from blemish.methods.dmad.scoring import distillation_loss
 from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
+from stages import evaluate
 from tests.dmad import SIZE, small
 from tests.unit.test_methods import TINY
-from tests.units import evaluate_model, params_folder, tiny_unit, train_model
+from tests.units import PARAMS, params_folder, run_stage, tiny_unit, train_model
 
 
 def images(count: int = 2, size: int = SIZE) -> Tensor:
@@ -199,10 +200,11 @@ def test_the_authors_weigh_the_deformation_by_category(unit: str, weight: float)
 
 def test_protocol_paper_adds_the_larger_aurocs_and_needs_no_kept_epochs(tmp_path) -> None:
     model = train_model(tiny_unit(), "dmad", tmp_path / "model", TINY["dmad"].params)
-    folders = [
-        evaluate_model(tiny_unit(), model, tmp_path / protocol, protocol=protocol)
-        for protocol in ("honest", "paper")
-    ]
+    folders = [tmp_path / protocol for protocol in ("honest", "paper")]
+    for folder in folders:
+        evaluation = PARAMS["evaluation"] | {"protocol": folder.name}
+        unit, changes = tiny_unit(), {"methods": ["dmad"], "evaluation": evaluation}
+        run_stage(evaluate.main, changes, model, unit.prepared, unit.synthetic, folder)
     honest, paper = (json.loads((one / "metrics.json").read_text("utf-8")) for one in folders)
     oracle = paper.pop("oracle")
     assert paper == honest

@@ -137,10 +137,7 @@ class Loop:
         try:
             self._checkpoint.save(moment)
         except NotANumber:
-            raise UserError(
-                f"{self.title}: a weight is not a number after epoch {epoch}: "
-                "lower the learning rate"
-            ) from None
+            raise self._not_a_number(epoch) from None
         except OSError as error:
             # Training is worth more than its checkpoint.
             print(f"{self.title}: no checkpoint after epoch {epoch}: {error}", file=sys.stderr)
@@ -177,10 +174,16 @@ class Loop:
         folder = self._checkpoint.folder if self._checkpoint else self.folder
         if folder is None or not self.keep_every or (epoch + 1) % self.keep_every:
             return
+        state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
+        if any(one.isnan().any() for one in state.values()):
+            raise self._not_a_number(epoch + 1)
         file = folder / EPOCHS / f"{epoch + 1:05d}.safetensors"
         file.parent.mkdir(exist_ok=True, parents=True)
-        save_file(
-            {key: value.contiguous().cpu() for key, value in model.state_dict().items()}, file
+        save_file(state, file)
+
+    def _not_a_number(self, epoch: int) -> UserError:
+        return UserError(
+            f"{self.title}: a weight is not a number after epoch {epoch}: lower the learning rate"
         )
 
     def deliver(self) -> None:

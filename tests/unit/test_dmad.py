@@ -1,5 +1,6 @@
 """DMAD: gradients, modes, sizes, stability, scoring, the authors' practice, its pictures."""
 
+import json
 import math
 
 import numpy as np
@@ -16,9 +17,10 @@ from blemish.methods.dmad.params import Params
 from blemish.methods.dmad.scoring import distillation_loss
 from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
+from stages import evaluate
 from tests.dmad import SIZE, small
 from tests.unit.test_methods import TINY
-from tests.units import params_folder, tiny_unit
+from tests.units import PARAMS, params_folder, run_stage, tiny_unit, train_model
 
 
 def images(count: int = 2, size: int = SIZE) -> Tensor:
@@ -145,8 +147,9 @@ def test_code_usage_is_in_the_curves_and_a_collapse_is_reported(
     assert set(plain.facts()) == {"backbone_digest"}
 
 
-def test_a_weight_that_is_no_number_ends_the_training_before_a_checkpoint(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept", [{"checkpoint_seconds": 0}, {"keep_every": 1}])
+def test_a_weight_that_is_no_number_ends_the_training_before_it_is_kept(
+    kept: dict[str, int], tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from blemish.checkpoint import Checkpoint
 
@@ -159,7 +162,7 @@ def test_a_weight_that_is_no_number_ends_the_training_before_a_checkpoint(
         return found
 
     monkeypatch.setattr(torch.optim.AdamW, "step", poisoned)
-    params = TrainingParams(device="cpu", threads=1, checkpoint_seconds=0)
+    params = TrainingParams(device="cpu", threads=1, **kept)
     loop = Loop(params, 0, "tiny dmad", tmp_path, Checkpoint(tmp_path / "kept", "key"))
     with pytest.raises(UserError, match=r"tiny dmad: .+ not a number .+ epoch 1: lower the"):
         model.fit(tiny_unit().open(), loop)
@@ -193,6 +196,23 @@ def test_the_authors_weigh_the_deformation_by_category(unit: str, weight: float)
     assert practice.scorings == ((1.0, 0.0), (1.0, weight))
     assert practice.labels_from_masks
     assert practice.chosen_by == ()
+
+
+def test_protocol_paper_adds_the_larger_aurocs_and_needs_no_kept_epochs(tmp_path) -> None:
+    model = train_model(tiny_unit(), "dmad", tmp_path / "model", TINY["dmad"].params)
+    folders = [tmp_path / protocol for protocol in ("honest", "paper")]
+    for folder in folders:
+        evaluation = PARAMS["evaluation"] | {"protocol": folder.name}
+        unit, changes = tiny_unit(), {"methods": ["dmad"], "evaluation": evaluation}
+        run_stage(evaluate.main, changes, model, unit.prepared, unit.synthetic, folder)
+    honest, paper = (json.loads((one / "metrics.json").read_text("utf-8")) for one in folders)
+    oracle = paper.pop("oracle")
+    assert paper == honest
+    assert set(oracle["metrics"]) == {"oracle_image_auroc", "oracle_pixel_auroc"}
+    assert (oracle["epoch"], oracle["epochs"]) == (None, None)
+    for value in oracle["metrics"].values():
+        assert value == round(value, 3)
+    assert "feature + 0.05 deformation score" in oracle["practice"]
 
 
 def test_the_authors_components_are_the_unscaled_maps() -> None:

@@ -124,6 +124,7 @@ class Dmad(Method):
                 optimizer.step()
                 loop.log(**losses)
             schedule.step()
+            loop.keep(self, epoch)
             if self.quantiser is not None:
                 loop.log_epoch(**self.quantiser.use())
         self.report_collapse(loop)

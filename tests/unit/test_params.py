@@ -44,7 +44,8 @@ def test_the_shipped_file_is_valid_and_complete() -> None:
     params = load_params(SHIPPED)
     written = read_yaml(SHIPPED)
     assert params.units == ["elpv/mono", "lcdsim/grey"]
-    assert (params.methods, params.seeds) == (["glass"], [0])
+    grid = ["glass", "dlas", "dsarad", "dmad", "esad", "patchcore"]
+    assert (params.methods, params.seeds) == (grid, [0])
     for name in ("data", "synthesis", "training", "evaluation", "tracking"):
         assert written[name] == getattr(params, name).model_dump(), name
     for name in METHODS:

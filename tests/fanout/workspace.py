@@ -32,7 +32,8 @@ stages:
     deps: [report]
 """
 
-# What a stage does beyond its output is read from files, so that stage.py stays the same.
+# What a stage does beyond its output is read from files, so that stage.py stays the same; they lie
+# in the workspace, whichever clone the stage runs in.
 STAGE = """
 import os, sys, time
 from pathlib import Path
@@ -40,9 +41,10 @@ from pathlib import Path
 out = Path(sys.argv[1])
 print(f"makes {out} with CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}"
       f" and {os.environ['OMP_NUM_THREADS']} thread(s)", flush=True)
-with open("begun.txt", "a") as file:
+space = Path(os.environ["BLEMISH_TEST_SPACE"])
+with open(space / "begun.txt", "a") as file:
     file.write(f"{out} {os.getpid()}\\n")
-trouble = Path("trouble", str(out).replace("/", "_"))
+trouble = Path(space, "trouble", str(out).replace("/", "_"))
 if trouble.exists():
     what = trouble.read_text()
     if what.startswith("once "):
@@ -91,6 +93,7 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         ours = {"PATH": path, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
+        ours["BLEMISH_TEST_SPACE"] = str(self.root)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
         return kept | ours | {"DVC_NO_ANALYTICS": "1"}
 

@@ -2,8 +2,7 @@
 
 import contextlib
 import logging
-import subprocess
-import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from blemish.errors import UserError
 from blemish.fanout import node
 from blemish.fanout.engine import ON, Ended, log_file
-from blemish.fanout.graph import Graph
-from blemish.fanout.local import Local
+from blemish.fanout.forks import Forks
+from blemish.fanout.graph import Graph, graph_of
+from blemish.fanout.remote import mark_cache
 from blemish.fanout.slots import Slot
 
 CONFIG = Path(".dvc/config.local")
@@ -39,15 +39,17 @@ class Cluster:
 
     address: "auto" or host:port. per_gpu: stages on each GPU at once, where there are GPUs; on
     CPUs a stage takes one. remote: the DVC remote that carries results; None where all nodes see
-    the head's cache folder. Raises UserError where Ray or the cluster is missing.
+    the head's cache folder. Raises UserError where Ray, the cluster or the remote is missing.
     """
 
     def __init__(
-        self, address: str, bundle: bytes, environment: dict[str, str], retries: int,
-        per_gpu: int, remote: str | None,
+        self, address: str, bundle: bytes, environment: dict[str, str], per_gpu: int,
+        remote: str | None,
     ) -> None:  # fmt: skip
         self._ray = _connect(address)
-        self._local = Local([], environment)
+        self._forks = Forks(environment)
+        self._remote = remote
+        self._running: dict[Any, str] = {}
         resources = self._ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         count = gpus * per_gpu or int(resources.get("CPU", 0))
@@ -55,24 +57,24 @@ class Cluster:
             raise UserError(f"the Ray cluster at {address} offers neither CPUs nor GPUs")
         self.slots = [Slot(f"{'gpu' if gpus else 'cpu'} of the cluster")] * count
         share = {"num_cpus": 0, "num_gpus": 1 / per_gpu} if gpus else {"num_cpus": 1}
-        self._task = self._ray.remote(node.run_stage).options(max_retries=retries, **share)
+        # The pool tries again what was lost: two that do would try too often.
+        self._task = self._ray.remote(node.run_stage).options(max_retries=0, **share)
         self._board = self._ray.remote(Board).options(num_cpus=0).remote()
         self._environment = {k: v for k, v in environment.items() if k.startswith(PASSED_ON)}
-        cache = None if remote else _marked_cache(environment)
         config = CONFIG.read_text(encoding="utf-8") if CONFIG.exists() else ""
-        job = node.Job(uuid.uuid4().hex[:8], bundle, config, cache, remote)
-        self._job = self._ray.put(job)
-        self._running: dict[Any, str] = {}
+        cache = None if remote else self._marked_cache()
         if remote:
-            _push(remote, environment)
+            self._fill(remote)
+        self._job = self._ray.put(node.Job(uuid.uuid4().hex[:8], bundle, config, cache, remote))
 
     def graph(self, targets: list[str]) -> Graph:
         """The graph of the head's workspace."""
-        return self._local.graph(targets)
+        return graph_of(self._forks, targets)
 
     def start(self, stage: str, slot: Slot) -> None:
         """Hand a stage to Ray."""
         del slot  # Ray chooses the node
+        log_file(stage).unlink(missing_ok=True)  # of an earlier run
         task = self._task.remote(self._job, stage, self._environment, self._board)
         self._running[task] = stage
 
@@ -93,12 +95,30 @@ class Cluster:
             self._ray.cancel(task, force=True)
 
     def tidy(self, order: list[str]) -> None:
-        """The head's `dvc repro` writes dvc.lock in its own order."""
+        """Wait until the remote can be read; dvc.lock is written by the head's last `dvc repro`.
+
+        That would otherwise run here what it cannot pull. Raises UserError if patience ends.
+        """
         del order
+        reason = ""
+        for pause in node.pauses() if self._remote else ():
+            try:
+                self._forks.ask(do="see", remote=self._remote)
+                return
+            except UserError as error:
+                if not reason:
+                    print(f"waiting for the remote {self._remote}: {error}", flush=True)
+                reason = str(error)
+            time.sleep(pause)
+        if reason:
+            raise UserError(
+                f"the remote {self._remote} is out of reach ({reason}): the results are kept "
+                "there; run the same command again when it answers"
+            )
 
     def close(self) -> None:
         """Leave the cluster."""
-        self._local.close()
+        self._forks.close()
         self._ray.shutdown()
 
     def _collect(self, task: Any) -> Ended:
@@ -112,6 +132,19 @@ class Cluster:
         _write_log(stage, result.host, result.log)
         return Ended(stage, result.code)
 
+    def _marked_cache(self) -> str:
+        folder = Path(self._forks.ask(do="dvc", words=["cache", "dir"])).resolve()
+        mark_cache(folder)
+        return str(folder)
+
+    def _fill(self, remote: str) -> None:
+        """What is done already need not be done by a node."""
+        try:
+            self._forks.ask(do="mark", remote=remote)
+            self._forks.ask(do="dvc", words=["push", "--run-cache", "--remote", remote])
+        except UserError as error:
+            raise UserError(f"--remote {remote}: {error}") from None
+
 
 def _connect(address: str) -> Any:
     try:
@@ -124,29 +157,6 @@ def _connect(address: str) -> Any:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"no Ray cluster at {address}: {reason}") from None
     return ray
-
-
-def _marked_cache(environment: dict[str, str]) -> str:
-    """The head's cache folder; a file in it lets nodes tell that they see the same one."""
-    folder = Path(_dvc(["cache", "dir"], environment)).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / node.MARK).write_text("Nodes of a cluster know the head's cache by this file.\n")
-    return str(folder)
-
-
-def _push(remote: str, environment: dict[str, str]) -> None:
-    """What is done already need not be done by a node."""
-    _dvc(["push", "--run-cache", "--remote", remote], environment)
-
-
-def _dvc(words: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise UserError(f"dvc {words[0]}: {lines[-1].removeprefix('ERROR: ')}")
-    return done.stdout.strip()
 
 
 def _write_log(stage: str, host: str, text: str) -> None:

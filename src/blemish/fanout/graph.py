@@ -1,11 +1,15 @@
 """What DVC knows of the graph: the order of its stages, what each needs, which are out of date.
 
-The only module that looks into DVC; it runs in a child of the zygote, where DVC is imported.
+What looks into DVC runs in a child of the zygote, where DVC is imported.
 """
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from blemish.errors import UserError
+from blemish.fanout.forks import Forks
 
 LOCK = Path("dvc.lock")
 
@@ -36,6 +40,17 @@ class Graph:
             elif stage in self.changed or any(one in found for one in needs):
                 found[stage] = None
         return list(found)
+
+
+def graph_of(forks: Forks, targets: list[str]) -> Graph:
+    """The graph of the workspace. Raises UserError with DVC's own words if there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "plan.json")
+        try:
+            forks.ask(do="plan", targets=targets, out=str(out))
+        except UserError as error:
+            raise UserError(f"DVC cannot read the graph: {error}") from None
+        return Graph(**json.loads(out.read_text(encoding="utf-8")))
 
 
 def write_plan(targets: list[str], out: Path) -> None:

@@ -10,15 +10,23 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blemish.errors import UserError
+from blemish.fanout.forks import Forks
+from blemish.fanout.remote import MARK
 from blemish.files import process_is_alive
 
-CLONES = Path(tempfile.gettempdir()) / "blemish-clones"
+CLONES = Path(tempfile.gettempdir()) / f"blemish-clones-{os.getuid()}"
+CHECKPOINTS = "checkpoints"  # as in blemish.checkpoint, which would import torch
 LOOK = 2.0  # s between looks at a log
 TAIL = 1 << 16  # bytes of a log that travel
+PATIENCE = 600.0  # s that a remote may be out of reach
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # s before another try
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,8 @@ class Result:
 def run_stage(job: Job, stage: str, environment: dict[str, str], board: Any) -> Result:
     """Reproduce a stage in this worker's clone; needs come from the cache. Runs inside Ray."""
     host = os.uname().nodename
-    try:
-        clone = clone_of(job)
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        return Result(1, f"error: {host}: no clone of the project: {said}\n", host)
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    host += f" gpu {devices}" if devices else ""
     if job.cache and not Path(job.cache, MARK).exists():
         return Result(
             1,
@@ -60,46 +65,125 @@ def run_stage(job: Job, stage: str, environment: dict[str, str], board: Any) -> 
             "node, or give --remote\n",
             host,
         )
-    log = clone / "stage.log"
-    pull = ["--pull"] if job.remote else []
-    with log.open("wb") as stream, _Reporter(board, stage, host, log):
-        code = _dvc(clone, ["repro", *pull, stage], environment, stream)
-        if not code and job.remote:
-            code = _dvc(
-                clone, ["push", "--run-cache", "-r", job.remote, stage], environment, stream
+    try:
+        worker = Worker.of(job)
+    except (OSError, UserError, subprocess.CalledProcessError) as error:
+        said = " ".join(str(getattr(error, "stderr", "") or error).split())
+        return Result(1, f"error: {host}: no clone of the project: {said}\n", host)
+    worker.log.write_bytes(b"")
+    environment = environment | ({"CUDA_VISIBLE_DEVICES": devices} if devices else {})
+    with _Reporter(board, stage, host, worker.log):
+        code = worker.run(stage, environment)
+    return Result(code, tail(worker.log), host)
+
+
+class Worker:
+    """A clone of the job's commit, and the zygote that runs DVC in it."""
+
+    _only: "Worker | None" = None
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.clone = make_clone(job)
+        self.log = self.clone / "stage.log"
+        folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        ours = {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
+        self._forks = Forks(dict(os.environ) | ours, self.clone)
+        if job.cache:
+            self._forks.ask(do="dvc", words=["config", "--local", "cache.dir", job.cache])
+
+    @classmethod
+    def of(cls, job: Job) -> "Worker":
+        """This process's worker, made when a job first comes."""
+        if cls._only is None or cls._only.job.name != job.name:
+            if cls._only:
+                cls._only._forks.close()
+            cls._only = cls(job)
+        return cls._only
+
+    def run(self, stage: str, environment: dict[str, str]) -> int:
+        """Reproduce the stage and push what it made; the exit code."""
+        if not self.job.remote:
+            return self._dvc(environment, "repro", stage)
+        code = self._patiently(environment, "repro", "--pull", stage)
+        if code:
+            return code
+        words = ["push", "--run-cache", "--remote", self.job.remote, stage]
+        return self._patiently(environment, *words)
+
+    def _patiently(self, environment: dict[str, str], *words: str) -> int:
+        """A command that needs the remote, again and again while that is out of reach."""
+        for pause in pauses():
+            reason = self._out_of_reach()
+            if not reason:
+                code = self._dvc(environment, *words)
+                reason = self._out_of_reach() if code else ""
+                if not reason:
+                    return code
+            self._say(
+                f"the remote {self.job.remote} is out of reach ({reason}): `dvc {words[0]}` is "
+                f"tried again in {pause:.0f} s"
             )
-    return Result(code, tail(log), host)
+            time.sleep(pause)
+        self._say(
+            f"error: the remote {self.job.remote} was out of reach for {PATIENCE / 60:.0f} min"
+        )
+        return 1
+
+    def _out_of_reach(self) -> str:
+        """Why the remote cannot be read; "" if it can."""
+        try:
+            self._forks.ask(do="see", remote=self.job.remote)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def _dvc(self, environment: dict[str, str], *words: str) -> int:
+        self._forks.start("dvc", self.log, environment, "--wait-for-lock", *words)
+        while not (ended := self._forks.ended(1.0)):
+            pass
+        return ended[0][1]
+
+    def _say(self, line: str) -> None:
+        with self.log.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
 
 
-MARK = "blemish-head"  # lies in the head's cache, by which nodes know it
+def pauses() -> Iterator[float]:
+    """Seconds to wait before another try, growing, until the patience is at its end."""
+    end, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
+    while time.monotonic() < end:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def clone_of(job: Job) -> Path:
-    """This process's clone of the job's commit, made when first asked for."""
-    for left in CLONES.glob("*-*"):
-        if not process_is_alive(left.name.rpartition("-")[2]):
-            shutil.rmtree(left, ignore_errors=True)
+def abandoned() -> list[Path]:
+    """Clones on this machine whose processes are gone."""
+    found = CLONES.glob("*-*")
+    return [clone for clone in found if not process_is_alive(clone.name.rpartition("-")[2])]
+
+
+def make_clone(job: Job) -> Path:
+    """A clone of the job's commit for this process; what dead processes left is removed.
+
+    With a shared cache, checkpoints lie there: another node goes on where a lost one was.
+    """
+    for left in abandoned():
+        shutil.rmtree(left, ignore_errors=True)
     clone = CLONES / f"{job.name}-{os.getpid()}"
-    if (clone / ".dvc" / "config.local").exists():
-        return clone
     shutil.rmtree(clone, ignore_errors=True)
-    CLONES.mkdir(parents=True, exist_ok=True)
-    bundle = clone.with_suffix(".bundle")
+    clone.mkdir(parents=True)
+    bundle = clone / "bundle"
     bundle.write_bytes(job.bundle)
-    for words in (
-        ["init", "--quiet", str(clone)],
-        ["-C", str(clone), "fetch", "--quiet", str(bundle), "refs/blemish/shipped"],
-        ["-C", str(clone), "checkout", "--quiet", "--detach", "FETCH_HEAD"],
-    ):
-        subprocess.run(["git", *words], check=True, capture_output=True, text=True)
+    _git(clone, "init", "--quiet")
+    _git(clone, "fetch", "--quiet", bundle.name, "refs/blemish/shipped")
+    _git(clone, "checkout", "--quiet", "--detach", "FETCH_HEAD")
     bundle.unlink()
     (clone / ".dvc" / "config.local").write_text(job.config, encoding="utf-8")
     if job.cache:
-        words = ["config", "--local", "cache.dir", job.cache]
-        subprocess.run(
-            [sys.executable, "-m", "dvc", *words],
-            cwd=clone, check=True, capture_output=True, text=True,
-        )  # fmt: skip
+        shared = Path(job.cache, f"blemish-{CHECKPOINTS}")
+        shared.mkdir(exist_ok=True)
+        (clone / CHECKPOINTS).symlink_to(shared)
     return clone
 
 
@@ -138,12 +222,5 @@ class _Reporter:
                 return
 
 
-def _dvc(clone: Path, words: list[str], environment: dict[str, str], stream: Any) -> int:
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    given = os.environ | environment | {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1"}
-    # A stage finds its code in its clone; Ray's own settings are none of its business.
-    given = {key: value for key, value in given.items() if key != "PYTHONPATH"}
-    return subprocess.call(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", *words],
-        cwd=clone, env=given, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+def _git(clone: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=clone, check=True, capture_output=True, text=True)

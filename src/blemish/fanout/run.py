@@ -48,9 +48,7 @@ def run_on_cluster(
     Raises UserError for a missing cluster and for uncommitted files.
     """
     bundle = ship(options.overridden, options.include_uncommitted)
-    engine = Cluster(
-        options.address, bundle, environment(), retries, options.per_gpu, options.remote
-    )
+    engine = Cluster(options.address, bundle, environment(), options.per_gpu, options.remote)
     pull = ("--pull",) if options.remote else ()
     return _run_on(engine, targets, console, retries, pull)
 

@@ -25,7 +25,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     running: dict[int, str] = {}
     rest = b""
-    say({"ready": os.getpid()})
     while True:
         ready, _, _ = select.select([0], [], [], POLL if running else None)
         if ready:
@@ -66,7 +65,7 @@ def atomic_lock_file() -> None:
 
 
 def obey(order: Order, running: dict[int, str]) -> None:
-    """Fork for a stage, or pass a signal on to all that run."""
+    """Fork for an order, or pass a signal on to all that run."""
     if "signal" in order:
         for child in running:
             kill(child, order["signal"])
@@ -75,48 +74,48 @@ def obey(order: Order, running: dict[int, str]) -> None:
     if not child:
         code = 1
         try:
+            begin(order)
             code = work(order)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:
+            print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+    with suppress(OSError):  # the child does it too; whoever is first, signals reach the group
+        os.setpgid(child, child)
     running[child] = order["stage"]
-    if order["do"] == "repro":
-        say({"started": order["stage"], "process": child})
 
 
-def work(order: Order) -> int:
-    """In the child: a group of its own, a log instead of the terminal, then DVC."""
+def begin(order: Order) -> None:
+    """In the child: a group of its own, a log instead of the terminal."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.environ.update(order["environment"])
-    if order["do"] == "plan":
-        from dvc.exceptions import DvcException
 
-        from blemish.fanout.graph import write_plan
 
-        try:
-            write_plan(order["targets"], Path(order["out"]))
-        except DvcException as error:
-            print(error)
-            return 1
-        return 0
-    if order["do"] == "tidy":
-        from blemish.fanout.graph import order_lock_file
+def work(order: Order) -> int:
+    """DVC, or what needs DVC's insides. Returns the exit code."""
+    if order["do"] == "dvc":
+        from dvc.cli import main as dvc
 
-        order_lock_file(order["order"])
-        return 0
-    from dvc.cli import main as dvc
+        return dvc(order["words"])
+    from blemish.fanout import graph, remote
 
-    return dvc(["--wait-for-lock", "repro", "--single-item", *order["options"], order["stage"]])
+    tasks: dict[str, Callable[[], None]] = {
+        "plan": lambda: graph.write_plan(order["targets"], Path(order["out"])),
+        "tidy": lambda: graph.order_lock_file(order["order"]),
+        "mark": lambda: remote.mark_remote(order["remote"]),
+        "see": lambda: remote.see_remote(order["remote"]),
+    }
+    tasks[order["do"]]()
+    return 0
 
 
 def ended(running: dict[int, str]) -> list[tuple[int, int]]:

@@ -1,0 +1,92 @@
+"""A zygote and what it forks: DVC commands that cost no start of their own."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from blemish.errors import UserError
+
+ASKED = "asked"  # the name of what `ask` runs
+
+
+class Forks:
+    """Orders for a zygote in `folder`. To be closed; closing kills what still runs.
+
+    environment: of the zygote and its children, in which they find Blemish as this process does.
+    """
+
+    def __init__(self, environment: dict[str, str], folder: Path | None = None) -> None:
+        self._rest = b""
+        paths = [str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]
+        self._zygote = subprocess.Popen(
+            [sys.executable, "-m", "blemish.fanout.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            cwd=folder,
+            process_group=0,  # Ctrl-C reaches the children from here, once
+        )
+        self._news = self._zygote.stdout.fileno() if self._zygote.stdout else -1
+
+    def start(self, name: str, log: Path, environment: dict[str, str], *words: str) -> None:
+        """Begin `dvc` with these words; what it prints is added to the log."""
+        self._send({"do": "dvc", "words": words, "environment": environment}, name, log)
+
+    def ended(self, seconds: float) -> list[tuple[str, int]]:
+        """What ended, by name, and its exit code; waits for one at most so long.
+
+        Raises UserError if the zygote itself is gone.
+        """
+        ready, _, _ = select.select([self._news], [], [], seconds)
+        if not ready:
+            return []
+        read = os.read(self._news, 1 << 16)
+        if not read:
+            raise UserError(
+                "the process that starts the stages was killed: look for what ends processes here "
+                "(memory?), then run the same command again"
+            )
+        *lines, self._rest = (self._rest + read).split(b"\n")
+        news = [json.loads(line) for line in lines]
+        return [(one["ended"], one["code"]) for one in news if "ended" in one]
+
+    def ask(self, **order: Any) -> str:
+        """Do something while nothing else runs; what it printed.
+
+        Raises UserError with its last error if it failed.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder, "log")
+            self._send({"environment": {}} | order, ASKED, log)
+            ended: list[tuple[str, int]] = []
+            while not ended:
+                ended = self.ended(1.0)
+            text = log.read_text(encoding="utf-8", errors="replace").strip()
+        if ended[0][1]:
+            lines = text.splitlines() or ["no reason given"]
+            errors = [line for line in lines if line.startswith("ERROR: ")] or lines
+            raise UserError(errors[-1].removeprefix("ERROR: "))
+        return text
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all that runs."""
+        self._write({"signal": number})
+
+    def close(self) -> None:
+        """End the zygote, and with it what still runs."""
+        if self._zygote.stdin:
+            self._zygote.stdin.close()
+        self._zygote.wait()
+
+    def _send(self, order: dict[str, Any], name: str, log: Path) -> None:
+        self._write(order | {"stage": name, "log": str(log.resolve())})
+
+    def _write(self, order: dict[str, Any]) -> None:
+        if self._zygote.stdin:
+            self._zygote.stdin.write(json.dumps(order).encode() + b"\n")
+            self._zygote.stdin.flush()

@@ -66,6 +66,16 @@ slots = local_slots(int(jobs) or None, gpus or None, int(per_gpu))
 raise SystemExit(run(targets, slots, Console(width=200), int(retries)))
 """
 
+ON_CLUSTER = """
+import sys
+{before}
+from rich.console import Console
+from blemish.fanout.run import ClusterOptions, run_on_cluster
+
+options = ClusterOptions({options})
+raise SystemExit(run_on_cluster([], options, Console(width=200), 1))
+"""
+
 
 def make(folder: Path, seeds: int = 2) -> "Workspace":
     """A repository in which nothing has run: 2 × `seeds` trainings between two other stages."""
@@ -118,6 +128,27 @@ class Workspace:
     def run(self, *targets: str, **options: object) -> tuple[int, str]:
         """`blemish run` to its end: exit status and what it printed."""
         process = self.start(*targets, **options)  # type: ignore[arg-type]
+        text, _ = process.communicate(timeout=400)
+        return process.returncode, text
+
+    def commit(self) -> None:
+        """Commit all that git does not ignore."""
+        named = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
+        for words in (["add", "--all"], [*named, "commit", "--quiet", "--message", "as it is"]):
+            subprocess.run(["git", *words], cwd=self.root, check=True)
+
+    def start_on(self, address: str, *options: str, before: str = "") -> subprocess.Popen[str]:
+        """`blemish run --cluster` in the background; options of ClusterOptions, as Python."""
+        code = ON_CLUSTER.format(before=before, options=", ".join([repr(address), *options]))
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=self.root, env=self.environment(), text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run_on(self, address: str, *options: str, before: str = "") -> tuple[int, str]:
+        """`blemish run --cluster` to its end: exit status and what it printed."""
+        process = self.start_on(address, *options, before=before)
         text, _ = process.communicate(timeout=400)
         return process.returncode, text
 

@@ -5,15 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blemish.checkpoint import CHECKPOINTS
+from blemish.fanout import node
 from blemish.fanout.engine import LOGS
 from blemish.files import unfinished
+from blemish.runner import dvc_lines
 
 MADE = ("data", "models", "results", "metrics", "plots", "report")  # where stages write
 
 
 def clean(root: Path) -> Iterator[str]:
-    """Remove checkpoints, logs and unfinished files of processes that are gone; say what went."""
-    left = [root / CHECKPOINTS, root / LOGS]
+    """Remove checkpoints, logs and unfinished files of processes that are gone; say what went.
+
+    Of a cluster's runs: the clones on this machine whose processes are gone, and the checkpoints in
+    a shared cache.
+    """
+    left = [root / CHECKPOINTS, root / LOGS, *node.abandoned()]
+    left += [root / cache / node.SHARED for cache in dvc_lines("cache", "dir", folder=root)]
     left += [path for folder in MADE for path in unfinished(root / folder)]
     found = [path for path in left if path.exists()]
     for path in found:

@@ -10,16 +10,15 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean
 
 from rich.console import Console
 
+from blemish.fanout.interrupts import signals_as_interrupt
 from blemish.fanout.times import clock_time, kind_of, rough_time
 
 # `always_changed` in dvc.yaml: these run every time, and that is not work to be done.
@@ -38,18 +37,31 @@ _ADVICE = re.compile(
 
 
 def run(
-    targets: list[str], console: Console, *, brief: bool = False, options: tuple[str, ...] = ()
+    targets: list[str],
+    console: Console,
+    *,
+    brief: bool = False,
+    options: tuple[str, ...] = (),
+    up_to_date: Iterable[str] | None = None,
 ) -> int:
     """Reproduce `targets` (stage names; none means all); return DVC's exit code, 130 on Ctrl-C.
 
     128 + n if signal n killed DVC, as a shell would say. brief: nearly all has just run; neither
-    the plan nor a success is worth a line. options: of `dvc repro`.
+    the plan nor a success is worth a line. options: of `dvc repro`. up_to_date: stages that are
+    known to be so and are not asked for; `targets` are then all that is left, even if none.
 
     Standard error of DVC and of the stages goes straight to the terminal, so that their errors
     stand where they happen and their progress bars work.
     """
-    progress = Progress([] if brief else planned(targets), console)
-    progress.say_plan()
+    rest = list(up_to_date or ())
+    stages = [*rest, *targets] if rest else [] if brief else planned(targets)
+    progress = Progress(stages, console, up_to_date=rest)
+    if not brief:
+        progress.say_plan()
+    if up_to_date is not None and not targets:
+        if not brief:
+            progress.say_end(0)
+        return 0
     with signals_as_interrupt():
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *options, *targets],
@@ -87,15 +99,18 @@ def planned(targets: list[str]) -> list[str]:
     Empty where DVC cannot say; `dvc repro` then stops with DVC's own error.
     """
     if not targets:
-        return _dvc_lines("stage", "list", "--name-only")
-    nodes = (line for target in targets for line in _dvc_lines("dag", "--dot", target))
+        return dvc_lines("stage", "list", "--name-only")
+    nodes = (line for target in targets for line in dvc_lines("dag", "--dot", target))
     named = (re.fullmatch(r'"([^"]+)";', node) for node in nodes)
     return list(dict.fromkeys(match[1] for match in named if match))
 
 
-def _dvc_lines(*words: str) -> list[str]:
+def dvc_lines(*words: str, folder: Path = Path()) -> list[str]:
+    """What a `dvc` command prints, run in a folder; nothing if it fails."""
     command = [sys.executable, "-m", "dvc", *words]
-    listed = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8")
+    listed = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, encoding="utf-8"
+    )
     return listed.stdout.splitlines() if listed.returncode == 0 else []
 
 
@@ -103,16 +118,20 @@ class Progress:
     """Follows DVC's lines and prints what a reader needs of them."""
 
     def __init__(
-        self, stages: list[str], console: Console, clock: Callable[[], float] = time.monotonic
+        self,
+        stages: list[str],
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+        up_to_date: Iterable[str] = (),
     ) -> None:
         self.stages = stages
         self.console = console
         self.clock = clock
         self.began = clock()
-        self.visited: dict[str, None] = {}
+        self.visited: dict[str, None] = dict.fromkeys(up_to_date)
         self.ran: set[str] = set()
         self.cached: set[str] = set()
-        self.unchanged: set[str] = set()
+        self.unchanged: set[str] = set(self.visited)
         self.current: str | None = None
         self.since = self.began
         self.durations: dict[str, list[float]] = defaultdict(list)
@@ -211,21 +230,6 @@ class Progress:
 
 def _stages(count: int) -> str:
     return f"{count} stage" if count == 1 else f"{count} stages"
-
-
-@contextmanager
-def signals_as_interrupt() -> Iterator[None]:
-    """End as tidily on a job manager's SIGTERM or a closed terminal as on Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handled = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.default_int_handler) for number in handled]
-    try:
-        yield
-    finally:
-        for number, handler in zip(handled, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -9,27 +9,36 @@ import pytest
 from blemish.checkpoint import CHECKPOINTS
 from blemish.cleaning import clean
 from blemish.errors import UserError
+from blemish.fanout import node
 from blemish.profiles import set_params
 from tests.units import params_folder
 
 
-def test_what_killed_runs_left_goes_and_results_stay(tmp_path) -> None:
+def test_what_killed_runs_left_goes_and_results_stay(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(node, "CLONES", tmp_path / "clones")
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True
+    )
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], stdout=-1)
     dead, alive = int(gone.stdout), os.getppid()
     left = [
         tmp_path / CHECKPOINTS / "elpv/mono/glass-0/key/state.safetensors",
         tmp_path / "logs/train@elpv/mono-glass-0.log",
         tmp_path / f"models/elpv/mono/.glass-0.{dead}.unfinished/model.json",
+        tmp_path / f"clones/1f2e3d4c-{dead}/dvc.yaml",
+        tmp_path / f".dvc/cache/{node.SHARED}/elpv/mono/glass-1/key/state.safetensors",
     ]
     kept = [
         tmp_path / "models/elpv/mono/glass-0/model.json",
         tmp_path / f"models/elpv/mono/.glass-1.{alive}.unfinished/model.json",
+        tmp_path / f"clones/1f2e3d4c-{alive}/dvc.yaml",
+        tmp_path / ".dvc/cache/files/md5/00/1f2e",
     ]
     for file in [*left, *kept]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
-    assert len(list(clean(tmp_path))) == 3
-    assert [file.exists() for file in [*left, *kept]] == [False] * 3 + [True] * 2
+    assert len(list(clean(tmp_path))) == 5
+    assert [file.exists() for file in [*left, *kept]] == [False] * 5 + [True] * 4
     assert list(clean(tmp_path)) == ["nothing to remove"]
 
 

@@ -94,12 +94,11 @@ class Cluster:
         for task in self._running:
             self._ray.cancel(task, force=True)
 
-    def tidy(self, order: list[str]) -> None:
-        """Wait until the remote can be read; dvc.lock is written by the head's last `dvc repro`.
+    def wait_for_remote(self) -> None:
+        """Until it can be read: `dvc repro --pull` would run here what it cannot pull.
 
-        That would otherwise run here what it cannot pull. Raises UserError if patience ends.
+        Raises UserError if patience ends.
         """
-        del order
         reason = ""
         for pause in node.pauses() if self._remote else ():
             try:

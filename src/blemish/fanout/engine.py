@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from blemish.fanout.graph import Graph
 from blemish.fanout.slots import Slot
 
 LOGS = Path("logs")
@@ -66,15 +65,11 @@ class Engine(Protocol):
 
     slots: list[Slot]
 
-    def graph(self, targets: list[str]) -> Graph: ...
-
     def start(self, stage: str, slot: Slot) -> None: ...
 
     def poll(self, seconds: float) -> list[Ended]: ...
 
     def interrupt(self) -> None: ...
-
-    def tidy(self, order: list[str]) -> None: ...
 
     def close(self) -> None: ...
 

@@ -27,17 +27,21 @@ class Graph:
     whole: list[str]
 
     def pending(self) -> list[str]:
-        """What is out of date or may become so: the changed stages and all that follow from them.
-
-        Stages that always run, and what follows from them, are left to the last `dvc repro`.
-        """
+        """What is out of date or may become so: the changed stages and all that follow from them,
+        but for the last ones."""
         found: dict[str, None] = {}
-        last: set[str] = set()
+        last = set(self.last())
         for stage in self.order:
-            needs = self.upstream[stage]
-            if stage in self.always or not last.isdisjoint(needs):
-                last.add(stage)
-            elif stage in self.changed or any(one in found for one in needs):
+            needed = any(one in found for one in self.upstream[stage])
+            if stage not in last and (stage in self.changed or needed):
+                found[stage] = None
+        return list(found)
+
+    def last(self) -> list[str]:
+        """Stages that always run and what follows from them: for one DVC, when all else is done."""
+        found: dict[str, None] = {}
+        for stage in self.order:
+            if stage in self.always or any(one in found for one in self.upstream[stage]):
                 found[stage] = None
         return list(found)
 

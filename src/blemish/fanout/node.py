@@ -23,6 +23,7 @@ from blemish.files import process_is_alive
 
 CLONES = Path(tempfile.gettempdir()) / f"blemish-clones-{os.getuid()}"
 CHECKPOINTS = "checkpoints"  # as in blemish.checkpoint, which would import torch
+SHARED = f"blemish-{CHECKPOINTS}"  # where they lie in a shared cache
 LOOK = 2.0  # s between looks at a log
 TAIL = 1 << 16  # bytes of a log that travel
 PATIENCE = 600.0  # s that a remote may be out of reach
@@ -181,7 +182,7 @@ def make_clone(job: Job) -> Path:
     bundle.unlink()
     (clone / ".dvc" / "config.local").write_text(job.config, encoding="utf-8")
     if job.cache:
-        shared = Path(job.cache, f"blemish-{CHECKPOINTS}")
+        shared = Path(job.cache, SHARED)
         shared.mkdir(exist_ok=True)
         (clone / CHECKPOINTS).symlink_to(shared)
     return clone

@@ -1,19 +1,22 @@
-"""`blemish run`: the pending stages side by side, then `dvc repro`, which finds all in place."""
+"""`blemish run`: the pending stages side by side, then those that always run."""
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 
 from rich.console import Console
 
 from blemish.fanout.cluster import Cluster
 from blemish.fanout.engine import Engine
+from blemish.fanout.graph import Graph
+from blemish.fanout.interrupts import signals_as_interrupt
 from blemish.fanout.local import Local
 from blemish.fanout.pool import Pool, Tally
 from blemish.fanout.screen import Screen
 from blemish.fanout.ship import ship
 from blemish.fanout.slots import Slot
 from blemish.fanout.times import clock_time
-from blemish.runner import INTERRUPTED, environment, signals_as_interrupt
+from blemish.runner import INTERRUPTED, environment
 from blemish.runner import run as run_serially
 
 SLOWEST = 5
@@ -37,7 +40,22 @@ def run(targets: list[str], slots: list[Slot], console: Console, retries: int) -
     """
     if len(slots) < 2:
         return run_serially(targets, console)
-    return _run_on(Local(slots, environment()), targets, console, retries)
+    engine = Local(slots, environment())
+    try:
+        with closing(engine), signals_as_interrupt():
+            graph = engine.graph(targets)
+            done = fan_out(graph, engine, console, retries)
+            if done is not False:
+                engine.tidy(graph.whole)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if done is None:
+        return 1
+    last = graph.last()
+    rest = [stage for stage in graph.order if stage not in last]
+    # All else is in place: DVC need not look at it again.
+    single = ("--single-item",)
+    return run_serially(last, console, brief=done, options=single, up_to_date=rest)
 
 
 def run_on_cluster(
@@ -49,37 +67,25 @@ def run_on_cluster(
     """
     bundle = ship(options.overridden, options.include_uncommitted)
     engine = Cluster(options.address, bundle, environment(), options.per_gpu, options.remote)
-    pull = ("--pull",) if options.remote else ()
-    return _run_on(engine, targets, console, retries, pull)
-
-
-def _run_on(
-    engine: Engine,
-    targets: list[str],
-    console: Console,
-    retries: int,
-    options: tuple[str, ...] = (),
-) -> int:
     try:
-        with signals_as_interrupt():
-            found = fan_out(targets, engine, console, retries)
+        with closing(engine), signals_as_interrupt():
+            done = fan_out(engine.graph(targets), engine, console, retries)
+            if done is None:
+                return 1
+            engine.wait_for_remote()
     except KeyboardInterrupt:
         return INTERRUPTED
-    finally:
-        engine.close()
-    if found is None:
-        return 1
-    return run_serially(targets, console, brief=found, options=options)
+    pull = ("--pull",) if options.remote else ()
+    return run_serially(targets, console, brief=done, options=pull)
 
 
-def fan_out(targets: list[str], engine: Engine, console: Console, retries: int) -> bool | None:
-    """Run what is out of date below `targets`.
+def fan_out(graph: Graph, engine: Engine, console: Console, retries: int) -> bool | None:
+    """Run what is out of date.
 
     Returns whether anything was, or None if stages failed: those are named with the end of their
     logs, and whatever did not need them has run. KeyboardInterrupt ends the stages tidily and is
     raised again.
     """
-    graph = engine.graph(targets)
     pending = graph.pending()
     if not pending:
         return False
@@ -99,7 +105,6 @@ def fan_out(targets: list[str], engine: Engine, console: Console, retries: int) 
                 "they made is whole and kept, and the same command goes on from there"
             )
             raise
-        engine.tidy(graph.whole)
         summarise(tally, screen)
     return None if tally.failed else True
 

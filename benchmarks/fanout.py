@@ -1,0 +1,153 @@
+"""Many stages at once: `dvc repro` one by one, `blemish run --jobs 4`, a Ray cluster of 4 slots.
+
+The stages sleep, so that what is measured is everything else. Then a run with nothing to do, of
+graphs of 50, 200 and 1,000 stages, by `dvc repro` and by `blemish run`. Run on an idle machine:
+
+    python benchmarks/fanout.py [stages] [seconds of each] [sizes of the idle graphs, e.g. 50,200]
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SLOTS = 4
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+DVC = [sys.executable, "-m", "dvc"]
+
+PIPELINE = """
+stages:
+  train:
+    matrix: {{number: {numbers}}}
+    cmd: python stage.py {seconds} models/${{item.number}}
+    deps: [stage.py]
+    outs: ["models/${{item.number}}"]
+  report:
+    cmd: python stage.py 0 report
+    deps: [stage.py, models]
+    outs: [report]
+  track:
+    always_changed: true
+    cmd: "true"
+    deps: [report]
+"""
+
+STAGE = """
+import sys, time
+time.sleep(float(sys.argv[1]))
+with open(sys.argv[2], "w") as file:
+    file.write(sys.argv[2])
+"""
+
+LOCAL = f"""
+from rich.console import Console
+from blemish.fanout.run import run
+from blemish.fanout.slots import local_slots
+raise SystemExit(run([], local_slots({SLOTS}, None, 1), Console(), 1))
+"""
+
+CLUSTER = """
+from rich.console import Console
+from blemish.fanout.run import ClusterOptions, run_on_cluster
+raise SystemExit(run_on_cluster([], ClusterOptions({address!r}), Console(), 1))
+"""
+
+
+def environment() -> dict[str, str]:
+    """Stages find this Python, and every process Blemish."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "PYTHONPATH": str(SOURCE), "DVC_NO_ANALYTICS": "1"}
+
+
+def call(folder: Path, *command: str) -> float:
+    """Seconds that a command took. Stops with its output if it failed."""
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)[:200]}:\n{done.stdout}\n{done.stderr}")
+    return time.perf_counter() - began
+
+
+def workspace(folder: Path, stages: int, seconds: float) -> Path:
+    """A committed repository of `stages` trainings, none of which has run."""
+    folder.mkdir()
+    call(folder, "git", "init", "--quiet")
+    call(folder, *DVC, "init", "--quiet")
+    text = PIPELINE.format(numbers=list(range(stages)), seconds=seconds)
+    (folder / "dvc.yaml").write_text(text)
+    (folder / "stage.py").write_text(STAGE)
+    (folder / "models").mkdir()
+    (folder / "models/.gitkeep").touch()
+    (folder / ".gitignore").write_text("/models/*\n!/models/.gitkeep\n/report\n/logs/\n")
+    call(folder, "git", "add", "--all")
+    named = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
+    call(folder, "git", *named, "commit", "--quiet", "--message", "benchmark")
+    return folder
+
+
+def by_cluster(folder: Path) -> float:
+    """Seconds on a Ray node of this machine; its start is not counted."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        cluster.add_node(num_cpus=SLOTS)
+        return call(folder, sys.executable, "-c", CLUSTER.format(address=cluster.address))
+    finally:
+        cluster.shutdown()
+
+
+def busy(folder: Path, stages: int, seconds: float) -> dict[str, float]:
+    """All three ways; efficiency is the time of the stages' work over that of the slots."""
+    ways: dict[str, tuple[int, Callable[[Path], float]]] = {
+        "serial": (1, lambda space: call(space, *DVC, "repro")),
+        "jobs": (SLOTS, lambda space: call(space, sys.executable, "-c", LOCAL)),
+        "ray": (SLOTS, by_cluster),
+    }
+    work, found, walls = stages * seconds, {}, {}
+    print(f"{stages} stages of {seconds:g} s: wall time, what of it is not stages, per stage")
+    for name, (slots, way) in ways.items():
+        walls[name] = wall = way(workspace(folder / name, stages, seconds))
+        outside = wall - work / slots
+        found[f"{name}_efficiency"] = work / slots / wall
+        print(
+            f"  {name:8} {slots} at once  {wall:7.1f} s  {outside:6.1f} s ({outside / wall:4.0%})  "
+            f"{outside / stages:.2f} s"
+        )
+    overhead = {name: wall - work / ways[name][0] for name, wall in walls.items()}
+    for name in ("jobs", "ray"):
+        found[f"{name}_speed_ratio"] = walls["serial"] / walls[name]
+        found[f"{name}_overhead_ratio"] = overhead["serial"] / overhead[name]
+    return found
+
+
+def idle(folder: Path, stages: int) -> dict[str, float]:
+    """Nothing to do: the outputs are written by hand and committed to DVC as they are."""
+    space = workspace(folder / f"idle-{stages}", stages, 0)
+    for number in range(stages):
+        (space / f"models/{number}").write_text(f"models/{number}")
+    (space / "report").write_text("report")
+    call(space, *DVC, "commit", "--force", "--quiet")
+    theirs = call(space, *DVC, "repro")
+    ours = call(space, sys.executable, "-c", LOCAL)
+    print(
+        f"  {stages:5} stages, nothing to do: dvc repro {theirs:5.1f} s, blemish run {ours:5.1f} s"
+    )
+    return {f"idle_{stages}_ratio": theirs / ours}
+
+
+def main(stages: int = 24, seconds: float = 5.0, sizes: str = "50,200,1000") -> None:
+    with tempfile.TemporaryDirectory() as name:
+        found = busy(Path(name), stages, seconds)
+        for size in sizes.split(","):
+            found |= idle(Path(name), int(size))
+    print(json.dumps({key: round(value, 2) for key, value in found.items()}))
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    main(*(kind(word) for kind, word in zip((int, float, str), given, strict=False)))

@@ -37,31 +37,18 @@ _ADVICE = re.compile(
 
 
 def run(
-    targets: list[str],
-    console: Console,
-    *,
-    brief: bool = False,
-    options: tuple[str, ...] = (),
-    up_to_date: Iterable[str] | None = None,
+    targets: list[str], console: Console, *, brief: bool = False, options: tuple[str, ...] = ()
 ) -> int:
     """Reproduce `targets` (stage names; none means all); return DVC's exit code, 130 on Ctrl-C.
 
     128 + n if signal n killed DVC, as a shell would say. brief: nearly all has just run; neither
-    the plan nor a success is worth a line. options: of `dvc repro`. up_to_date: stages that are
-    known to be so and are not asked for; `targets` are then all that is left, even if none.
+    the plan nor a success is worth a line. options: of `dvc repro`.
 
     Standard error of DVC and of the stages goes straight to the terminal, so that their errors
     stand where they happen and their progress bars work.
     """
-    rest = list(up_to_date or ())
-    stages = [*rest, *targets] if rest else [] if brief else planned(targets)
-    progress = Progress(stages, console, up_to_date=rest)
-    if not brief:
-        progress.say_plan()
-    if up_to_date is not None and not targets:
-        if not brief:
-            progress.say_end(0)
-        return 0
+    progress = Progress([] if brief else planned(targets), console)
+    progress.say_plan()
     with signals_as_interrupt():
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *options, *targets],

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from blemish.fanout.cluster import Cluster
-from blemish.fanout.engine import Engine
+from blemish.fanout.engine import Ended, Engine, log_file
 from blemish.fanout.graph import Graph
 from blemish.fanout.interrupts import signals_as_interrupt
 from blemish.fanout.local import Local
-from blemish.fanout.pool import Pool, Tally
+from blemish.fanout.pool import LOOK, Pool, Tally
 from blemish.fanout.screen import Screen
 from blemish.fanout.ship import ship
 from blemish.fanout.slots import Slot
 from blemish.fanout.times import clock_time
-from blemish.runner import INTERRUPTED, environment
+from blemish.runner import INTERRUPTED, Progress, environment
 from blemish.runner import run as run_serially
 
 SLOWEST = 5
@@ -47,15 +47,43 @@ def run(targets: list[str], slots: list[Slot], console: Console, retries: int) -
             done = fan_out(graph, engine, console, retries)
             if done is not False:
                 engine.tidy(graph.whole)
+            return 1 if done is None else run_last(graph, engine, console, brief=done)
     except KeyboardInterrupt:
         return INTERRUPTED
-    if done is None:
-        return 1
+
+
+def run_last(graph: Graph, engine: Local, console: Console, *, brief: bool) -> int:
+    """Run what always runs, all else being in place; say so unless `brief`. DVC's exit code."""
     last = graph.last()
     rest = [stage for stage in graph.order if stage not in last]
-    # All else is in place: DVC need not look at it again.
-    single = ("--single-item",)
-    return run_serially(last, console, brief=done, options=single, up_to_date=rest)
+    progress = Progress(graph.order, console, up_to_date=rest)
+    if not brief:
+        progress.say_plan()
+    code = 0
+    try:
+        for stage in last:
+            code = code or _follow(stage, engine, progress)
+    except KeyboardInterrupt:
+        engine.interrupt()
+        progress.say_interrupted()
+        raise
+    if code or not brief:
+        progress.say_end(code)
+    return code if code >= 0 else 128 - code
+
+
+def _follow(stage: str, engine: Local, progress: Progress) -> int:
+    """Run a stage and show what it prints as it comes."""
+    engine.start(stage, engine.slots[0])
+    ended: list[Ended] = []
+    rest = ""
+    with log_file(stage).open(encoding="utf-8", errors="replace") as log:
+        while not ended:
+            ended = engine.poll(LOOK)
+            *lines, rest = (rest + log.read()).split("\n")
+            for line in lines:
+                progress.read(line)
+    return ended[0].code
 
 
 def run_on_cluster(

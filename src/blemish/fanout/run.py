@@ -133,7 +133,7 @@ def fan_out(graph: Graph, engine: Engine, console: Console, retries: int) -> boo
                 "they made is whole and kept, and the same command goes on from there"
             )
             raise
-        summarise(tally, screen)
+    summarise(tally, screen)
     return None if tally.failed else True
 
 

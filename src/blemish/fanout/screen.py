@@ -4,9 +4,10 @@ import re
 import time
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from blemish.fanout.engine import ON, Ended, log_file
 from blemish.fanout.times import clock_time, rough_time
@@ -62,6 +63,7 @@ class Screen:
             "failed": f"FAILED after {clock_time(seconds)}",
         }[ended.outcome]
         where = host_of(ended.stage) or row.where
+        self.look()  # the table first, or the line would stand above a row of this stage
         self.say(f"{self._place()} {ended.stage} {how} ({where}){self._left()}")
         if ended.code:
             self._say_end_of_log(ended)
@@ -69,6 +71,7 @@ class Screen:
     def retried(self, ended: Ended) -> None:
         """A stage was killed and will begin again."""
         self._rows.pop(ended.stage, None)
+        self.look()
         why = "was killed" if ended.killed else "met another DVC"
         self.say(f"{ended.stage} {why}: it begins again")
 
@@ -94,17 +97,17 @@ class Screen:
             self.say(f"    {line}")
         self.say(f"    the whole log: {log_file(ended.stage)}")
 
-    def _table(self) -> Table:
-        elapsed = clock_time(self.elapsed())
-        title = f"{self.done} of {self.total} stages, {elapsed} elapsed{self._left()}"
-        table = Table(title=title, title_justify="left")
-        for heading in ("stage", "on", "time", "progress"):
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading in ("running", "on", "time", "progress"):
             table.add_column(heading, no_wrap=True)
         now = time.monotonic()
         for stage, row in self._rows.items():
             where = host_of(stage) or row.where
             table.add_row(stage, where, clock_time(now - row.began), last_progress(stage))
-        return table
+        elapsed = clock_time(self.elapsed())
+        total = f"{self.done} of {self.total} stages, {elapsed} elapsed{self._left()}"
+        return Group(table, Text(total, style="bold", no_wrap=True))
 
     def _place(self) -> str:
         return f"[{self.done}/{self.total}]"

@@ -3,8 +3,11 @@
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +66,42 @@ def test_a_stage_that_is_always_killed_fails_after_its_retries(tmp_path) -> None
     assert status == 1
     assert space.begun().count("models/b/y-0") == 3
     assert "failed: train@b/y-0" in text
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A disk of half a MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"only root may mount a small disk: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_under_the_cache_is_named_and_costs_only_what_it_hit(
+    tmp_path, small_disk
+) -> None:
+    space = make(tmp_path / "space")
+    space.dvc("cache", "dir", "--local", str(small_disk / "cache"))
+    big = "out = out / 'big'; out.mkdir(parents=True); (out / 'one').write_bytes(b'x' * (1 << 20))"
+    space.trouble("models/a/x-1", f"{big}; out = out / 'more'")
+    status, text = space.run()
+    assert status == 1
+    failed = text.split("\nfailed: ")[1].split("\n")[0].split(", ")
+    # Whoever wrote to the full disk at that moment failed with it.
+    assert "train@a/x-1" in failed
+    assert "No space left on device" in text
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    space.forget_begun()
+    status, text = space.run()
+    assert status == 0, text
+    missing = [stage.replace("train@", "models/") for stage in failed]
+    assert sorted(space.begun()) == sorted([*missing, "report"])
+    assert (space.root / "models/a/x-1/big/one").stat().st_size == 1 << 20
+    space.assert_done()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,21 @@ def test_a_clone_that_shares_the_cache_restores_and_tracks(
     assert done.cached == finished.lock().keys() - done.ran
     assert clone.lock() == finished.lock()
     assert comparable(clone) == comparable(finished)
+
+
+def test_an_unreachable_store_costs_no_result(finished: Workspace, branch: Workspace) -> None:
+    """`blemish run`: one clear line, all else kept; the next run logs each result once."""
+    for path in branch.root.glob("mlflow.db*"):
+        path.unlink()
+    shutil.rmtree(branch / "results")
+    program = "from blemish.cli import main; main()"
+    blemish = [sys.executable, "-c", program, "run", "--jobs", "2"]
+    text = branch.run("env", "MLFLOW_TRACKING_URI=http://127.0.0.1:9", *blemish, fails=True)
+    assert "    error: MLflow at http://127.0.0.1:9 failed: " in text
+    assert "track failed: see the error above." in text
+    for unit in UNITS:
+        assert f"evaluate@{unit}-glass-0 restored from the cache" in text
+    assert branch.lock() == finished.lock()
+    assert "2 added, 0 already there" in branch.run(*blemish)
+    assert "0 added, 2 already there" in branch.run(*blemish)
+    assert comparable(branch) == comparable(finished)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -16,6 +17,7 @@ from blemish.fanout.remote import mark_cache
 from blemish.fanout.slots import Slot
 
 CONFIG = Path(".dvc/config.local")
+CONNECT = 10.0  # s
 PASSED_ON = ("BLEMISH_", "AWS_", "MLFLOW_", "DVC_NO_ANALYTICS", "CUBLAS_")  # to the nodes' stages
 
 
@@ -151,8 +153,12 @@ def _connect(address: str) -> Any:
     except ModuleNotFoundError:
         raise UserError("--cluster needs Ray: pip install 'blemish[ray]'") from None
     try:
+        if address != "auto":
+            # Ray itself asks for minutes.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=CONNECT).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"no Ray cluster at {address}: {reason}") from None
     return ray

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 POLL = 0.02  # s between looks for ended children
+NOT_CACHED = b"ERROR: failed to transfer "
 
 Order = dict[str, Any]
 
@@ -45,6 +46,7 @@ def preload() -> None:
     import dvc_data.hashfile  # noqa: F401
 
     atomic_lock_file()
+    empty_run_cache_is_no_error()
 
 
 def atomic_lock_file() -> None:
@@ -62,6 +64,24 @@ def atomic_lock_file() -> None:
             dumper(data, stream, **more)
 
     _common._dump_data = _yaml._dump_data = dump
+
+
+def empty_run_cache_is_no_error() -> None:
+    """DVC makes the folder of a run-cache entry before the entry: a kill or a full disk in between
+    leaves it empty, and DVC fails on it for ever with a TypeError. It holds nothing, that is all.
+    """
+    from dvc.stage.cache import StageCache, _get_stage_hash
+
+    load = StageCache._load
+
+    def load_if_any(self: Any, stage: Any) -> Any:
+        key = _get_stage_hash(stage)
+        folder = Path(self._get_cache_dir(key)) if key else None
+        return (
+            None if folder and folder.is_dir() and not any(folder.iterdir()) else load(self, stage)
+        )
+
+    StageCache._load = load_if_any
 
 
 def obey(order: Order, running: dict[int, str]) -> None:
@@ -103,9 +123,7 @@ def begin(order: Order) -> None:
 def work(order: Order) -> int:
     """DVC, or what needs DVC's insides. Returns the exit code."""
     if order["do"] == "dvc":
-        from dvc.cli import main as dvc
-
-        return dvc(order["words"])
+        return dvc(order["words"], Path(order["log"]))
     from blemish.fanout import graph, remote
 
     tasks: dict[str, Callable[[], None]] = {
@@ -116,6 +134,17 @@ def work(order: Order) -> int:
     }
     tasks[order["do"]]()
     return 0
+
+
+def dvc(words: list[str], log: Path) -> int:
+    """DVC's exit code, and 1 where it lost a result and says 0: a full disk under its cache."""
+    from dvc.cli import main as run
+
+    before = log.stat().st_size
+    code = run(words)
+    with log.open("rb") as stream:
+        stream.seek(before)
+        return code or int(NOT_CACHED in stream.read())
 
 
 def ended(running: dict[int, str]) -> list[tuple[int, int]]:

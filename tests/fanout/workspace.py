@@ -99,6 +99,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._started: list[subprocess.Popen[str]] = []
 
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -140,11 +141,19 @@ class Workspace:
     def start_on(self, address: str, *options: str, before: str = "") -> subprocess.Popen[str]:
         """`blemish run --cluster` in the background; options of ClusterOptions, as Python."""
         code = ON_CLUSTER.format(before=before, options=", ".join([repr(address), *options]))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=self.root, env=self.environment(), text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """Kill what a failed test left running on a cluster that others use."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def run_on(self, address: str, *options: str, before: str = "") -> tuple[int, str]:
         """`blemish run --cluster` to its end: exit status and what it printed."""

@@ -118,7 +118,8 @@ class Worker:
             reason = self._out_of_reach()
             if not reason:
                 code = self._dvc(environment, *words)
-                reason = self._out_of_reach() if code else ""
+                # A push into a folder that is no longer mounted ends well, too.
+                reason = self._out_of_reach()
                 if not reason:
                     return code
             self._say(

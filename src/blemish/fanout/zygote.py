@@ -39,6 +39,8 @@ def main() -> None:
             say({"ended": running.pop(child), "code": code})
     for child in running:
         kill(child, signal.SIGKILL)
+    for child in running:  # DVC takes the locks of one that nobody has waited for for held
+        os.waitpid(child, 0)
 
 
 def preload() -> None:

@@ -29,7 +29,7 @@ PARAMS = Params(
     backbone="efficientnet_lite0", strides=[16], image_size=128, resize="squash", hidden=128,
     pretrain_dim=168, target_dim=168, standardise=True, variant="manifold", noise=0.5,
     ascent_steps=4, ascent_length=0.01, project_every=2, band_unit="noise", band=[0.85, 1.7],
-    epochs=4, average_last=2, images_per_epoch=40, learning_rate=1e-3,
+    epochs=6, average_last=4, images_per_epoch=40, learning_rate=5e-4,
 )  # fmt: skip
 FRAMING = Framing(PARAMS.image_size, PARAMS.resize)
 

@@ -45,7 +45,7 @@ def print_leaderboard(runs: list[Run], console: Console) -> None:
 def _console_table(rows: list[Row], bases: Sequence[str]) -> Table:
     names = [name for base in bases for name in variants(base, metric_names(rows))]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("unit", no_wrap=True, overflow="fold")
+    table.add_column("unit", overflow="fold")
     table.add_column("method", overflow="fold")
     for name in names:
         kind = name.partition("_")[0]

@@ -1,5 +1,6 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
+from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -83,10 +84,21 @@ def write_results(
     _write_curves(found, folder / "curves")
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     found.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
-    shown = (folder / "heatmaps", params.heatmaps, partial(_views, method))
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
-    pictures = write_heatmaps(test, headline, thresholds, *shown)
-    write_json(folder / "heatmaps.json", pictures)
+    _write_pictures(method, test, headline, thresholds, params, folder)
+
+
+def _write_pictures(
+    method: Method,
+    test: Predictions,
+    headline: Callable[[pd.DataFrame], pd.Series],
+    thresholds: tuple[float, float],
+    params: EvaluationParams,
+    folder: Path,
+) -> None:
+    """Heat maps with the method's own views, and the test set in motion."""
+    shown = (folder / "heatmaps", params.heatmaps, partial(_views, method))
+    write_json(folder / "heatmaps.json", write_heatmaps(test, headline, thresholds, *shown))
     rows = scored_rows(test, headline)
     if params.animation and len(rows):
         scale = scale_of(test, rows, thresholds)

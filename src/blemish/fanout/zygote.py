@@ -4,6 +4,7 @@ Orders come as JSON lines on standard input and news leave as JSON lines on stan
 the input ends, the runner is gone, however it went, and all that runs is killed.
 """
 
+import importlib
 import json
 import os
 import select
@@ -16,6 +17,11 @@ from typing import Any
 
 POLL = 0.02  # s between looks for ended children
 NOT_CACHED = b"ERROR: failed to transfer "
+# By name: nothing here calls them, and a linter would take plain imports out.
+USED_BY_REPRO = (
+    "dvc.cli", "dvc.commands.repro", "dvc.output", "dvc.repo", "dvc.repo.reproduce",
+    "dvc.repo.status", "dvc.stage.cache", "dvc.stage.run", "dvc_data.hashfile",
+)  # fmt: skip
 
 Order = dict[str, Any]
 
@@ -45,8 +51,8 @@ def main() -> None:
 
 def preload() -> None:
     """Import what `dvc repro` imports on its way; its commands import late."""
-    import dvc_data.hashfile  # noqa: F401
-
+    for name in USED_BY_REPRO:
+        importlib.import_module(name)
     atomic_lock_file()
     empty_run_cache_is_no_error()
 

@@ -59,6 +59,17 @@ def test_levels_have_the_strides_asked_for(strides: list[int]) -> None:
         assert level.shape == (1, widths[stride], 64 // stride, 96 // stride)
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenetv3_small_100"])
+def test_no_stage_behind_the_last_level_is_kept(name: str) -> None:
+    whole = Backbone(name, [4, 8, 32], "random")
+    for strides in ([4], [8], [4, 8]):
+        cut = Backbone(name, strides, "random")
+        assert len(cut.network.blocks) < len(whole.network.blocks)
+        cut.network.load_state_dict(whole.network.state_dict(), strict=False)
+        wanted = [whole(pattern())[[4, 8, 32].index(stride)] for stride in strides]
+        assert all(map(torch.equal, cut(pattern()), wanted))
+
+
 @pytest.mark.parametrize(
     ("name", "side"),
     [
@@ -133,7 +144,7 @@ def test_images_are_normalised_as_imagenet() -> None:
 
 @pytest.mark.parametrize(
     ("name", "strides", "folded"),
-    [("efficientnet_lite0", [8, 16], 48), ("resnet18", [4, 16], 15), ("hrnet_w18_small", [16], 1)],
+    [("efficientnet_lite0", [8, 16], 33), ("resnet18", [4, 16], 15), ("hrnet_w18_small", [16], 1)],
 )
 def test_normalisations_are_folded_and_the_levels_stay(name, strides, folded) -> None:
     backbone = Backbone(name, strides, "random")

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from blemish.synthesis import contrast
 from blemish.synthesis.contrast import AMPLITUDES, local_noise, strength
+from blemish.synthesis.held_out import HELD_OUT
 from blemish.synthesis.masks import MASKS, draw_masks
 from blemish.synthesis.render import render
 from blemish.synthesis.shapes import SHAPES
 from tests.drawing import new_bank
 
 SEEDS = torch.arange(120) * 44_497
+SOFT = SHAPES | HELD_OUT
 
 
 def noisy(count: int, deviation: float, level: int = 120, side: int = 128) -> Tensor:
@@ -35,15 +37,15 @@ def rows(kind: str, visibility: float, count: int = len(SEEDS)) -> pd.DataFrame:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", SOFT)
 def test_profiles_peak_at_one_and_labels_are_where_they_are_strong(kind: str) -> None:
-    profile, label = SHAPES[kind](SEEDS, 96, 128)
+    profile, label = SOFT[kind](SEEDS, 96, 128)
     assert profile.dtype == torch.float32
     assert label.dtype == torch.bool
     strength = profile.abs()
     peak = strength.flatten(1).amax(dim=1)
     assert ((peak - 1).abs() < 1e-6).logical_or(peak == 0).all()
-    if kind in {"line", "scratch"}:
+    if kind in {"line", "scratch", "strokes"}:
         assert torch.equal(label, profile != 0)
     else:
         inside = (strength * label).flatten(1).sum(dim=1) / label.flatten(1).sum(dim=1)
@@ -55,15 +57,16 @@ def test_profiles_peak_at_one_and_labels_are_where_they_are_strong(kind: str) ->
 # kind, the median share of a picture's area between these bounds, at any resolution
 AREAS = {
     "spot": (5e-5, 1.5e-3), "line": (5e-4, 8e-3), "mura": (3e-3, 0.12), "scratch": (1e-4, 4e-3),
-    "cylinder": (5e-5, 2e-3),
+    "cylinder": (5e-5, 2e-3), "strokes": (5e-4, 8e-3), "dots": (5e-5, 3e-3),
+    "stains": (5e-3, 0.12),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", SOFT)
 def test_sizes_scale_with_the_resolution(kind: str) -> None:
     medians = []
     for side in (256, 512):
-        labels = torch.cat([SHAPES[kind](part, side, side)[1] for part in SEEDS.split(20)])
+        labels = torch.cat([SOFT[kind](part, side, side)[1] for part in SEEDS.split(20)])
         areas = labels.flatten(1).double().mean(dim=1)
         medians.append(areas[areas > 0].median().item())
     low, high = AREAS[kind]

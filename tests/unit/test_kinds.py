@@ -8,6 +8,7 @@ from scipy import stats
 
 from blemish.errors import UserError
 from blemish.params import KindParams, SynthesisParams, TextureParams
+from blemish.synthesis.held_out import HELD_OUT
 from blemish.synthesis.kinds import KINDS
 from blemish.synthesis.recipes import TEXTURED, VISIBLE, draw_recipes
 
@@ -27,7 +28,7 @@ def test_every_kind_of_the_parameters_can_be_drawn() -> None:
     assert set(KindParams.model_fields) < set(KINDS)
     assert set(KINDS) > TEXTURED | VISIBLE
     # Held-out sets are made by kinds that no parameter can give to training.
-    assert not {"shapes", "shades"} & set(KindParams.model_fields)
+    assert not {"shapes", "shades", *HELD_OUT} & set(KindParams.model_fields)
 
 
 def test_shares_are_relative() -> None:

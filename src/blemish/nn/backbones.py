@@ -8,6 +8,8 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.efficientnet import EfficientNetFeatures
+from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 
 from blemish.errors import UserError
@@ -44,6 +46,7 @@ class Backbone(nn.Module):
             self.network = _packaged_lite0(levels)
         else:
             self.network = _pretrained(name, levels)
+        _cut_after_last_level(self.network)
         info: Any = self.network.feature_info
         self.channels: list[int] = info.channels()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
@@ -125,6 +128,13 @@ def _levels(name: str, strides: Sequence[int]) -> tuple[int, ...]:
             f"backbone {name!r} has no level of stride {missing[0]}; it has {reductions}"
         )
     return tuple(reductions.index(stride) for stride in strides)
+
+
+def _cut_after_last_level(network: Any) -> None:
+    """Drop the stages behind the last level asked for, which timm's EfficientNets would compute."""
+    if isinstance(network, EfficientNetFeatures | MobileNetV3Features):
+        last = max(level["stage"] for level in network.feature_info.get_dicts())
+        network.blocks = network.blocks[:last]
 
 
 def _packaged_lite0(levels: tuple[int, ...]) -> nn.Module:

@@ -46,7 +46,7 @@ def strength(kind: str, seeds: Tensor, visibility: Tensor) -> Tensor:
     return visibility * low * (high / low) ** uniforms(seeds, 90, 1)[:, 0]
 
 
-# "cylinder" and "shades" are not in the specification.
+# "cylinder" and what is held out (from "strokes" on) are not in the specification.
 AMPLITUDES = {
     "spot": (2.0, 10.0),
     "line": (1.5, 8.0),
@@ -54,6 +54,9 @@ AMPLITUDES = {
     "scratch": (1.5, 8.0),
     "texture": (1.5, 8.0),
     "cylinder": (2.0, 10.0),
+    "strokes": (2.0, 10.0),
+    "dots": (2.0, 10.0),
+    "stains": (0.7, 4.0),
     "shades": (4.0, 4.0),
 }
 

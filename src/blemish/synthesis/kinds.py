@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from blemish.synthesis import contrast
+from blemish.synthesis.held_out import HELD_OUT
 from blemish.synthesis.masks import (
     dlas_masks,
     draw_until_seen,
@@ -18,12 +19,13 @@ from blemish.synthesis.masks import (
     single_perlin_masks,
 )
 from blemish.synthesis.paste import cut_and_paste, paste_crop
-from blemish.synthesis.shapes import SHAPES
+from blemish.synthesis.shapes import SHAPES, Shape
 from blemish.synthesis.textures import Pixels, TextureBank, draw_under
 from blemish.synthesis.threads import in_threads
 
 WHITE = np.float32(255)
 MaskMaker = Callable[[Tensor, int, int], Tensor]
+ShapeMaker = Callable[[Tensor, int, int], Shape]
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,11 @@ def _clean(batch: Batch) -> Drawn:
     return unit_range(batch.images), empty
 
 
-def _display(batch: Batch, kind: str) -> Drawn:
-    """A display defect of a visibility in units of local noise (`methods/dlas-net.md` §8.2)."""
+def _contrasting(batch: Batch, kind: str, shape: ShapeMaker) -> Drawn:
+    """A soft shape of a visibility in units of local noise (`methods/dlas-net.md` §8.2)."""
 
     def draw(seeds: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        profile, label = SHAPES[kind](seeds, *batch.size)
+        profile, label = shape(seeds, *batch.size)
         return label, profile
 
     labels, profiles = batch.until_seen(draw)
@@ -104,7 +106,7 @@ def _display(batch: Batch, kind: str) -> Drawn:
 
 
 def _shades(batch: Batch) -> Drawn:
-    """Evenly brighter or darker shapes: the visibility sets, never training."""
+    """Evenly brighter or darker shapes: the visibility sets."""
     masks = batch.masks(shape_masks)
     return _shifted(batch, "shades", masks.float(), masks)
 
@@ -219,7 +221,9 @@ KINDS: dict[str, Callable[[Batch], Drawn]] = {
     "cutpaste": _cutpaste,
     "crops": _crops,
     "texture": _visible_texture,
-    **{kind: partial(_display, kind=kind) for kind in SHAPES},
+    **{kind: partial(_contrasting, kind=kind, shape=shape) for kind, shape in SHAPES.items()},
+    # Of the held-out sets, never of training:
     "shapes": partial(_textured, maker=shape_masks),
+    **{kind: partial(_contrasting, kind=kind, shape=shape) for kind, shape in HELD_OUT.items()},
     "shades": _shades,
 }

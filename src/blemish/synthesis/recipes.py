@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from blemish.errors import UserError
 from blemish.params import BlendParams, SynthesisParams, VisibilityParams
+from blemish.synthesis.contrast import AMPLITUDES
 
 SCHEMA = pa.schema(
     [
@@ -26,7 +27,7 @@ SCHEMA = pa.schema(
     ]
 )
 TEXTURED = frozenset({"perlin", "dlas", "self", "shapes"})  # kinds with a texture and a β
-VISIBLE = frozenset({"spot", "line", "mura", "scratch", "cylinder", "texture", "shades"})
+VISIBLE = frozenset(AMPLITUDES)  # kinds measured in the deviations of local noise
 DSARAD_BETA = 0.8  # b ~ U(0, 0.8), the weight of the original (`methods/dsarad.md` §2.4)
 NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 

@@ -24,7 +24,8 @@ from blemish.synthesis.recipes import draw_recipes, write_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.textures import TextureBank
 
-PREVIEW_EACH = 6  # training samples; the sheet also shows 4 for validation, 2 of each weak set
+PREVIEW_EACH = 6  # training samples; the sheet also shows 8 for validation, 2 of each weak set
+VALIDATION_KINDS = {"shapes": 1.0, "strokes": 1.0, "dots": 1.0, "stains": 1.0}
 
 
 def synthesize(
@@ -89,7 +90,9 @@ def held_out_recipes(
     """Recipes of the validation set and of one weak-defect set for each β and visibility."""
     normals = manifest.of("val", 0)["image"].tolist()
 
-    def recipes(purpose: str, count: int, kind: str = "shapes", **fixed: Any) -> pd.DataFrame:
+    def recipes(
+        purpose: str, count: int, kind: str | dict[str, float] = "shapes", **fixed: Any
+    ) -> pd.DataFrame:
         # A different image first in each set, so that few images still show a variety.
         start = zlib.crc32(purpose.encode())
         images = [normals[(start + number) % len(normals)] for number in range(count)]
@@ -97,7 +100,7 @@ def held_out_recipes(
         return draw_recipes(images, draws, purpose, kind, textures.names, params, **fixed)
 
     count = params.weak_images
-    sets = [recipes("validation", params.validation_images)]
+    sets = [recipes("validation", params.validation_images, VALIDATION_KINDS)]
     sets += [recipes(f"weak-{beta:g}", count, beta=beta) for beta in params.weak]
     sets += [
         recipes(f"visibility-{value:g}", count, "shades", visibility=value)
@@ -193,7 +196,7 @@ def _write_preview(
     """A few samples of each purpose: of training two of each kind at least, over the images."""
     chosen = [(_of_each_kind(training), banks[0])]
     for purpose, rows in held_out.groupby("purpose", sort=False):
-        chosen.append((rows.head(4 if purpose == "validation" else 2), banks[1]))
+        chosen.append((rows.head(8 if purpose == "validation" else 2), banks[1]))
     samples = [
         _sample(rows.iloc[[number]], manifest, bank, params)
         for rows, bank in chosen

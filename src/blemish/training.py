@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from blemish.checkpoint import Checkpoint, Moment, NotANumber, State, restore, state_of
 from blemish.errors import UserError
+from blemish.memory import keep_freed_memory
 from blemish.params import TrainingParams
 from blemish.progress import progress
 
@@ -27,7 +28,8 @@ EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper
 def choose_device(
     name: str, threads: int = 0, where: str = "params.yaml: `training.device`"
 ) -> torch.device:
-    """ "auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice).
+    """ "auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice) and,
+    for the CPU, how memory is kept.
 
     Raises UserError, saying `where` the name was given, for a GPU that is not there.
     """
@@ -40,6 +42,8 @@ def choose_device(
         raise UserError(
             f"{where} is {name!r}, but PyTorch sees {found or 'no'} GPU: set it to auto or cpu"
         )
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 

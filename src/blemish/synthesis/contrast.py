@@ -54,9 +54,9 @@ AMPLITUDES = {
     "scratch": (1.5, 8.0),
     "texture": (1.5, 8.0),
     "cylinder": (2.0, 10.0),
-    "strokes": (2.0, 10.0),
-    "dots": (2.0, 10.0),
-    "stains": (0.7, 4.0),
+    "strokes": (4.0, 20.0),
+    "dots": (4.0, 20.0),
+    "stains": (1.5, 8.0),
     "shades": (4.0, 4.0),
 }
 

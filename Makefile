@@ -14,7 +14,7 @@ repro: venv      ## install what is pinned, run the grid of params.yaml, show th
 	@$(BIN)/blemish run
 
 test: venv lint  ## install what is pinned, check style and types, run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 lint: venv
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

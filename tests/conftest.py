@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+if os.environ.get("PYTEST_XDIST_WORKER"):  # before PyTorch is loaded: two workers, two cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,3 +18,11 @@ def mirror() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real archives: set BLEMISH_MIRROR to the folder that holds them")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two workers share the tests: the pipeline's share workspaces that take a minute each."""
+    for item in items:
+        folder = item.path.parent
+        group = folder if folder.name == "pipeline" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group)))

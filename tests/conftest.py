@@ -21,7 +21,7 @@ def mirror() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two workers share the tests: the pipeline's share workspaces that take a minute each."""
+    """With several workers: the pipeline's tests share workspaces that take a minute to make."""
     for item in items:
         folder = item.path.parent
         group = folder if folder.name == "pipeline" else item.path

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from blemish.methods.dsarad.draws import rotated
+from blemish.methods.dsarad.draws import Draws, rotated
 from blemish.methods.dsarad.method import Dsarad
 from blemish.methods.dsarad.networks import NonLocal, Reconstruction
 from blemish.methods.dsarad.params import Params
@@ -165,23 +165,33 @@ def test_the_teacher_stops_at_block_four_and_has_no_gradients(
     assert teacher.encoder[4][0][0].norm.num_batches_tracked == learnt[0]
 
 
-def test_in_frozen_epochs_all_but_the_statistics_goes_on_learning(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    kept: list[dict[str, Tensor]] = []
-
-    def keep(model: Dsarad, _: int) -> None:
-        kept.append({key: value.clone() for key, value in model.state_dict().items()})
-
-    run = loop()
-    monkeypatch.setattr(run, "keep", keep)
-    small(epochs=3, teacher_epochs=1, frozen_epochs=1).fit(tiny_unit().open(), run)
-    for before, after, moves in ((*kept[:2], True), (*kept[1:], False)):
-        for key, value in before.items():
-            if "running" in key or "tracked" in key:
-                assert torch.equal(value, after[key]) != moves, key
-            elif key.endswith("conv.weight"):
-                assert not torch.equal(value, after[key]), key
+def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
+    """Of each batch's own; nothing else differs from a training without them."""
+    running, precise = (
+        small(epochs=2, batch_size=2, images_per_epoch=None, precise_statistics=one)
+        for one in (False, True)
+    )
+    for model in (running, precise):
+        model.fit(tiny_unit().open(), loop())
+    seen: list[Tensor] = []
+    first = next(one for one in running.segmenter.modules() if isinstance(one, nn.BatchNorm2d))
+    first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    unit = tiny_unit().open().with_kinds(running.params.kinds)
+    images = unit.normals(running.framing)
+    draws = Draws(unit, images, unit.foregrounds(running.framing), running.params, loop())
+    running.train()
+    kept = first.running_mean.clone()
+    for _, corrupted, _ in draws.synthetic(2, torch.float32):
+        reconstruction, _ = running.student(corrupted)
+        running.segmenter(torch.cat([reconstruction, corrupted], dim=1))
+    assert len(seen) > 1
+    expected = torch.stack([one.mean(dim=(0, 2, 3)) for one in seen]).mean(dim=0)
+    measured = next(one for one in precise.segmenter.modules() if isinstance(one, nn.BatchNorm2d))
+    assert torch.allclose(measured.running_mean, expected, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(kept, expected, rtol=1e-3)
+    assert measured.momentum == first.momentum
+    for (name, one), other in zip(running.named_parameters(), precise.parameters(), strict=True):
+        assert torch.equal(one, other), name
 
 
 def test_the_teacher_is_not_kept() -> None:

@@ -7,7 +7,7 @@ student's picture and its input where the defects are. The teacher is used in tr
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from blemish.data.images import Framing
 from blemish.methods.base import Method
@@ -54,6 +54,26 @@ class Dsarad(Method):
         for epoch in loop.epochs(p.epochs - p.first_epochs, *both[:3], phase="student"):
             number = p.first_epochs + epoch
             self.learn(teacher, learner, p.rate(number, p.epochs), draws, number)
+        if p.precise_statistics:
+            self.measure_statistics(draws)
+
+    @torch.no_grad()
+    def measure_statistics(self, draws: Draws) -> None:
+        """BatchNorm's statistics as the mean over one more epoch's batches (ours).
+
+        What training leaves is a running mean over about ten small batches, seen by weights that
+        still moved (Wu & Johnson, *Rethinking "Batch" in BatchNorm*, 2021, §3).
+        """
+        norms = [one for one in self.modules() if isinstance(one, nn.BatchNorm2d)]
+        usual = [one.momentum for one in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean
+        for _, corrupted, _ in draws.synthetic(self.params.epochs, self.dtype):
+            reconstruction, _ = self.student(corrupted)
+            self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
 
     def teach(
         self,
@@ -80,10 +100,7 @@ class Dsarad(Method):
         number: int,
     ) -> None:
         """One epoch of student and segmenter, number `number` of all."""
-        loop, p = draws.loop, self.params
-        # Batches of four are a poor estimate of the statistics that scoring uses; what learns with
-        # these fixed at the end (ours, after Wu & Johnson 2021, §3) is what will be used.
-        self.train(number < p.epochs - p.frozen_epochs)
+        loop = draws.loop
         for images, corrupted, masks in draws.synthetic(number, self.dtype):
             with loop.autocast():
                 losses = self.losses(teacher, images, corrupted, masks)

@@ -23,7 +23,7 @@ class Params(Section):
     epochs: Count = 1000
     teacher_epochs: Count = 50
     teacher_passes: Count | None = None
-    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    precise_statistics: bool = False
     images_per_epoch: Count | None = None
     batch_size: Count = 4
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4

@@ -19,7 +19,7 @@ from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.textures import TextureBank
 from tests.units import scratch, texture_bank, tiny_unit
 
-SOFT = {"spot", "mura", "cylinder", "crops"}  # fade out beyond what counts as defect
+SOFT = {"spot", "mura", "cylinder", "crops", "dots", "stains"}  # beyond what counts as defect
 MAY_BE_EMPTY = {"clean", "dsarad"}
 COUNT = 2 * len(KINDS)
 

@@ -75,7 +75,7 @@ def comment(text: str) -> str:
         ({"tracking.experiment": "another"}, set()),
         ({"data.lcdsim.contrast": 2.0}, {"sources"}),
     ],
-    ids=str,
+    ids=["a method", "synthesis", "evaluation", "tracking", "a data set"],
 )
 def test_a_parameter_concerns_its_own_stages(
     clean: Workspace, values: dict[str, object], expected: set[str]

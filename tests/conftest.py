@@ -1,12 +1,16 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 from pathlib import Path
 
 if os.environ.get("PYTEST_XDIST_WORKER"):  # before PyTorch is loaded: two workers, two cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as nohup leaves it, for children, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

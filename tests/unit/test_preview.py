@@ -112,6 +112,6 @@ def test_tall_wide_large_and_small_pictures_keep_their_aspect(tmp_path) -> None:
 
 def test_the_stage_shows_every_purpose() -> None:
     preview = np.asarray(Image.open(tiny_unit().synthetic / "preview.png"))
-    # train 6, validation 4, and 2 of each of two β and a visibility.
-    rows, sections = 3 + 2 + 3, 2 + 3
+    # train 6, validation's 6, and 2 of each of two β and a visibility.
+    rows, sections = 3 + 3 + 3, 2 + 3
     assert preview.shape[0] == sections * HEADING + rows * HEIGHT + GAP

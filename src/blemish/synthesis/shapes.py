@@ -20,18 +20,22 @@ Shape = tuple[Tensor, Tensor]
 
 
 def log_uniform(share: Tensor, low: float, high: float) -> Tensor:
+    """Shares in [0, 1) spread evenly over the logarithms from low to high."""
     return low * (high / low) ** share
 
 
 def scale_of(height: int, width: int) -> float:
+    """Pixels of this picture for one of a picture of SIDE."""
     return min(height, width) / SIDE
 
 
 def column(values: Tensor) -> Tensor:
+    """(B,) → (B, 1, 1) float32, to meet pixels."""
     return values.float()[:, None, None]
 
 
 def grid(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows (1, H, 1) and columns (1, 1, W) of pixels, float32."""
     ys = torch.arange(height, device=device, dtype=torch.float32)[None, :, None]
     return ys, torch.arange(width, device=device, dtype=torch.float32)[None, None, :]
 

@@ -127,7 +127,8 @@ def test_training_equals_the_published_one() -> None:
             assert (trained[key] - expected).abs().max() < 0.1
             continue
         torch.testing.assert_close(trained[key], expected, rtol=0, atol=1e-7)
-        if not key.endswith("phi.bias"):  # it shifts all scores of a query alike: no effect
+        # Published pixels stay as they are; phi's bias shifts all scores of a query alike.
+        if not key.startswith("pixels.") and not key.endswith("phi.bias"):
             assert (trained[key].double() - start[key].double()).abs().max() > 1e-6, key
 
 
@@ -178,7 +179,8 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     unit = tiny_unit().open().with_kinds(running.params.kinds)
     images = unit.normals(running.framing)
-    draws = Draws(unit, images, unit.foregrounds(running.framing), running.params, loop())
+    pixels = running.pixels
+    draws = Draws(unit, images, unit.foregrounds(running.framing), running.params, pixels, loop())
     running.train()
     kept = first.running_mean.clone()
     for _, corrupted, _ in draws.synthetic(2, torch.float32):
@@ -195,7 +197,8 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
 
 
 def test_the_teacher_is_not_kept() -> None:
-    assert {key.split(".")[0] for key in small().state_dict()} == {"student", "segmenter"}
+    kept = {key.split(".")[0] for key in small().state_dict()}
+    assert kept == {"pixels", "student", "segmenter"}
 
 
 def test_bfloat16_computes_otherwise_and_keeps_whole_weights() -> None:

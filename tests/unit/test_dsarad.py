@@ -10,6 +10,7 @@ from blemish.errors import UserError
 from blemish.methods.dsarad import draws as draws_module
 from blemish.methods.dsarad.draws import Draws, rotated
 from blemish.methods.dsarad.params import Params
+from blemish.methods.dsarad.pixels import Pixels
 from blemish.params import TrainingParams, load_params
 from blemish.training import Loop
 from tests.units import params_folder, tiny_unit
@@ -123,7 +124,9 @@ def new_draws(**changes: object) -> Draws:
     p = Params(image_size=64, **changes)
     loop = Loop(TrainingParams(device="cpu", threads=1), 0, "tiny")
     images = unit.normals(Framing(64, "squash"))
-    return Draws(unit.with_kinds(p.kinds), images, None, p, loop)
+    pixels = Pixels(p.standardise)
+    pixels.measure(images)
+    return Draws(unit.with_kinds(p.kinds), images, None, p, pixels, loop)
 
 
 def test_passes_take_whole_batches_of_images_once_each() -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from blemish.methods.dsarad.params import Params
+from blemish.methods.dsarad.pixels import Pixels
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.render import render
 from blemish.training import Loop
@@ -25,21 +26,24 @@ class Draws:
     """Batches of a unit's normals (`methods/dsarad.md` §2.3).
 
     images: uint8 (N, 3, size, size); foreground: bool (N, size, size) or None. All batches are
-    whole, as published, unless there are fewer images than one batch takes.
+    whole, as published, unless there are fewer images than one batch takes. Pictures come as the
+    networks see them.
     """
 
     unit: TrainingUnit
     images: Tensor
     foreground: Tensor | None
     params: Params
+    pixels: Pixels
     loop: Loop
 
     def clean(self, number: int, dtype: torch.dtype) -> Iterator[Tensor]:
-        """The normals (B, 3, size, size) in [0, 1] of one pass; nothing is synthesised for it."""
+        """The normals (B, 3, size, size) of one pass; nothing is synthesised for it."""
 
         def turn(rows: Tensor) -> Tensor:
-            turned, _ = self._rotated(rows, self.unit.draw(rows, number, self.loop.seed))
-            return turned.to(self.loop.device, dtype).div_(255)
+            recipes = self.unit.draw(rows, number, self.loop.seed)
+            turned, _ = self._rotated(rows, recipes)
+            return self._seen(recipes, turned.to(self.loop.device, dtype).div_(255))
 
         yield from self.loop.ahead(partial(turn, rows) for rows in self._batches(number))
 
@@ -52,7 +56,8 @@ class Draws:
             on_device = turned.to(self.loop.device)
             inside = None if inside is None else inside.to(self.loop.device)
             corrupted, masks = render(recipes, on_device, self.unit.textures, ANY_PIXEL, inside)
-            return on_device.to(dtype).div_(255), corrupted.to(dtype), masks
+            clean = self._seen(recipes, on_device.to(dtype).div_(255))
+            return clean, self._seen(recipes, corrupted.to(dtype)), masks
 
         yield from self.loop.ahead(partial(draw, rows) for rows in self._batches(number))
 
@@ -62,6 +67,15 @@ class Draws:
         most = self.params.images_per_epoch or count
         batches = self.loop.batches(count, size, most, number)
         return (rows for rows in batches if len(rows) == size)
+
+    def _seen(self, recipes: pd.DataFrame, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, size, size) in [0, 1] as the networks see them, in the recipes' light."""
+        if self.params.shading:
+            seeds = torch.tensor(recipes["seed"].tolist())
+            size = self.params.image_size
+            pictures = pictures + self.pixels.shading(seeds, size, self.params.shading).to(pictures)
+        seen: Tensor = self.pixels(pictures)
+        return seen
 
     def _rotated(self, rows: Tensor, recipes: pd.DataFrame) -> tuple[Tensor, Tensor | None]:
         foreground = None if self.foreground is None else self.foreground[rows]

@@ -15,6 +15,7 @@ from blemish.methods.dsarad.draws import Draws
 from blemish.methods.dsarad.losses import distillation_loss, ssim_loss
 from blemish.methods.dsarad.networks import Reconstruction, Segmenter
 from blemish.methods.dsarad.params import Params
+from blemish.methods.dsarad.pixels import Pixels
 from blemish.methods.practice import Practice
 from blemish.nn.losses import focal
 from blemish.training import Loop
@@ -29,6 +30,7 @@ class Dsarad(Method):
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
         self.framing = Framing(params.image_size, params.resize)
+        self.pixels = Pixels(params.standardise)
         generator = torch.Generator().manual_seed(seed)
         self.student = Reconstruction(params.width, generator)
         self.segmenter = Segmenter(params.segmenter_width, generator)
@@ -38,7 +40,9 @@ class Dsarad(Method):
         p: Params = self.params
         unit = unit.with_kinds(p.kinds)
         images = unit.normals(self.framing)
-        draws = Draws(unit, images, unit.foregrounds(self.framing), p, loop)
+        if p.standardise or p.shading:
+            self.pixels.measure(images)
+        draws = Draws(unit, images, unit.foregrounds(self.framing), p, self.pixels, loop)
         teacher = Reconstruction(p.width, loop.generator(2)).to(self.dtype)
         for network in (self, teacher):  # the teacher's BatchNorm uses the batch's statistics too
             network.to(loop.device).train()
@@ -113,8 +117,8 @@ class Dsarad(Method):
     ) -> dict[str, Tensor]:
         """The four terms of one step (§4), all of weight 1.
 
-        images, corrupted: (B, 3, H, W) in [0, 1]; masks: bool (B, H, W). Of the teacher only the
-        encoder's first four blocks are computed, and no gradient.
+        images, corrupted: (B, 3, H, W) as the networks see them; masks: bool (B, H, W). Of the
+        teacher only the encoder's first four blocks are computed, and no gradient.
         """
         with torch.no_grad():
             targets = teacher.features(images)
@@ -131,7 +135,7 @@ class Dsarad(Method):
 
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Probability maps, not smoothed, and the image score of §6."""
-        corrupted = images.to(self.dtype) / 255
+        corrupted = self.pixels(images.to(self.dtype) / 255)
         reconstruction, _ = self.student(corrupted)
         logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # In float64 confident pixels stay apart, where float32 rounds them all to one.
@@ -148,8 +152,9 @@ class Dsarad(Method):
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """The student's picture: what the image would be without a defect."""
-        reconstruction, _ = self.student(images.to(self.dtype) / 255)
-        return {"reconstruction": (reconstruction.clamp(0, 1) * 255).round().to(torch.uint8)}
+        seen, _ = self.student(self.pixels(images.to(self.dtype) / 255))
+        reconstruction = self.pixels.inverse(seen).clamp(0, 1)
+        return {"reconstruction": (reconstruction * 255).round().to(torch.uint8)}
 
     @property
     def dtype(self) -> torch.dtype:

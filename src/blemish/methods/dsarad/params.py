@@ -19,6 +19,8 @@ class Params(Section):
     width: Count = 128
     segmenter_width: Count = 64
     rotation: Annotated[float, Field(ge=0, le=1)] = 0.3
+    standardise: bool = False
+    shading: Annotated[float, Field(ge=0, le=100)] = 0
 
     epochs: Count = 1000
     teacher_epochs: Count = 50

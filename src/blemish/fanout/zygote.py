@@ -4,6 +4,7 @@ Orders come as JSON lines on standard input and news leave as JSON lines on stan
 the input ends, the runner is gone, however it went, and all that runs is killed.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -19,8 +20,13 @@ POLL = 0.02  # s between looks for ended children
 NOT_CACHED = b"ERROR: failed to transfer "
 # By name: nothing here calls them, and a linter would take plain imports out.
 USED_BY_REPRO = (
-    "dvc.cli", "dvc.commands.repro", "dvc.output", "dvc.repo", "dvc.repo.reproduce",
-    "dvc.repo.status", "dvc.stage.cache", "dvc.stage.run", "dvc_data.hashfile",
+    "configobj", "dvc._debug", "dvc.cachemgr", "dvc.cli.parser", "dvc.data_cloud", "dvc.dirs",
+    "dvc.lock", "dvc.output", "dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.graph",
+    "dvc.repo.index", "dvc.repo.metrics", "dvc.repo.open_repo", "dvc.repo.params",
+    "dvc.repo.plots", "dvc.repo.reproduce", "dvc.repo.stage", "dvc.repo.status", "dvc.repo.trie",
+    "dvc.rwlock", "dvc.scm", "dvc.stage.cache", "dvc.stage.run", "dvc.utils.strictyaml",
+    "dvc_data.hashfile.db.local", "dvc_data.hashfile.status", "networkx", "pyparsing",
+    "ruamel.yaml",
 )  # fmt: skip
 
 Order = dict[str, Any]
@@ -50,11 +56,20 @@ def main() -> None:
 
 
 def preload() -> None:
-    """Import what `dvc repro` imports on its way; its commands import late."""
+    """Import what `dvc repro` imports on its way, as DVC imports late, and build its parser."""
     for name in USED_BY_REPRO:
         importlib.import_module(name)
+    one_parser()
     atomic_lock_file()
     empty_run_cache_is_no_error()
+
+
+def one_parser() -> None:
+    """DVC builds the parser of all its commands anew for each."""
+    from dvc.cli import parser
+
+    parser.get_main_parser = functools.cache(parser.get_main_parser)
+    parser.get_main_parser()
 
 
 def atomic_lock_file() -> None:

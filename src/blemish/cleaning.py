@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blemish.checkpoint import CHECKPOINTS
-from blemish.fanout import node
+from blemish.fanout import clone
 from blemish.fanout.engine import LOGS
 from blemish.files import unfinished
 from blemish.runner import dvc_lines
@@ -19,8 +19,8 @@ def clean(root: Path) -> Iterator[str]:
     Of a cluster's runs: the clones on this machine whose processes are gone, and the checkpoints in
     a shared cache.
     """
-    left = [root / CHECKPOINTS, root / LOGS, *node.abandoned()]
-    left += [root / cache / node.SHARED for cache in dvc_lines("cache", "dir", folder=root)]
+    left = [root / CHECKPOINTS, root / LOGS, *clone.abandoned()]
+    left += [root / cache / clone.SHARED for cache in dvc_lines("cache", "dir", folder=root)]
     left += [path for folder in MADE for path in unfinished(root / folder)]
     found = [path for path in left if path.exists()]
     for path in found:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from blemish import checkpoint
-from blemish.fanout import node
+from blemish.fanout import clone, node
 from tests.fanout.workspace import Workspace, is_alive, make, wait_for
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'blemish[ray]'")
@@ -176,12 +176,12 @@ def test_an_interrupted_head_leaves_no_stage_behind(cluster, space) -> None:
     assert process.returncode == 130, text
     assert "interrupted: " in text
     wait_for(lambda: not is_alive(sleeping), "the stage outlived its run")
-    wait_for(lambda: bool(node.abandoned()), "its clone's process lives on")
-    assert set(node.abandoned()) <= set(node.CLONES.iterdir())
+    wait_for(lambda: bool(clone.abandoned()), "its clone's process lives on")
+    assert set(clone.abandoned()) <= set(clone.CLONES.iterdir())
 
 
 def test_a_cache_that_a_node_does_not_see_is_named(space) -> None:
-    job = node.Job("none", b"", "", str(space.root / "elsewhere"), None)
+    job = node.Job("none", b"", b"", str(space.root / "elsewhere"), None)
     result = node.run_stage(job, "first", {}, None)
     assert result.code == 1
     assert f"the cache {space.root}/elsewhere is not the head's: share that folder" in result.log
@@ -218,4 +218,4 @@ def test_a_remote_that_cannot_serve_is_named(cluster, space, remote: str, messag
 
 
 def test_checkpoints_lie_where_training_looks_for_them() -> None:
-    assert Path(node.CHECKPOINTS) == checkpoint.CHECKPOINTS
+    assert Path(clone.CHECKPOINTS) == checkpoint.CHECKPOINTS

@@ -9,13 +9,13 @@ import pytest
 from blemish.checkpoint import CHECKPOINTS
 from blemish.cleaning import clean
 from blemish.errors import UserError
-from blemish.fanout import node
+from blemish.fanout import clone
 from blemish.profiles import set_params
 from tests.units import params_folder
 
 
 def test_what_killed_runs_left_goes_and_results_stay(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(node, "CLONES", tmp_path / "clones")
+    monkeypatch.setattr(clone, "CLONES", tmp_path / "clones")
     subprocess.run(
         [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True
     )
@@ -26,7 +26,7 @@ def test_what_killed_runs_left_goes_and_results_stay(tmp_path, monkeypatch) -> N
         tmp_path / "logs/train@elpv/mono-glass-0.log",
         tmp_path / f"models/elpv/mono/.glass-0.{dead}.unfinished/model.json",
         tmp_path / f"clones/1f2e3d4c-{dead}/dvc.yaml",
-        tmp_path / f".dvc/cache/{node.SHARED}/elpv/mono/glass-1/key/state.safetensors",
+        tmp_path / f".dvc/cache/{clone.SHARED}/elpv/mono/glass-1/key/state.safetensors",
     ]
     kept = [
         tmp_path / "models/elpv/mono/glass-0/model.json",

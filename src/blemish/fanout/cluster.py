@@ -1,6 +1,7 @@
 """The engine of a Ray cluster: stages as Ray tasks, each in a clone on the node that runs it."""
 
 import contextlib
+import io
 import logging
 import socket
 import time
@@ -8,12 +9,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from configobj import ConfigObj
+
 from blemish.errors import UserError
 from blemish.fanout import node
 from blemish.fanout.engine import ON, Ended, log_file
 from blemish.fanout.forks import Forks
-from blemish.fanout.graph import Graph, graph_of
+from blemish.fanout.graph import Graph
+from blemish.fanout.local import Local
 from blemish.fanout.remote import mark_cache
+from blemish.fanout.restore import Restorer
 from blemish.fanout.slots import Slot
 
 CONFIG = Path(".dvc/config.local")
@@ -37,7 +42,7 @@ class Board:
 
 
 class Cluster:
-    """Runs stages on the nodes of a Ray cluster.
+    """Runs stages on the nodes of a Ray cluster; `head` is the engine of the workspace here.
 
     address: "auto" or host:port. per_gpu: stages on each GPU at once, where there are GPUs; on
     CPUs a stage takes one. remote: the DVC remote that carries results; None where all nodes see
@@ -48,9 +53,11 @@ class Cluster:
         self, address: str, bundle: bytes, environment: dict[str, str], per_gpu: int,
         remote: str | None,
     ) -> None:  # fmt: skip
-        self._ray = _connect(address)
         self._forks = Forks(environment)
+        self.head = Local([Slot("head")], self._forks)
+        self._ray = _connect(address)
         self._remote = remote
+        self._restorer = Restorer(self._forks, log_file("restore"), pull=remote is not None)
         self._running: dict[Any, str] = {}
         resources = self._ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
@@ -59,19 +66,22 @@ class Cluster:
             raise UserError(f"the Ray cluster at {address} offers neither CPUs nor GPUs")
         self.slots = [Slot(f"{'gpu' if gpus else 'cpu'} of the cluster")] * count
         share = {"num_cpus": 0, "num_gpus": 1 / per_gpu} if gpus else {"num_cpus": 1}
+        warm = self._ray.remote(node.warm).options(**share)
+        for _ in self.slots:
+            warm.remote()
         # The pool tries again what was lost: two that do would try too often.
         self._task = self._ray.remote(node.run_stage).options(max_retries=0, **share)
         self._board = self._ray.remote(Board).options(num_cpus=0).remote()
         self._environment = {k: v for k, v in environment.items() if k.startswith(PASSED_ON)}
-        config = CONFIG.read_text(encoding="utf-8") if CONFIG.exists() else ""
         cache = None if remote else self._marked_cache()
         if remote:
             self._fill(remote)
-        self._job = self._ray.put(node.Job(uuid.uuid4().hex[:8], bundle, config, cache, remote))
+        job = node.Job(uuid.uuid4().hex[:8], bundle, _config(cache), cache, remote)
+        self._job = self._ray.put(job)
 
     def graph(self, targets: list[str]) -> Graph:
         """The graph of the head's workspace."""
-        return graph_of(self._forks, targets)
+        return self.head.graph(targets)
 
     def start(self, stage: str, slot: Slot) -> None:
         """Hand a stage to Ray."""
@@ -89,12 +99,30 @@ class Cluster:
             for stage, (host, text) in texts.items():
                 if stage in self._running.values():
                     _write_log(stage, host, text)
+        for one in found:
+            if not one.code:
+                self._restorer.add(one.stage)
+        self._restorer.look()
         return found
 
     def interrupt(self) -> None:
         """Cancel all tasks."""
         for task in self._running:
             self._ray.cancel(task, force=True)
+        self._restorer.stop()
+
+    def settle(self) -> None:
+        """Wait until what nodes have made is in the workspace, as far as it can be had."""
+        self._restorer.settle()
+
+    def restored(self) -> bool:
+        """Whether all that nodes have made is in the workspace, as `dvc repro` would put it there.
+
+        Waits for the remote. Raises UserError if patience ends.
+        """
+        self.settle()
+        self.wait_for_remote()
+        return self._restorer.try_again()
 
     def wait_for_remote(self) -> None:
         """Until it can be read: `dvc repro --pull` would run here what it cannot pull.
@@ -162,6 +190,16 @@ def _connect(address: str) -> Any:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"no Ray cluster at {address}: {reason}") from None
     return ray
+
+
+def _config(cache: str | None) -> bytes:
+    """`.dvc/config.local` of the clones: this one, and the cache that all nodes see."""
+    config = ConfigObj(str(CONFIG), encoding="utf-8", interpolation=False)
+    if cache:
+        config.setdefault("cache", {})["dir"] = cache
+    stream = io.BytesIO()
+    config.write(stream)
+    return stream.getvalue()
 
 
 def _write_log(stage: str, host: str, text: str) -> None:

@@ -15,12 +15,14 @@ ASKED = "asked"  # the name of what `ask` runs
 
 
 class Forks:
-    """Orders for a zygote in `folder`. To be closed; closing kills what still runs.
+    """Orders for a zygote. To be closed; closing kills what still runs.
 
     environment: of the zygote and its children, in which they find Blemish as this process does.
+    folder: where its children work.
     """
 
-    def __init__(self, environment: dict[str, str], folder: Path | None = None) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.folder = Path()
         self._rest = b""
         paths = [str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]
         self._zygote = subprocess.Popen(
@@ -28,14 +30,23 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            cwd=folder,
             process_group=0,  # Ctrl-C reaches the children from here, once
         )
         self._news = self._zygote.stdout.fileno() if self._zygote.stdout else -1
 
+    @property
+    def alive(self) -> bool:
+        """Whether the zygote can take orders."""
+        return self._zygote.poll() is None
+
     def start(self, name: str, log: Path, environment: dict[str, str], *words: str) -> None:
         """Begin `dvc` with these words; what it prints is added to the log."""
         self._send({"do": "dvc", "words": words, "environment": environment}, name, log)
+
+    def restore(self, stages: list[str], log: Path, words: list[str]) -> None:
+        """Begin to restore these stages from DVC's cache, with words for `dvc repro`."""
+        repro = ["--wait-for-lock", "repro", "--single-item", "--keep-going", *words, *stages]
+        self._send({"do": "restore", "words": repro, "environment": {}}, "restore", log)
 
     def ended(self, seconds: float) -> list[tuple[str, int]]:
         """What ended, by name, and its exit code; waits for one at most so long.
@@ -84,7 +95,8 @@ class Forks:
         self._zygote.wait()
 
     def _send(self, order: dict[str, Any], name: str, log: Path) -> None:
-        self._write(order | {"stage": name, "log": str(log.resolve())})
+        folder = str(self.folder.resolve())
+        self._write(order | {"stage": name, "log": str(log.resolve()), "folder": folder})
 
     def _write(self, order: dict[str, Any]) -> None:
         if self._zygote.stdin:

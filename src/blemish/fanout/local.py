@@ -17,10 +17,10 @@ RWLOCK = Path(".dvc/tmp/rwlock")
 class Local:
     """Runs stages in this workspace. To be closed; closing kills what still runs."""
 
-    def __init__(self, slots: list[Slot], environment: dict[str, str]) -> None:
+    def __init__(self, slots: list[Slot], forks: Forks) -> None:
         self.slots = slots
         self._at: dict[str, Slot] = {}
-        self._forks = Forks(environment)
+        self._forks = forks
 
     def graph(self, targets: list[str]) -> Graph:
         """The graph of this workspace. Raises UserError with DVC's own words if there is none."""

@@ -5,10 +5,8 @@ carries results: the head restores them from there.
 """
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import UserError
+from blemish.fanout.clone import make_clone
 from blemish.fanout.forks import Forks
 from blemish.fanout.remote import MARK
-from blemish.files import process_is_alive
 
-CLONES = Path(tempfile.gettempdir()) / f"blemish-clones-{os.getuid()}"
-CHECKPOINTS = "checkpoints"  # as in blemish.checkpoint, which would import torch
-SHARED = f"blemish-{CHECKPOINTS}"  # where they lie in a shared cache
 LOOK = 2.0  # s between looks at a log
 TAIL = 1 << 16  # bytes of a log that travel
 PATIENCE = 600.0  # s that a remote may be out of reach
@@ -34,13 +29,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # s before another try
 class Job:
     """What all stages of a run share.
 
-    bundle: the commit. config: `.dvc/config.local` of the head, with its remotes. cache: the head's
-    cache folder, seen by all nodes; or remote: a DVC remote that all reach.
+    bundle: the commit. config: `.dvc/config.local` for the clones: the head's, with its remotes,
+    and the cache. cache: the head's cache folder, seen by all nodes; or remote: a DVC remote that
+    all reach.
     """
 
     name: str
     bundle: bytes
-    config: str
+    config: bytes
     cache: str | None
     remote: str | None
 
@@ -78,27 +74,37 @@ def run_stage(job: Job, stage: str, environment: dict[str, str], board: Any) -> 
     return Result(code, tail(worker.log), host)
 
 
+def warm() -> None:
+    """Let this process's zygote import DVC while the head reads the graph. Runs inside Ray."""
+    Worker.zygote()
+
+
 class Worker:
     """A clone of the job's commit, and the zygote that runs DVC in it."""
 
     _only: "Worker | None" = None
+    _zygote: Forks | None = None
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.clone = make_clone(job)
+        self._forks = self.zygote()
+        self.clone = make_clone(job.name, job.bundle, job.config, job.cache)
         self.log = self.clone / "stage.log"
-        folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-        ours = {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
-        self._forks = Forks(dict(os.environ) | ours, self.clone)
-        if job.cache:
-            self._forks.ask(do="dvc", words=["config", "--local", "cache.dir", job.cache])
+        self._forks.folder = self.clone
+
+    @classmethod
+    def zygote(cls) -> Forks:
+        """This process's zygote, a new one where the last was killed."""
+        if cls._zygote is None or not cls._zygote.alive:
+            folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+            ours = {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
+            cls._zygote = Forks(dict(os.environ) | ours)
+        return cls._zygote
 
     @classmethod
     def of(cls, job: Job) -> "Worker":
-        """This process's worker, made when a job first comes."""
-        if cls._only is None or cls._only.job.name != job.name:
-            if cls._only:
-                cls._only._forks.close()
+        """This process's worker, made when a job first comes and when its zygote is gone."""
+        if cls._only is None or cls._only.job != job or not cls._only._forks.alive:
             cls._only = cls(job)
         return cls._only
 
@@ -159,36 +165,6 @@ def pauses() -> Iterator[float]:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def abandoned() -> list[Path]:
-    """Clones on this machine whose processes are gone."""
-    found = CLONES.glob("*-*")
-    return [clone for clone in found if not process_is_alive(clone.name.rpartition("-")[2])]
-
-
-def make_clone(job: Job) -> Path:
-    """A clone of the job's commit for this process; what dead processes left is removed.
-
-    With a shared cache, checkpoints lie there: another node goes on where a lost one was.
-    """
-    for left in abandoned():
-        shutil.rmtree(left, ignore_errors=True)
-    clone = CLONES / f"{job.name}-{os.getpid()}"
-    shutil.rmtree(clone, ignore_errors=True)
-    clone.mkdir(parents=True)
-    bundle = clone / "bundle"
-    bundle.write_bytes(job.bundle)
-    _git(clone, "init", "--quiet")
-    _git(clone, "fetch", "--quiet", bundle.name, "refs/blemish/shipped")
-    _git(clone, "checkout", "--quiet", "--detach", "FETCH_HEAD")
-    bundle.unlink()
-    (clone / ".dvc" / "config.local").write_text(job.config, encoding="utf-8")
-    if job.cache:
-        shared = Path(job.cache, SHARED)
-        shared.mkdir(exist_ok=True)
-        (clone / CHECKPOINTS).symlink_to(shared)
-    return clone
-
-
 def tail(log: Path) -> str:
     """The end of a log."""
     try:
@@ -222,7 +198,3 @@ class _Reporter:
                 board.write.remote(stage, host, text)
             if self._stop.wait(LOOK):
                 return
-
-
-def _git(clone: Path, *words: str) -> None:
-    subprocess.run(["git", *words], cwd=clone, check=True, capture_output=True, text=True)

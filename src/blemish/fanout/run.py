@@ -8,6 +8,7 @@ from rich.console import Console
 
 from blemish.fanout.cluster import Cluster
 from blemish.fanout.engine import Ended, Engine, log_file
+from blemish.fanout.forks import Forks
 from blemish.fanout.graph import Graph
 from blemish.fanout.interrupts import signals_as_interrupt
 from blemish.fanout.local import Local
@@ -40,7 +41,7 @@ def run(targets: list[str], slots: list[Slot], console: Console, retries: int) -
     """
     if len(slots) < 2:
         return run_serially(targets, console)
-    engine = Local(slots, environment())
+    engine = Local(slots, Forks(environment()))
     try:
         with closing(engine), signals_as_interrupt():
             graph = engine.graph(targets)
@@ -89,18 +90,23 @@ def _follow(stage: str, engine: Local, progress: Progress) -> int:
 def run_on_cluster(
     targets: list[str], options: ClusterOptions, console: Console, retries: int
 ) -> int:
-    """As `run`, on a Ray cluster; the last `dvc repro` restores all results here.
+    """As `run`, on a Ray cluster; results are restored here as they come.
 
+    What cannot be restored is left to a plain `dvc repro`, which restores or runs it.
     Raises UserError for a missing cluster and for uncommitted files.
     """
     bundle = ship(options.overridden, options.include_uncommitted)
     engine = Cluster(options.address, bundle, environment(), options.per_gpu, options.remote)
     try:
         with closing(engine), signals_as_interrupt():
-            done = fan_out(engine.graph(targets), engine, console, retries)
+            graph = engine.graph(targets)
+            done = fan_out(graph, engine, console, retries)
             if done is None:
+                engine.settle()
                 return 1
-            engine.wait_for_remote()
+            if engine.restored():
+                engine.head.tidy(graph.whole)
+                return run_last(graph, engine.head, console, brief=done)
     except KeyboardInterrupt:
         return INTERRUPTED
     pull = ("--pull",) if options.remote else ()

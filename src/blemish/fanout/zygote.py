@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 POLL = 0.02  # s between looks for ended children
+RESTORING = 10  # niceness
 NOT_CACHED = b"ERROR: failed to transfer "
 # By name: nothing here calls them, and a linter would take plain imports out.
 USED_BY_REPRO = (
@@ -133,7 +134,7 @@ def obey(order: Order, running: dict[int, str]) -> None:
 
 
 def begin(order: Order) -> None:
-    """In the child: a group of its own, a log instead of the terminal."""
+    """In the child: a group of its own, a log instead of the terminal, the folder to work in."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -141,11 +142,14 @@ def begin(order: Order) -> None:
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.environ.update(order["environment"])
+    os.chdir(order["folder"])
 
 
 def work(order: Order) -> int:
     """DVC, or what needs DVC's insides. Returns the exit code."""
-    if order["do"] == "dvc":
+    if order["do"] == "restore":
+        restore_only()
+    if order["do"] in ("dvc", "restore"):
         return dvc(order["words"], Path(order["log"]))
     from blemish.fanout import graph, remote
 
@@ -157,6 +161,21 @@ def work(order: Order) -> int:
     }
     tasks[order["do"]]()
     return 0
+
+
+def restore_only() -> None:
+    """From here on DVC takes results from its cache, and fails on a stage that would have to run.
+
+    It gives way to stages, which may run on this machine, too.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.stage import run
+
+    def refuse(stage: Any, **_: Any) -> None:
+        raise DvcException(f"the cache has no result of {stage.addressing}")
+
+    run.cmd_run = refuse
+    os.nice(RESTORING)
 
 
 def dvc(words: list[str], log: Path) -> int:

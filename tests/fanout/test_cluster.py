@@ -182,7 +182,7 @@ def test_an_interrupted_head_leaves_no_stage_behind(cluster, space) -> None:
 
 def test_a_cache_that_a_node_does_not_see_is_named(space) -> None:
     job = node.Job("none", b"", b"", str(space.root / "elsewhere"), None)
-    result = node.run_stage(job, "first", {}, None)
+    (result,) = node.run_stage(job, "first", {})
     assert result.code == 1
     assert f"the cache {space.root}/elsewhere is not the head's: share that folder" in result.log
 

@@ -1,6 +1,5 @@
 """The engine of a Ray cluster: stages as Ray tasks, each in a clone on the node that runs it."""
 
-import contextlib
 import io
 import logging
 import socket
@@ -24,21 +23,6 @@ from blemish.fanout.slots import Slot
 CONFIG = Path(".dvc/config.local")
 CONNECT = 10.0  # s
 PASSED_ON = ("BLEMISH_", "AWS_", "MLFLOW_", "DVC_NO_ANALYTICS", "CUBLAS_")  # to the nodes' stages
-
-
-class Board:
-    """An actor of the head: what the stages print, by stage."""
-
-    def __init__(self) -> None:
-        self._texts: dict[str, tuple[str, str]] = {}
-
-    def write(self, stage: str, host: str, text: str) -> None:
-        self._texts[stage] = (host, text)
-
-    def take(self) -> dict[str, tuple[str, str]]:
-        """What is new since the last look."""
-        texts, self._texts = self._texts, {}
-        return texts
 
 
 class Cluster:
@@ -70,8 +54,9 @@ class Cluster:
         for _ in self.slots:
             warm.remote()
         # The pool tries again what was lost: two that do would try too often.
-        self._task = self._ray.remote(node.run_stage).options(max_retries=0, **share)
-        self._board = self._ray.remote(Board).options(num_cpus=0).remote()
+        self._task = self._ray.remote(node.run_stage).options(
+            num_returns="streaming", max_retries=0, **share
+        )
         self._environment = {k: v for k, v in environment.items() if k.startswith(PASSED_ON)}
         cache = None if remote else self._marked_cache()
         if remote:
@@ -87,18 +72,13 @@ class Cluster:
         """Hand a stage to Ray."""
         del slot  # Ray chooses the node
         log_file(stage).unlink(missing_ok=True)  # of an earlier run
-        task = self._task.remote(self._job, stage, self._environment, self._board)
+        task = self._task.remote(self._job, stage, self._environment)
         self._running[task] = stage
 
     def poll(self, seconds: float) -> list[Ended]:
-        """The stages that ended; their logs, and those of the running ones, are brought here."""
-        ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
-        found = [self._collect(task) for task in ended]
-        with contextlib.suppress(self._ray.exceptions.RayError):
-            texts = self._ray.get(self._board.take.remote(), timeout=10)
-            for stage, (host, text) in texts.items():
-                if stage in self._running.values():
-                    _write_log(stage, host, text)
+        """The stages that ended; logs, also of those that run, are brought here."""
+        told, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        found = [ended for task in told if (ended := self._hear(task))]
         for one in found:
             if not one.code:
                 self._restorer.add(one.stage)
@@ -150,16 +130,21 @@ class Cluster:
         self._forks.close()
         self._ray.shutdown()
 
-    def _collect(self, task: Any) -> Ended:
-        stage = self._running.pop(task)
+    def _hear(self, task: Any) -> Ended | None:
+        """Take a task's report; its end, if it is the last."""
+        stage = self._running[task]
         try:
-            result = self._ray.get(task)
+            report = self._ray.get(next(task))
         except self._ray.exceptions.RayError as error:
+            del self._running[task]
             reason = " ".join(str(error).split())[:300]
             _write_log(stage, "the cluster", f"error: the stage's worker was lost: {reason}\n")
             return Ended(stage, 1, lost=True)
-        _write_log(stage, result.host, result.log)
-        return Ended(stage, result.code)
+        _write_log(stage, report.host, report.log)
+        if report.code is None:
+            return None
+        del self._running[task]
+        return Ended(stage, report.code)
 
     def _marked_cache(self) -> str:
         folder = Path(self._forks.ask(do="dvc", words=["cache", "dir"])).resolve()

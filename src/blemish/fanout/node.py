@@ -7,12 +7,11 @@ carries results: the head restores them from there.
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from blemish.errors import UserError
 from blemish.fanout.clone import make_clone
@@ -42,36 +41,38 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A stage's end: DVC's exit code and the end of its log."""
+class Report:
+    """A stage's host and the end of its log; when it has ended, DVC's exit code."""
 
-    code: int
-    log: str
     host: str
+    log: str
+    code: int | None = None
 
 
-def run_stage(job: Job, stage: str, environment: dict[str, str], board: Any) -> Result:
-    """Reproduce a stage in this worker's clone; needs come from the cache. Runs inside Ray."""
+def run_stage(job: Job, stage: str, environment: dict[str, str]) -> Iterator[Report]:
+    """Reproduce a stage in this worker's clone; needs come from the cache. Runs inside Ray.
+
+    Yields a report now and then when the log has grown, and one with the exit code at the end.
+    """
     host = os.uname().nodename
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     host += f" gpu {devices}" if devices else ""
-    if job.cache and not Path(job.cache, MARK).exists():
-        return Result(
-            1,
-            f"error: {host}: the cache {job.cache} is not the head's: share that folder with this "
-            "node, or give --remote\n",
-            host,
-        )
     try:
         worker = Worker.of(job)
     except (OSError, UserError, subprocess.CalledProcessError) as error:
         said = " ".join(str(getattr(error, "stderr", "") or error).split())
-        return Result(1, f"error: {host}: no clone of the project: {said}\n", host)
+        yield Report(host, f"error: {host}: {said}\n", 1)
+        return
     worker.log.write_bytes(b"")
     environment = environment | ({"CUDA_VISIBLE_DEVICES": devices} if devices else {})
-    with _Reporter(board, stage, host, worker.log):
-        code = worker.run(stage, environment)
-    return Result(code, tail(worker.log), host)
+    with ThreadPoolExecutor(1) as thread:
+        end = thread.submit(worker.run, stage, environment)
+        told = ""
+        while not wait([end], LOOK).done:
+            if (text := tail(worker.log)) != told:
+                told = text
+                yield Report(host, text)
+        yield Report(host, tail(worker.log), end.result())
 
 
 def warm() -> None:
@@ -86,6 +87,11 @@ class Worker:
     _zygote: Forks | None = None
 
     def __init__(self, job: Job) -> None:
+        if job.cache and not Path(job.cache, MARK).exists():
+            raise UserError(
+                f"the cache {job.cache} is not the head's: share that folder with this node, or "
+                "give --remote"
+            )
         self.job = job
         self._forks = self.zygote()
         self.clone = make_clone(job.name, job.bundle, job.config, job.cache)
@@ -173,28 +179,3 @@ def tail(log: Path) -> str:
             return stream.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
-
-
-class _Reporter:
-    """Sends the end of a growing log to the head's board, now and then."""
-
-    def __init__(self, board: Any, stage: str, host: str, log: Path) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._report, args=(board, stage, host, log))
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _report(self, board: Any, stage: str, host: str, log: Path) -> None:
-        seen = None
-        while True:
-            text = tail(log)
-            if text != seen:
-                seen = text
-                board.write.remote(stage, host, text)
-            if self._stop.wait(LOOK):
-                return

@@ -37,7 +37,7 @@ def run(
     ] = 1,
     cluster: Annotated[
         str | None,
-        typer.Option(help="Run on a Ray cluster: auto, or host:port. Needs `blemish[ray]`."),
+        typer.Option(help="Run on a Ray cluster: auto, or host:port. Needs the extra `ray`."),
     ] = None,
     remote: Annotated[
         str | None,

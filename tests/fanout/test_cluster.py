@@ -13,14 +13,21 @@ import psutil
 import pytest
 
 from blemish import checkpoint
+from blemish.errors import UserError
 from blemish.fanout import clone, node
-from tests.fanout.workspace import Workspace, is_alive, make, wait_for
+from blemish.fanout.remote import mark_cache
+from blemish.fanout.ship import ship
+from tests.fanout.workspace import PROJECT, Workspace, is_alive, make, wait_for
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'blemish[ray]'")
 from ray.cluster_utils import Cluster
 
 SLEEP = "import time; time.sleep(60)"
 ONCE = f"once {SLEEP}"
+# The stage's shell, DVC, and the zygote that forked it.
+KILL_ZYGOTE = (
+    "import psutil; psutil.Process().parents()[1].parent().kill(); import time; time.sleep(60)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +110,9 @@ def test_a_node_lost_in_mid_training_costs_nothing_but_its_time(cluster, space, 
     space.assert_done()
     # Each log says where it was written; the head ran nothing but what always runs.
     host = os.uname().nodename
-    assert (space.root / "logs/train@a/x-1.log").read_text().startswith(f"on node {host}\n")
-    assert text.count("  restored from the cache\n") == 6
+    assert space.log("train@a/x-1").startswith(f"on node {host}\n")
+    assert len(space.begun()) == 7
+    assert space.log("restore").count("is cached - skipping run, checking out outputs") == 6
     assert "tracked" in text
 
 
@@ -161,10 +169,42 @@ def test_a_failed_stage_is_named_and_the_others_go_on(cluster, space) -> None:
     assert "train@a/x-1 FAILED after" in text
     assert "    error: x.png is broken: fetch it again\n" in text
     assert "failed: train@a/x-1\nnot begun, as they need those: report\n" in text
+    # What the others made is here already.
+    assert set(space.digest()) == {
+        "dvc.lock", "first/made", "models/a/x-0/made", "models/b/y-0/made", "models/b/y-1/made",
+    }  # fmt: skip
     space.no_trouble()
     space.forget_begun()
     assert space.run_on(cluster.address)[0] == 0
     assert space.begun() == ["models/a/x-1", "report"]
+
+
+def test_the_command_line_sends_its_overrides_along(cluster, space) -> None:
+    shutil.copy(PROJECT / "params.yaml", space.root)
+    pipeline = (space.root / "dvc.yaml").read_text()
+    (space.root / "dvc.yaml").write_text(pipeline.replace("[train]", "[glass.epochs]"))
+    space.commit()
+    options = ["--cluster", cluster.address, "-S", "glass.epochs=77", "report"]
+    status, text = space.blemish("run", *options)
+    assert status == 0, text
+    assert "params.yaml: glass.epochs" in text
+    assert (space.root / "dvc.lock").read_text().count("glass.epochs: 77\n") == 4
+    assert sorted(set(space.begun())) == sorted(space.begun())
+    assert space.dvc("status").split()[0] == "track:"
+
+
+def test_a_worker_whose_zygote_was_killed_gets_another(space, monkeypatch) -> None:
+    monkeypatch.chdir(space.root)
+    cache = space.root.parent / "cache"
+    mark_cache(cache)
+    config = f"[cache]\ndir = {cache}\n".encode()
+    job = node.Job("killed", ship(False, False), config, str(cache), None)
+    environment = {"BLEMISH_TEST_SPACE": str(space.root), "OMP_NUM_THREADS": "1"}
+    space.trouble("first", f"once {KILL_ZYGOTE}")
+    with pytest.raises(UserError, match="the process that starts the stages was killed"):
+        list(node.run_stage(job, "first", environment))
+    *_, last = node.run_stage(job, "first", environment)
+    assert last.code == 0, last.log
 
 
 def test_an_interrupted_head_leaves_no_stage_behind(cluster, space) -> None:
@@ -175,7 +215,7 @@ def test_an_interrupted_head_leaves_no_stage_behind(cluster, space) -> None:
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text
     assert "interrupted: " in text
-    wait_for(lambda: not is_alive(sleeping), "the stage outlived its run")
+    wait_for(lambda: not is_alive(sleeping), "the stage outlived its run", 15)
     wait_for(lambda: bool(clone.abandoned()), "its clone's process lives on")
     assert set(clone.abandoned()) <= set(clone.CLONES.iterdir())
 

@@ -161,6 +161,19 @@ class Workspace:
         text, _ = process.communicate(timeout=400)
         return process.returncode, text
 
+    def blemish(self, *words: str) -> tuple[int, str]:
+        """The `blemish` command as a user types it: exit status and what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-c", "from blemish.cli import main; main()", *words],
+            cwd=self.root, env=self.environment(), text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=400,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def log(self, stage: str) -> str:
+        """What a stage printed."""
+        return (self.root / f"logs/{stage}.log").read_text()
+
     def trouble(self, out: str, code: str) -> None:
         """Python code that the stage of this output runs before it writes; "once " for once."""
         (self.root / "trouble" / out.replace("/", "_")).write_text(code)

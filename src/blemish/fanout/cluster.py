@@ -15,7 +15,7 @@ from blemish.fanout import node
 from blemish.fanout.engine import ON, Ended, log_file
 from blemish.fanout.forks import Forks
 from blemish.fanout.graph import Graph
-from blemish.fanout.local import Local
+from blemish.fanout.local import GRACE, Local
 from blemish.fanout.remote import mark_cache
 from blemish.fanout.restore import Restorer
 from blemish.fanout.slots import Slot
@@ -86,9 +86,12 @@ class Cluster:
         return found
 
     def interrupt(self) -> None:
-        """Cancel all tasks."""
+        """Kill the workers of all tasks, and with them their stages."""
+        ends = [task.completed() for task in self._running]
         for task in self._running:
             self._ray.cancel(task, force=True)
+        if ends:  # who leaves the cluster before a cancellation has arrived leaves the stage, too
+            self._ray.wait(ends, num_returns=len(ends), timeout=GRACE)
         self._restorer.stop()
 
     def settle(self) -> None:

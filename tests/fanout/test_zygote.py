@@ -1,0 +1,96 @@
+"""What a fork of the zygote costs, and what it may do."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from blemish.fanout.forks import Forks
+from tests.fanout.workspace import Workspace, make
+
+# `dvc repro` in a fork: its exit code, the threads that the fork lost, the modules it imported.
+COUNT = """
+import os, sys, threading
+from pathlib import Path
+from blemish.fanout import zygote
+
+zygote.preload()
+before, threads, log = set(sys.modules), threading.active_count(), Path(sys.argv[1])
+log.touch()
+if not os.fork():
+    stream = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(stream, 1)
+    code = zygote.dvc(["repro", "--single-item", "first"], log)
+    missing = sorted(set(sys.modules) - before)
+    log.write_text(f"{code} {threads} {len(missing)} {missing}")
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.fixture
+def space(tmp_path) -> Workspace:
+    return make(tmp_path / "space")
+
+
+@pytest.fixture
+def forks(space) -> Iterator[Forks]:
+    found = Forks(space.environment())
+    found.folder = space.root
+    yield found
+    found.close()
+
+
+def restore(forks: Forks, stages: list[str], log: Path) -> int:
+    """The exit code of restoring these stages."""
+    forks.restore(stages, log, [])
+    while not (ended := forks.ended(1.0)):
+        pass
+    return ended[0][1]
+
+
+def test_a_fork_has_all_of_dvc_at_hand(space, tmp_path) -> None:
+    """DVC imports late, half a second for each stage: some 500 modules, did the zygote not."""
+    log = tmp_path / "log"
+    subprocess.run(
+        [sys.executable, "-c", COUNT, str(log)],
+        cwd=space.root, env=space.environment(), check=True,
+    )  # fmt: skip
+    code, threads, missing, names = log.read_text().split(maxsplit=3)
+    assert (code, threads) == ("0", "1")
+    assert int(missing) < 20, names
+
+
+def test_restoring_writes_the_lock_file_once_as_a_serial_run_does(space, forks, tmp_path) -> None:
+    space.dvc("repro", "--quiet")
+    before = space.digest()
+    space.forget_begun()
+    for folder in ("first", "models", "report"):
+        shutil.rmtree(space.root / folder)
+    lock = space.root / "dvc.lock"
+    whole = lock.read_text()
+    lock.unlink()
+    stages = ["first", *(f"train@{unit}-{seed}" for unit in ("a/x", "b/y") for seed in (0, 1))]
+    assert restore(forks, [*stages, "report"], tmp_path / "log") == 0
+    assert (tmp_path / "log").read_text().count("Updating lock file") == 1
+    assert space.begun() == []
+    assert whole.startswith(lock.read_text())  # all but the stage that always runs
+    after = space.digest()
+    assert after.pop("dvc.lock") != before.pop("dvc.lock")
+    assert after == before
+
+
+def test_what_the_cache_does_not_have_is_not_run(space, forks, tmp_path) -> None:
+    """A stage that cannot be restored costs the others nothing."""
+    space.dvc("repro", "--quiet", "first", "train@a/x-0")
+    space.forget_begun()
+    (space.root / "dvc.lock").unlink()
+    stages = ["first", "train@b/y-1", "train@a/x-0"]
+    assert restore(forks, stages, tmp_path / "log") != 0
+    log = (tmp_path / "log").read_text()
+    assert "the cache has no result of train@b/y-1" in log
+    assert space.begun() == []
+    assert set(space.digest()) == {"dvc.lock", "first/made", "models/a/x-0/made"}

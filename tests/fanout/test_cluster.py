@@ -24,9 +24,10 @@ from ray.cluster_utils import Cluster
 
 SLEEP = "import time; time.sleep(60)"
 ONCE = f"once {SLEEP}"
-# The stage's shell, DVC, and the zygote that forked it.
+# The zygote is the last of the processes above that are one; DVC's are its forks.
 KILL_ZYGOTE = (
-    "import psutil; psutil.Process().parents()[1].parent().kill(); import time; time.sleep(60)"
+    "import psutil, time; above = psutil.Process().parents(); "
+    "[one for one in above if 'blemish.fanout.zygote' in one.cmdline()][-1].kill(); time.sleep(60)"
 )
 
 

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from blemish.fanout.forks import Forks
-from tests.fanout.workspace import Workspace, make
+from tests.fanout.workspace import Workspace, is_alive, make, wait_for
 
 # `dvc repro` in a fork: its exit code, the threads that the fork lost, the modules it imported.
 COUNT = """
@@ -81,6 +82,16 @@ def test_restoring_writes_the_lock_file_once_as_a_serial_run_does(space, forks, 
     after = space.digest()
     assert after.pop("dvc.lock") != before.pop("dvc.lock")
     assert after == before
+
+
+def test_a_killed_zygote_takes_its_stages_along(space, forks, tmp_path) -> None:
+    space.trouble("first", "import time; time.sleep(60)")
+    forks.start("first", tmp_path / "log", space.environment(), "repro", "first")
+    stage = space.process_of("first")
+    above = psutil.Process(stage).parents()
+    [one for one in above if "blemish.fanout.zygote" in one.cmdline()][-1].kill()
+    wait_for(lambda: not is_alive(stage), "the stage outlived the zygote", 15)
+    assert not forks.alive
 
 
 def test_what_the_cache_does_not_have_is_not_run(space, forks, tmp_path) -> None:

@@ -4,6 +4,7 @@ Orders come as JSON lines on standard input and news leave as JSON lines on stan
 the input ends, the runner is gone, however it went, and all that runs is killed.
 """
 
+import ctypes
 import json
 import os
 import select
@@ -16,6 +17,7 @@ from typing import Any
 
 from blemish.fanout.mended import preload, restore_only
 
+PR_SET_PDEATHSIG = 1  # of Linux
 POLL = 0.02  # s between looks for ended children
 NOT_CACHED = b"ERROR: failed to transfer "
 Order = dict[str, Any]
@@ -73,12 +75,20 @@ def begin(order: Order) -> None:
     """In the child: a group of its own, a log instead of the terminal, the folder to work in."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    die_with_the_zygote()
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
+
+
+def die_with_the_zygote() -> None:
+    """Take the group along when the zygote is killed: Ray kills what a worker has started."""
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    with suppress(AttributeError):  # where there is no such call, as on macOS
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def work(order: Order) -> int:

@@ -144,8 +144,10 @@ def test_results_travel_by_s3(cluster, space, serial, s3) -> None:
 def test_a_remote_that_is_gone_for_a_while_is_waited_for(cluster, space, serial, tmp_path) -> None:
     remote = tmp_path / "remote"
     space.dvc("remote", "add", "--default", "--local", "folder", str(remote))
-    space.trouble("models/a/x-1", "once import time; time.sleep(8)")
+    for stage in ("models/a/x-0", "models/a/x-1"):  # both have pulled what they need
+        space.trouble(stage, "once import time; time.sleep(8)")
     process = space.start_on(cluster.address, "remote='folder'")
+    space.process_of("models/a/x-0")
     space.process_of("models/a/x-1")
     # An unmounted folder is an empty one.
     remote.rename(tmp_path / "away")

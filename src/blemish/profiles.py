@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.error import CommentMark, YAMLError
+from ruamel.yaml.tokens import CommentToken
 
 from blemish.errors import UserError
 from blemish.files import finished_file
@@ -89,7 +91,25 @@ def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: st
                 yield f"{where}{key}.{extra}: {old.pop(extra)} → removed"
         elif old != value:
             yield f"{where}{key}: {old} → {value}"
-            if isinstance(value, list) and isinstance(old, list):
-                old[:] = value  # in place, so that the list keeps its style
+            if isinstance(value, list) and isinstance(old, CommentedSeq):
+                _refill(old, value)
             else:
                 content[key] = value
+
+
+def _refill(old: CommentedSeq, items: list[Any]) -> None:
+    """Other items in a list that keeps its style, comments of items that stay, and those below."""
+    beside: dict[str, CommentToken] = {}
+    below = ""
+    for number, (token, *_) in old.ca.items.items():
+        beside[str(old[number])] = token
+        below = token.value.partition("\n")[2]  # what follows the list hangs on its last item
+    old[:] = items
+    old.ca.items.clear()
+    for number, item in enumerate(items):
+        token = beside.get(str(item))
+        text = token.value.partition("\n")[0] if token else ""
+        under = below if number == len(items) - 1 else ""
+        if text or under:
+            mark = CommentMark(token.start_mark.column if token else 0)
+            old.ca.items[number] = [CommentToken(f"{text}\n{under}", mark, None), None, None, None]

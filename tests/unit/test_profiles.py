@@ -11,7 +11,7 @@ import pytest
 from blemish.errors import UserError
 from blemish.methods.registry import METHODS
 from blemish.params import load_params, read_yaml
-from blemish.profiles import apply_profile
+from blemish.profiles import apply_profile, set_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / "profiles"
@@ -84,6 +84,22 @@ def test_there_and_back_is_the_same_bytes(target: Path) -> None:
     back = apply_profile("quick", PROFILES, target)
     assert len(there) == len(back) > 15
     assert target.read_bytes() == before
+
+
+def test_another_grid_keeps_the_comments_around_it(target: Path) -> None:
+    before = target.read_text()
+    settings = ["units=[elpv/mono, elpv/poly]", "seeds=[1, 2]", "methods=[patchcore, glass]"]
+    set_params(settings, target)
+    after = target.read_text()
+    params = load_params(target)
+    assert (params.units, params.seeds) == (["elpv/mono", "elpv/poly"], [1, 2])
+    assert params.methods == ["patchcore", "glass"]
+    comments = [line.strip() for line in before.splitlines() if line.startswith("#")]
+    assert len(comments) >= 4
+    assert [line.strip() for line in after.splitlines() if line.startswith("#")] == comments
+    assert "  - patchcore                  # needs no training" in after
+    assert "  - 2\n\n# Everything below" in after
+    assert before.partition("\n# Everything")[2] == after.partition("\n# Everything")[2]
 
 
 # profile's name, its text, what the message must hold

@@ -58,6 +58,7 @@ class Forks:
             return []
         read = os.read(self._news, 1 << 16)
         if not read:
+            self._zygote.wait()  # its pipe closes a moment before it can be seen to be gone
             raise UserError(
                 "the process that starts the stages was killed: look for what ends processes here "
                 "(memory?), then run the same command again"

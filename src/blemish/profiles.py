@@ -102,6 +102,8 @@ def _refill(old: CommentedSeq, items: list[Any]) -> None:
     beside: dict[str, CommentToken] = {}
     below = ""
     for number, (token, *_) in old.ca.items.items():
+        if token is None:  # a comment within [ ], or before its item, goes with its place
+            continue
         beside[str(old[number])] = token
         below = token.value.partition("\n")[2]  # what follows the list hangs on its last item
     old[:] = items

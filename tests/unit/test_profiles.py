@@ -102,6 +102,16 @@ def test_another_grid_keeps_the_comments_around_it(target: Path) -> None:
     assert before.partition("\n# Everything")[2] == after.partition("\n# Everything")[2]
 
 
+@pytest.mark.parametrize(
+    "units", ["[elpv/mono,  # one\n  lcdsim/grey]", "\n  - # odd\n    elpv/mono"]
+)
+def test_a_comment_in_an_odd_place_stops_nothing(units: str, target: Path) -> None:
+    text = target.read_text().replace("units:\n  - elpv/mono\n  - lcdsim/grey", f"units: {units}")
+    target.write_text(text)
+    set_params(["units=[elpv/poly]"], target)
+    assert load_params(target).units == ["elpv/poly"]
+
+
 # profile's name, its text, what the message must hold
 BAD = [
     ("fast", None, ["fast.yaml", "no such profile", "mine, paper, quick"]),

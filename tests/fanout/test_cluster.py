@@ -24,10 +24,10 @@ from ray.cluster_utils import Cluster
 
 SLEEP = "import time; time.sleep(60)"
 ONCE = f"once {SLEEP}"
-# The zygote is the last of the processes above that are one; DVC's are its forks.
+# Of the processes above that run its module the last is the nursery, DVC's are the zygote's forks.
 KILL_ZYGOTE = (
     "import psutil, time; above = psutil.Process().parents(); "
-    "[one for one in above if 'blemish.fanout.zygote' in one.cmdline()][-1].kill(); time.sleep(60)"
+    "[one for one in above if 'blemish.fanout.zygote' in one.cmdline()][-2].kill(); time.sleep(60)"
 )
 
 
@@ -86,7 +86,9 @@ def s3(tmp_path) -> Iterator[str]:
 
 def kill_node_of(cluster: Cluster, process: int) -> None:
     """Kill the node in which a stage's process runs, as a power cut would: nothing says goodbye."""
-    above = {one.pid for one in psutil.Process(process).parents()}
+    # The worker that asked for the stage: its zygote may come from another node of this machine.
+    worker = int(Path(f"/proc/{process}/cwd").resolve().name.rpartition("-")[2])
+    above = {one.pid for one in psutil.Process(worker).parents()}
     for found in cluster.worker_nodes:
         (raylet,) = found.all_processes["raylet"]
         if raylet.process.pid in above:

@@ -1,5 +1,6 @@
 """What a fork of the zygote costs, and what it may do."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from blemish.fanout import clone
 from blemish.fanout.forks import Forks
 from tests.fanout.workspace import Workspace, is_alive, make, wait_for
 
@@ -92,6 +94,39 @@ def test_a_killed_zygote_takes_its_stages_along(space, forks, tmp_path) -> None:
     [one for one in above if "blemish.fanout.zygote" in one.cmdline()][-1].kill()
     wait_for(lambda: not is_alive(stage), "the stage outlived the zygote", 15)
     assert not forks.alive
+
+
+def nursery_of(zygote: int) -> psutil.Process:
+    above = psutil.Process(zygote).parents()
+    return [one for one in above if "blemish.fanout.zygote" in one.cmdline()][-1]
+
+
+def test_the_zygotes_of_a_run_share_their_imports(space, tmp_path, monkeypatch) -> None:
+    """One process imports DVC for all; killed, it takes no stage along and is replaced; when no
+    zygote is left, it ends."""
+    clones = tmp_path / f"blemish-clones-{os.getuid()}"  # as the nursery finds it
+    monkeypatch.setattr(clone, "CLONES", clones)
+    environment = space.environment() | {"TMPDIR": str(tmp_path)}
+    forks = [Forks(environment, "run") for _ in range(2)]
+    outs = ("models/a/x-0", "models/b/y-1")
+    space.dvc("repro", "--quiet", "first")
+    for one, out in zip(forks, outs, strict=True):
+        space.trouble(out, "import time; time.sleep(60)")
+        one.folder = space.root
+        stage = out.replace("models/", "train@")
+        one.start(out, tmp_path / "log", space.environment(), "repro", "--single-item", stage)
+    running = [space.process_of(out) for out in outs]
+    (nursery,) = {nursery_of(stage) for stage in running}
+    nursery.kill()
+    nursery.wait()
+    forks.append(Forks(environment, "run"))
+    assert forks[-1].alive
+    assert all(map(is_alive, running))
+    for one in forks:
+        one.close()
+    wait_for(lambda: not any(map(is_alive, running)), "stages outlived their workers", 15)
+    wait_for(lambda: len(list(clones.glob("run.nursery-*"))) == 1, "the nursery lives on", 15)
+    assert list(clones.glob("run.nursery-*")) == clone.abandoned()  # the killed one's
 
 
 def test_what_the_cache_does_not_have_is_not_run(space, forks, tmp_path) -> None:

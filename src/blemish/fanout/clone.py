@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from blemish.errors import UserError
 from blemish.files import process_is_alive
 
 CLONES = Path(tempfile.gettempdir()) / f"blemish-clones-{os.getuid()}"
@@ -13,8 +14,16 @@ CHECKPOINTS = "checkpoints"  # as in blemish.checkpoint, which would import torc
 SHARED = f"blemish-{CHECKPOINTS}"  # where they lie in a shared cache
 
 
+def clones() -> Path:
+    """The folder of this user's clones on this machine. Raises UserError if it is another's."""
+    CLONES.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if CLONES.stat().st_uid != os.getuid():
+        raise UserError(f"{CLONES} belongs to another user: remove it, or set TMPDIR")
+    return CLONES
+
+
 def abandoned() -> list[Path]:
-    """Clones on this machine whose processes are gone."""
+    """Clones, and sockets of nurseries, on this machine whose processes are gone."""
     found = CLONES.glob("*-*")
     return [clone for clone in found if not process_is_alive(clone.name.rpartition("-")[2])]
 
@@ -26,10 +35,12 @@ def make_clone(name: str, bundle: bytes, config: bytes, cache: str | None) -> Pa
     where a lost one was.
     """
     for left in abandoned():
+        if left.is_socket():
+            left.unlink(missing_ok=True)
         shutil.rmtree(left, ignore_errors=True)
-    clone = CLONES / f"{name}-{os.getpid()}"
+    clone = clones() / f"{name}-{os.getpid()}"
     shutil.rmtree(clone, ignore_errors=True)
-    clone.mkdir(parents=True)
+    clone.mkdir()
     shipped = clone / "bundle"
     shipped.write_bytes(bundle)
     _git(clone, "init", "--quiet")

@@ -3,6 +3,7 @@
 import io
 import logging
 import socket
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -40,6 +41,7 @@ class Cluster:
         self._forks = Forks(environment)
         self.head = Local([Slot("head")], self._forks)
         self._ray = _connect(address)
+        self._leaving = threading.Thread(target=self._ray.shutdown)
         self._remote = remote
         self._restorer = Restorer(self._forks, log_file("restore"), pull=remote is not None)
         self._running: dict[Any, str] = {}
@@ -50,9 +52,10 @@ class Cluster:
             raise UserError(f"the Ray cluster at {address} offers neither CPUs nor GPUs")
         self.slots = [Slot(f"{'gpu' if gpus else 'cpu'} of the cluster")] * count
         share = {"num_cpus": 0, "num_gpus": 1 / per_gpu} if gpus else {"num_cpus": 1}
+        name = uuid.uuid4().hex[:8]
         warm = self._ray.remote(node.warm).options(**share)
         for _ in self.slots:
-            warm.remote()
+            warm.remote(name)
         # The pool tries again what was lost: two that do would try too often.
         self._task = self._ray.remote(node.run_stage).options(
             num_returns="streaming", max_retries=0, **share
@@ -61,7 +64,7 @@ class Cluster:
         cache = None if remote else self._marked_cache()
         if remote:
             self._fill(remote)
-        job = node.Job(uuid.uuid4().hex[:8], bundle, _config(cache), cache, remote)
+        job = node.Job(name, bundle, _config(cache), cache, remote)
         self._job = self._ray.put(job)
 
     def graph(self, targets: list[str]) -> Graph:
@@ -128,10 +131,16 @@ class Cluster:
                 "there; run the same command again when it answers"
             )
 
+    def leave(self) -> None:
+        """Free what the run holds of the cluster, while the head goes on."""
+        self._leaving.start()
+
     def close(self) -> None:
-        """Leave the cluster."""
+        """End what runs here, and leave the cluster."""
         self._forks.close()
-        self._ray.shutdown()
+        if self._leaving.ident is None:
+            self._leaving.start()
+        self._leaving.join()
 
     def _hear(self, task: Any) -> Ended | None:
         """Take a task's report; its end, if it is the last."""

@@ -1,43 +1,45 @@
 """A zygote and what it forks: DVC commands that cost no start of their own."""
 
 import json
-import os
 import select
-import subprocess
-import sys
+import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from blemish.errors import UserError
+from blemish.fanout.nursery import shared, spawned
 
 ASKED = "asked"  # the name of what `ask` runs
+GONE = (
+    "the process that starts the stages was killed: look for what ends processes here (memory?), "
+    "then run the same command again"
+)
 
 
 class Forks:
     """Orders for a zygote. To be closed; closing kills what still runs.
 
     environment: of the zygote and its children, in which they find Blemish as this process does.
+    node: the name of the run whose workers on this machine share their imports; None: no others do.
     folder: where its children work.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], node: str | None = None) -> None:
         self.folder = Path()
         self._rest = b""
-        paths = [str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "blemish.fanout.zygote"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            process_group=0,  # Ctrl-C reaches the children from here, once
-        )
-        self._news = self._zygote.stdout.fileno() if self._zygote.stdout else -1
+        self._line = spawned(environment) if node is None else shared(node, environment)
 
     @property
     def alive(self) -> bool:
         """Whether the zygote can take orders."""
-        return self._zygote.poll() is None
+        try:
+            return self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:  # it has nothing to say
+            return True
+        except OSError:
+            return False
 
     def start(self, name: str, log: Path, environment: dict[str, str], *words: str) -> None:
         """Begin `dvc` with these words; what it prints is added to the log."""
@@ -53,16 +55,15 @@ class Forks:
 
         Raises UserError if the zygote itself is gone.
         """
-        ready, _, _ = select.select([self._news], [], [], seconds)
+        ready, _, _ = select.select([self._line], [], [], seconds)
         if not ready:
             return []
-        read = os.read(self._news, 1 << 16)
+        try:
+            read = self._line.recv(1 << 16)
+        except OSError:
+            read = b""
         if not read:
-            self._zygote.wait()  # its pipe closes a moment before it can be seen to be gone
-            raise UserError(
-                "the process that starts the stages was killed: look for what ends processes here "
-                "(memory?), then run the same command again"
-            )
+            raise UserError(GONE)
         *lines, self._rest = (self._rest + read).split(b"\n")
         news = [json.loads(line) for line in lines]
         return [(one["ended"], one["code"]) for one in news if "ended" in one]
@@ -91,15 +92,18 @@ class Forks:
 
     def close(self) -> None:
         """End the zygote, and with it what still runs."""
-        if self._zygote.stdin:
-            self._zygote.stdin.close()
-        self._zygote.wait()
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
+            while self._line.recv(1 << 16):  # until it is gone
+                pass
+        self._line.close()
 
     def _send(self, order: dict[str, Any], name: str, log: Path) -> None:
         folder = str(self.folder.resolve())
         self._write(order | {"stage": name, "log": str(log.resolve()), "folder": folder})
 
     def _write(self, order: dict[str, Any]) -> None:
-        if self._zygote.stdin:
-            self._zygote.stdin.write(json.dumps(order).encode() + b"\n")
-            self._zygote.stdin.flush()
+        try:
+            self._line.sendall(json.dumps(order).encode() + b"\n")
+        except OSError:
+            raise UserError(GONE) from None

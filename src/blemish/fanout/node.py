@@ -75,9 +75,9 @@ def run_stage(job: Job, stage: str, environment: dict[str, str]) -> Iterator[Rep
         yield Report(host, tail(worker.log), end.result())
 
 
-def warm() -> None:
-    """Let this process's zygote import DVC while the head reads the graph. Runs inside Ray."""
-    Worker.zygote()
+def warm(name: str) -> None:
+    """Let this node import DVC for run `name` while the head reads the graph. Runs inside Ray."""
+    Worker.zygote(name)
 
 
 class Worker:
@@ -93,18 +93,18 @@ class Worker:
                 "give --remote"
             )
         self.job = job
-        self._forks = self.zygote()
+        self._forks = self.zygote(job.name)
         self.clone = make_clone(job.name, job.bundle, job.config, job.cache)
         self.log = self.clone / "stage.log"
         self._forks.folder = self.clone
 
     @classmethod
-    def zygote(cls) -> Forks:
-        """This process's zygote, a new one where the last was killed."""
+    def zygote(cls, name: str) -> Forks:
+        """This process's zygote in run `name`, a new one where the last was killed."""
         if cls._zygote is None or not cls._zygote.alive:
             folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
             ours = {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
-            cls._zygote = Forks(dict(os.environ) | ours)
+            cls._zygote = Forks(dict(os.environ) | ours, name)
         return cls._zygote
 
     @classmethod

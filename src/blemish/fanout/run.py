@@ -105,6 +105,7 @@ def run_on_cluster(
                 engine.settle()
                 return 1
             if engine.restored():
+                engine.leave()
                 engine.head.tidy(graph.whole)
                 return run_last(graph, engine.head, console, brief=done)
     except KeyboardInterrupt:

@@ -1,7 +1,8 @@
 """The process whose forks run DVC: it imports DVC once, so that a stage costs no start of its own.
 
 Orders come as JSON lines on standard input and news leave as JSON lines on standard output. When
-the input ends, the runner is gone, however it went, and all that runs is killed.
+the input ends, the runner is gone, however it went, and all that runs is killed. With the name
+of a run as its argument the process is a nursery: its forks are zygotes of that run's workers.
 """
 
 import ctypes
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.fanout.mended import preload, restore_only
+from blemish.fanout.nursery import breed
 
 PR_SET_PDEATHSIG = 1  # of Linux
 POLL = 0.02  # s between looks for ended children
@@ -24,9 +26,17 @@ Order = dict[str, Any]
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Import DVC, then serve, or let others serve."""
     preload()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if len(sys.argv) > 1:
+        breed(sys.argv[1], serve)
+    else:
+        serve()
+
+
+def serve() -> None:
+    """Obey until the input ends."""
     running: dict[int, str] = {}
     rest = b""
     while True:

@@ -16,6 +16,7 @@ class Params(Section):
     # Five times halved, the segmenter's last level must keep more than one pixel for BatchNorm.
     image_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 256
     resize: Literal["squash", "crop"] = "squash"
+    tiles: Literal["by_size"] | Annotated[int, Field(ge=1, le=16)] = 1
     width: Count = 128
     segmenter_width: Count = 64
     rotation: Annotated[float, Field(ge=0, le=1)] = 0.3

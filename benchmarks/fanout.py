@@ -4,6 +4,7 @@ The stages sleep, so that what is measured is everything else. Then a run with n
 graphs of 50, 200 and 1,000 stages, by `dvc repro` and by `blemish run`. Run on an idle machine:
 
     python benchmarks/fanout.py [stages] [seconds of each] [sizes of the idle graphs, e.g. 50,200]
+        [slots]
 """
 
 import json
@@ -43,11 +44,11 @@ with open(sys.argv[2], "w") as file:
     file.write(sys.argv[2])
 """
 
-LOCAL = f"""
+LOCAL = """
 from rich.console import Console
 from blemish.fanout.run import run
 from blemish.fanout.slots import local_slots
-raise SystemExit(run([], local_slots({SLOTS}, None, 1), Console(), 1))
+raise SystemExit(run([], local_slots({slots}, None, 1), Console(), 1))
 """
 
 CLUSTER = """
@@ -89,34 +90,39 @@ def workspace(folder: Path, stages: int, seconds: float) -> Path:
     return folder
 
 
-def by_cluster(folder: Path) -> float:
+def by_jobs(folder: Path, slots: int) -> float:
+    """Seconds of `blemish run --jobs`."""
+    return call(folder, sys.executable, "-c", LOCAL.format(slots=slots))
+
+
+def by_cluster(folder: Path, slots: int) -> float:
     """Seconds on a Ray node of this machine; its start is not counted."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        cluster.add_node(num_cpus=SLOTS)
+        cluster.add_node(num_cpus=slots)
         return call(folder, sys.executable, "-c", CLUSTER.format(address=cluster.address))
     finally:
         cluster.shutdown()
 
 
-def busy(folder: Path, stages: int, seconds: float) -> dict[str, float]:
+def busy(folder: Path, stages: int, seconds: float, slots: int) -> dict[str, float]:
     """All three ways; efficiency is the time of the stages' work over that of the slots."""
     ways: dict[str, tuple[int, Callable[[Path], float]]] = {
         "serial": (1, lambda space: call(space, *DVC, "repro")),
-        "jobs": (SLOTS, lambda space: call(space, sys.executable, "-c", LOCAL)),
-        "ray": (SLOTS, by_cluster),
+        "jobs": (slots, lambda space: by_jobs(space, slots)),
+        "ray": (slots, lambda space: by_cluster(space, slots)),
     }
     work, found, walls = stages * seconds, {}, {}
     print(f"{stages} stages of {seconds:g} s: wall time, what of it is not stages, per stage")
-    for name, (slots, way) in ways.items():
+    for name, (places, way) in ways.items():
         walls[name] = wall = way(workspace(folder / name, stages, seconds))
-        outside = wall - work / slots
-        found[f"{name}_efficiency"] = work / slots / wall
+        outside = wall - work / places
+        found[f"{name}_efficiency"] = work / places / wall
         print(
-            f"  {name:8} {slots} at once  {wall:7.1f} s  {outside:6.1f} s ({outside / wall:4.0%})  "
-            f"{outside / stages:.2f} s"
+            f"  {name:8} {places} at once  {wall:7.1f} s  {outside:6.1f} s ({outside / wall:4.0%})"
+            f"  {outside / stages:.2f} s"
         )
     overhead = {name: wall - work / ways[name][0] for name, wall in walls.items()}
     for name in ("jobs", "ray"):
@@ -133,21 +139,23 @@ def idle(folder: Path, stages: int) -> dict[str, float]:
     (space / "report").write_text("report")
     call(space, *DVC, "commit", "--force", "--quiet")
     theirs = call(space, *DVC, "repro")
-    ours = call(space, sys.executable, "-c", LOCAL)
+    ours = by_jobs(space, SLOTS)
     print(
         f"  {stages:5} stages, nothing to do: dvc repro {theirs:5.1f} s, blemish run {ours:5.1f} s"
     )
     return {f"idle_{stages}_ratio": theirs / ours}
 
 
-def main(stages: int = 24, seconds: float = 5.0, sizes: str = "50,200,1000") -> None:
+def main(
+    stages: int = 24, seconds: float = 5.0, sizes: str = "50,200,1000", slots: int = SLOTS
+) -> None:
     with tempfile.TemporaryDirectory() as name:
-        found = busy(Path(name), stages, seconds)
-        for size in sizes.split(","):
+        found = busy(Path(name), stages, seconds, slots)
+        for size in filter(None, sizes.split(",")):
             found |= idle(Path(name), int(size))
     print(json.dumps({key: round(value, 2) for key, value in found.items()}))
 
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(*(kind(word) for kind, word in zip((int, float, str), given, strict=False)))
+    main(*(kind(word) for kind, word in zip((int, float, str, int), given, strict=False)))

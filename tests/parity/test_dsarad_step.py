@@ -179,8 +179,8 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     unit = tiny_unit().open().with_kinds(running.params.kinds)
     images = unit.normals(running.framing)
-    foreground = unit.foregrounds(running.framing)
-    draws = Draws(unit, images, foreground, running.params, running.pixels, 1, loop())
+    pixels = running.pixels
+    draws = Draws(unit, images, unit.foregrounds(running.framing), running.params, pixels, loop())
     running.train()
     kept = first.running_mean.clone()
     for _, corrupted, _ in draws.synthetic(2, torch.float32):

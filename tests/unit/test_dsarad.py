@@ -119,14 +119,14 @@ def test_the_foreground_turns_with_its_image() -> None:
     assert (found[:, 0] > 128).ne(inside).double().mean() < 0.03
 
 
-def new_draws(tiles: int = 1, **changes: object) -> Draws:
+def new_draws(**changes: object) -> Draws:
     unit = tiny_unit().open()
     p = Params(image_size=64, **changes)
     loop = Loop(TrainingParams(device="cpu", threads=1), 0, "tiny")
-    images = unit.normals(Framing(64 * tiles, "squash"))
-    pixels = Pixels(p.standardise)
+    images = unit.normals(Framing(64, "squash"))
+    pixels = Pixels(p.flat_field, p.image_size)
     pixels.measure(images)
-    return Draws(unit.with_kinds(p.kinds), images, None, p, pixels, tiles, loop)
+    return Draws(unit.with_kinds(p.kinds), images, None, p, pixels, loop)
 
 
 def test_passes_take_whole_batches_of_images_once_each() -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import Pixels
-from blemish.methods.dsarad.tiles import one_each
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.render import render
 from blemish.training import Loop
@@ -28,7 +27,7 @@ class Draws:
 
     images: uint8 (N, 3, size, size); foreground: bool (N, size, size) or None. All batches are
     whole, as published, unless there are fewer images than one batch takes. Pictures come as the
-    networks see them, of each image one of its tiles.
+    networks see them.
     """
 
     unit: TrainingUnit
@@ -36,21 +35,21 @@ class Draws:
     foreground: Tensor | None
     params: Params
     pixels: Pixels
-    tiles: int
     loop: Loop
 
     def clean(self, number: int, dtype: torch.dtype) -> Iterator[Tensor]:
-        """The normals (B, 3, side, side) of one pass; nothing is synthesised for it."""
+        """The normals (B, 3, size, size) of one pass; nothing is synthesised for it."""
 
         def turn(rows: Tensor) -> Tensor:
             recipes = self.unit.draw(rows, number, self.loop.seed)
             turned, _ = self._rotated(rows, recipes)
-            return self._seen(recipes, turned.to(self.loop.device, dtype).div_(255))
+            seen: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
+            return seen
 
         yield from self.loop.ahead(partial(turn, rows) for rows in self._batches(number))
 
     def synthetic(self, number: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Normals, the same with defects, and bool masks (B, side, side) of one pass."""
+        """Normals, the same with defects, and bool masks (B, size, size) of one pass."""
 
         def draw(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             recipes = self.unit.draw(rows, number, self.loop.seed)
@@ -58,9 +57,8 @@ class Draws:
             on_device = turned.to(self.loop.device)
             inside = None if inside is None else inside.to(self.loop.device)
             corrupted, masks = render(recipes, on_device, self.unit.textures, ANY_PIXEL, inside)
-            clean = self._seen(recipes, on_device.to(dtype).div_(255))
-            masks = one_each(masks, seeds_of(recipes), self.tiles)
-            return clean, self._seen(recipes, corrupted.to(dtype)), masks
+            clean = self.pixels(on_device.to(dtype).div_(255))
+            return clean, self.pixels(corrupted.to(dtype)), masks
 
         yield from self.loop.ahead(partial(draw, rows) for rows in self._batches(number))
 
@@ -71,23 +69,10 @@ class Draws:
         batches = self.loop.batches(count, size, most, number)
         return (rows for rows in batches if len(rows) == size)
 
-    def _seen(self, recipes: pd.DataFrame, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, size, size) in [0, 1] as the networks see them, in the recipes' light."""
-        seeds = seeds_of(recipes)
-        if self.params.shading:
-            light = self.pixels.shading(seeds, pictures.shape[-1], self.params.shading)
-            pictures = pictures + light.to(pictures)
-        seen: Tensor = self.pixels(one_each(pictures, seeds, self.tiles))
-        return seen
-
     def _rotated(self, rows: Tensor, recipes: pd.DataFrame) -> tuple[Tensor, Tensor | None]:
         foreground = None if self.foreground is None else self.foreground[rows]
-        return rotated(self.images[rows], foreground, seeds_of(recipes), self.params.rotation)
-
-
-def seeds_of(recipes: pd.DataFrame) -> Tensor:
-    """The seeds (B,) of recipes."""
-    return torch.tensor(recipes["seed"].tolist())
+        seeds = torch.tensor(recipes["seed"].tolist())
+        return rotated(self.images[rows], foreground, seeds, self.params.rotation)
 
 
 def rotated(

@@ -5,8 +5,6 @@ the normal ones and to have the teacher's features on the way; a segmenter learn
 student's picture and its input where the defects are. The teacher is used in training alone.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +16,6 @@ from blemish.methods.dsarad.losses import distillation_loss, ssim_loss
 from blemish.methods.dsarad.networks import Reconstruction, Segmenter
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import Pixels
-from blemish.methods.dsarad.tiles import by_size, cut, join
 from blemish.methods.practice import Practice
 from blemish.nn.losses import focal
 from blemish.training import Loop
@@ -32,30 +29,19 @@ class Dsarad(Method):
 
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
-        self.tile(params.tiles)
-        self.pixels = Pixels(params.standardise)
+        self.framing = Framing(params.image_size, params.resize)
+        self.pixels = Pixels(params.flat_field, params.image_size)
         generator = torch.Generator().manual_seed(seed)
         self.student = Reconstruction(params.width, generator)
         self.segmenter = Segmenter(params.segmenter_width, generator)
-
-    def tile(self, tiles: int | Literal["by_size"]) -> None:
-        """Take images of so many tiles a side; "by_size" is decided when the unit is known."""
-        self.tiles = 1 if tiles == "by_size" else tiles
-        self.framing = Framing(self.tiles * self.params.image_size, self.params.resize)
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:
         """Two stages (§5): student and teacher in turn, then the student alone."""
         p: Params = self.params
         unit = unit.with_kinds(p.kinds)
-        if p.tiles == "by_size":
-            tiles = by_size(unit.manifest.of("train", 0), p.image_size)
-            self.params = p = p.model_copy(update={"tiles": tiles})
-            self.tile(tiles)
         images = unit.normals(self.framing)
-        if p.standardise or p.shading:
-            self.pixels.measure(images)
-        foreground = unit.foregrounds(self.framing)
-        draws = Draws(unit, images, foreground, p, self.pixels, self.tiles, loop)
+        self.pixels.measure(images)
+        draws = Draws(unit, images, unit.foregrounds(self.framing), p, self.pixels, loop)
         teacher = Reconstruction(p.width, loop.generator(2)).to(self.dtype)
         for network in (self, teacher):  # the teacher's BatchNorm uses the batch's statistics too
             network.to(loop.device).train()
@@ -148,11 +134,11 @@ class Dsarad(Method):
 
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Probability maps, not smoothed, and the image score of §6."""
-        corrupted = cut(self.pixels(images.to(self.dtype) / 255), self.tiles)
+        corrupted = self.pixels(images.to(self.dtype) / 255)
         reconstruction, _ = self.student(corrupted)
         logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # In float64 confident pixels stay apart, where float32 rounds them all to one.
-        probability = join(anomaly_probability(logits.double()), self.tiles)
+        probability = anomaly_probability(logits.double())
         return probability.float(), box_score(probability, self.params.score_box)
 
     def practice(self, unit: str) -> Practice:  # noqa: ARG002
@@ -165,9 +151,9 @@ class Dsarad(Method):
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """The student's picture: what the image would be without a defect."""
-        seen, _ = self.student(cut(self.pixels(images.to(self.dtype) / 255), self.tiles))
-        colours = [join(channel, self.tiles) for channel in self.pixels.inverse(seen).unbind(1)]
-        reconstruction = torch.stack(colours, dim=1).clamp(0, 1)
+        pictures = images.to(self.dtype) / 255
+        seen, _ = self.student(self.pixels(pictures))
+        reconstruction = self.pixels.inverse(seen, pictures).clamp(0, 1)
         return {"reconstruction": (reconstruction * 255).round().to(torch.uint8)}
 
     @property

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from blemish.params import Count, KindParams, Section
 
@@ -16,12 +16,10 @@ class Params(Section):
     # Five times halved, the segmenter's last level must keep more than one pixel for BatchNorm.
     image_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 256
     resize: Literal["squash", "crop"] = "squash"
-    tiles: Literal["by_size"] | Annotated[int, Field(ge=1, le=16)] = 1
     width: Count = 128
     segmenter_width: Count = 64
     rotation: Annotated[float, Field(ge=0, le=1)] = 0.3
-    standardise: bool = False
-    shading: Annotated[float, Field(ge=0, le=100)] = 0
+    flat_field: bool = False
 
     epochs: Count = 1000
     teacher_epochs: Count = 50
@@ -40,6 +38,15 @@ class Params(Section):
         if box % 2 == 0:
             raise ValueError("the box needs a middle pixel: give it an odd side")
         return box
+
+    @model_validator(mode="after")
+    def _normals_lie_alike(self) -> "Params":
+        if self.flat_field and self.rotation:
+            raise ValueError(
+                "flat_field takes away what all normals have in common, which turned ones have "
+                "not: set rotation to 0, or flat_field to false"
+            )
+        return self
 
     @property
     def first_epochs(self) -> int:

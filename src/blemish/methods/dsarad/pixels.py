@@ -1,63 +1,90 @@
-"""How DSARAD's networks see pictures: as they are, or with the unit's own contrast (ours)."""
+"""How DSARAD's networks see pictures: as they are, or with the field made flat (ours)."""
 
 import torch
 from torch import Tensor, nn
 
-from blemish.synthesis.random import uniforms
-
-STREAM = 301  # of the shading's random numbers
-CONTRAST = 0.1  # deviation of standardised pixels around 0.5: five fit to either side
-FLAT = 0.5 / 255  # the deviation of a unit without any contrast, which nothing divides by
+CONTRAST = 0.1  # deviation of what is left of the normals, around 0.5: five fit to either side
+FLAT = 0.1 / 255  # the deviation of a unit without any contrast, which nothing divides by
+FAR = 2.0  # deviations beyond which a pixel pulls the light no harder
+ROUNDS = 8
 
 
 class Pixels(nn.Module):
-    """Pixels of mean 0.5 and deviation 0.1 over a unit's normals, cut off at 0 and 1; or as is.
+    """Pixels as they are; or without their picture's light and the unit's mean normal.
 
-    A display's normals may differ from their mean by three grey levels of 255: networks that start
-    at random learn nothing of such contrast within a short training. One deviation for all channels
-    keeps colours in proportion.
+    A display's normals differ from their mean by three grey levels of 255, nearly all of it in how
+    they are lit; networks that start at random learn nothing of the third of a level beneath within
+    a short training. What is left has mean 0.5 and deviation 0.1 over the normals, and is cut off
+    at 0 and 1. One deviation for all channels keeps colours in proportion.
     """
 
-    def __init__(self, standardise: bool) -> None:
+    def __init__(self, flat_field: bool, size: int) -> None:
         super().__init__()
-        self.standardise = standardise
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.zeros(3, 1, 1))
-        self.register_buffer("deviation", torch.ones(()))
+        self.flat_field = flat_field
+        if flat_field:
+            self.normal: Tensor
+            self.deviation: Tensor
+            self.register_buffer("normal", torch.zeros(3, size, size))
+            self.register_buffer("deviation", torch.ones(()))
 
     def measure(self, images: Tensor) -> None:
-        """Take mean and deviation of normals, uint8 (N, 3, H, W), as shares of 255."""
-        count = images.numel() // 3
-        # Sums of integers are exact; image by image they need no copy of all in floats.
-        sums = sum(one.sum(dim=(1, 2), dtype=torch.int64) for one in images)
-        squares = sum((one.int() ** 2).sum(dim=(1, 2), dtype=torch.int64) for one in images)
-        mean = torch.as_tensor(sums).double() / count
-        variance = (torch.as_tensor(squares).double() / count - mean**2).mean()
-        self.mean.copy_(mean[:, None, None] / 255)
-        self.deviation.fill_(max(float(variance.clamp(min=0).sqrt()) / 255, FLAT))
+        """Take mean and deviation of normals, uint8 (N, 3, size, size), as shares of 255."""
+        if not self.flat_field:
+            return
+
+        def even(image: Tensor) -> Tensor:  # one by one: all in floats would be eight times as much
+            shares = image.double() / 255
+            return shares - plane(shares)
+
+        normal = torch.zeros(images.shape[1:], dtype=torch.float64)
+        for image in images:
+            normal += even(image) / len(images)
+        errors = [float((even(image) - normal).square().mean()) for image in images]
+        self.normal.copy_(normal)
+        self.deviation.fill_(max((sum(errors) / len(errors)) ** 0.5, FLAT))
+
+    def light(self, pictures: Tensor) -> Tensor:
+        """The plane (B, 3, size, size) of light on pictures (B, 3, size, size) in [0, 1].
+
+        Huber's estimate by reweighted least squares: a defect of any contrast pulls it little,
+        where it would tilt the plane of plain least squares all over the picture (Huber &
+        Ronchetti, *Robust Statistics*, 2009, §7.8).
+        """
+        rest = (pictures - self.normal).flatten(2)
+        ramps = planes(*pictures.shape[-2:]).to(rest)
+        light = torch.zeros_like(rest)
+        for number in range(ROUNDS):
+            near = FAR * self.deviation / (rest - light).abs()
+            weights = near.clamp(max=1) if number else torch.ones_like(rest)
+            weighted = weights[:, :, None] * ramps
+            heights = torch.linalg.solve(weighted @ ramps.T, weighted @ rest[..., None])
+            light = heights[..., 0] @ ramps
+        return light.view_as(pictures)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """What the networks see of (B, 3, H, W) in [0, 1]."""
-        if not self.standardise:
+        """What the networks see of (B, 3, size, size) in [0, 1]."""
+        if not self.flat_field:
             return pictures
-        seen = CONTRAST * (pictures - self.mean) / self.deviation + 0.5
-        return seen.to(pictures.dtype).clamp_(0, 1)
+        rest = pictures - self.normal - self.light(pictures)
+        return (CONTRAST * rest / self.deviation + 0.5).to(pictures.dtype).clamp_(0, 1)
 
-    def inverse(self, seen: Tensor) -> Tensor:
-        """The picture in [0, 1] that the networks see so."""
-        if not self.standardise:
+    def inverse(self, seen: Tensor, pictures: Tensor) -> Tensor:
+        """The picture in [0, 1] that the networks see so, in the light of `pictures`."""
+        if not self.flat_field:
             return seen
-        return (seen - 0.5) / CONTRAST * self.deviation + self.mean
+        return (seen - 0.5) / CONTRAST * self.deviation + self.normal + self.light(pictures)
 
-    def shading(self, seeds: Tensor, size: int, reach: float) -> Tensor:
-        """Light that falls on a picture otherwise: float64 (B, 1, size, size), to be added.
 
-        A constant and a slope along each axis, all uniform in ±`reach` deviations of the unit's
-        pixels, the slopes' at the border. seeds: (B,).
-        """
-        drawn = 2 * uniforms(seeds, STREAM, 3) - 1
-        constant, across, down = drawn[..., None, None].unbind(1)
-        line = torch.linspace(-1, 1, size, dtype=torch.float64)
-        light = constant + across * line + down * line[:, None]
-        return reach * float(self.deviation) * light[:, None]
+def plane(pictures: Tensor) -> Tensor:
+    """The plane of least squares of each channel, (…, H, W) → (…, H, W)."""
+    ramps = planes(*pictures.shape[-2:]).to(pictures)
+    # They are orthogonal.
+    heights = pictures.flatten(-2) @ ramps.T / ramps.square().sum(dim=1)
+    return (heights @ ramps).view_as(pictures)
+
+
+def planes(height: int, width: int) -> Tensor:
+    """What all planes are sums of: a constant and two ramps, float64 (3, height · width)."""
+    down, across = (torch.linspace(-1, 1, side, dtype=torch.float64) for side in (height, width))
+    ramps = torch.meshgrid(down, across, indexing="ij")
+    return torch.stack([torch.ones(height, width, dtype=torch.float64), *ramps]).flatten(1)

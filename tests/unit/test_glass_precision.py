@@ -6,8 +6,10 @@ The images come in the Python package `elpv-dataset`; the backbone's weights in
 
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from blemish.data.images import Framing
 from blemish.data.manifest import Manifest, read_manifest
@@ -27,10 +29,11 @@ from tests.units import texture_bank
 # The quick profile, at a quarter of the pixels and a sixth of the epochs.
 PARAMS = Params(
     backbone="efficientnet_lite0", strides=[16], image_size=128, resize="squash", hidden=128,
-    pretrain_dim=168, target_dim=168, standardise=True, variant="manifold", noise=0.5,
+    pretrain_dim=168, target_dim=168, standardise=False, variant="manifold", noise=0.15,
     ascent_steps=4, ascent_length=0.01, project_every=2, band_unit="noise", band=[0.85, 1.7],
     epochs=6, average_last=4, images_per_epoch=40, learning_rate=5e-4,
 )  # fmt: skip
+SEEDS = (0, 1, 2)
 FRAMING = Framing(PARAMS.image_size, PARAMS.resize)
 
 
@@ -46,6 +49,7 @@ def elpv(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
+    """In the mean over seeds: one alone moves by up to two thousandths either way."""
     train = Manifest(elpv.rows[elpv.rows["split"] != "test"], elpv.facts, elpv.root)
     textures, names = TextureBank(texture_bank(), "train"), train.of("train", 0)["image"]
     draws = [0] * len(names)
@@ -56,16 +60,21 @@ def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
     rows = elpv.of("test")
     rows = rows[rows["slice"] == ""]
     images = load_images([elpv.root / one for one in rows["image"]], FRAMING, "reading")
-    auroc, products = {}, {}
-    for precision in ("float32", "bfloat16"):
-        glass = Glass(PARAMS, 0)
+
+    def trained(precision: str, seed: int) -> tuple[float, Tensor]:
+        glass = Glass(PARAMS, seed)
         training = TrainingParams(device="cpu", precision=precision)
-        glass.fit(unit, Loop(training, 0, "elpv/mono"))
+        glass.fit(unit, Loop(training, seed, "elpv/mono"))
         glass.eval()
         with torch.inference_mode():
             scores = torch.cat([glass.score(batch)[1] for batch in images.split(16)])
-        auroc[precision] = image_metrics(rows["label"], scores.numpy())["image_auroc"]
-        products[precision] = glass.adaptor.linear.weight.detach().clone()
-    assert not torch.equal(products["float32"], products["bfloat16"])
-    assert auroc["float32"] > 0.75  # it has learnt, so that there is something to lose
-    assert abs(auroc["bfloat16"] - auroc["float32"]) < 0.003
+        auroc = image_metrics(rows["label"], scores.numpy())["image_auroc"]
+        return auroc, glass.adaptor.linear.weight.detach()
+
+    moved = []
+    for seed in SEEDS:
+        (single, weight), (half, other) = (trained(one, seed) for one in ("float32", "bfloat16"))
+        assert not torch.equal(weight, other)
+        assert single > 0.75  # it has learnt, so that there is something to lose
+        moved.append(half - single)
+    assert abs(np.mean(moved)) < 0.003, moved

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
 from blemish.fanout import clone
 from blemish.fanout.forks import Forks
@@ -94,6 +95,11 @@ def test_a_killed_zygote_takes_its_stages_along(space, forks, tmp_path) -> None:
     [one for one in above if "blemish.fanout.zygote" in one.cmdline()][-1].kill()
     wait_for(lambda: not is_alive(stage), "the stage outlived the zygote", 15)
     assert not forks.alive
+
+
+def test_dvc_reads_its_files_with_the_c_parser() -> None:
+    """Without it, reading dvc.lock is most of the time of a run with nothing to do."""
+    assert YAML(typ="safe").Parser.__name__ == "CParser"
 
 
 def nursery_of(zygote: int) -> psutil.Process:

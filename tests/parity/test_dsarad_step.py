@@ -22,7 +22,7 @@ from tests.units import tiny_unit
 
 SMALL: dict[str, Any] = {
     "image_size": 64, "width": 2, "segmenter_width": 2, "epochs": 10, "teacher_epochs": 5,
-    "images_per_epoch": 3, "learning_rate": 1e-3, "score_box": 5,
+    "images_per_epoch": 3, "learning_rate": 1e-3, "score_boxes": [5],
 }  # fmt: skip
 STEPS = 1  # of an epoch: one batch exceeds `images_per_epoch`
 
@@ -198,7 +198,7 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
 
 def test_the_teacher_is_not_kept() -> None:
     kept = {key.split(".")[0] for key in small().state_dict()}
-    assert kept == {"pixels", "student", "segmenter"}
+    assert kept == {"student", "segmenter"}
 
 
 def test_bfloat16_computes_otherwise_and_keeps_whole_weights() -> None:

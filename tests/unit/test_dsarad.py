@@ -68,7 +68,8 @@ def test_the_published_teacher_decays_at_its_passes_200_and_400() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score_box": 4}, "score_box.*odd"),
+        ({"score_boxes": [3, 4]}, "score_boxes.*odd"),
+        ({"score_boxes": []}, "score_boxes"),
         ({"image_size": 100}, "image_size.*multiple of 32"),
         ({"image_size": 32}, "image_size.*greater than or equal to 64"),
         ({"milestones": [0.2, 1.5]}, "milestones.*less than 1"),

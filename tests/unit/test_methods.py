@@ -86,7 +86,7 @@ TINY = {
     "dsarad": Tiny(
         params={
             "image_size": 64, "width": 4, "segmenter_width": 4, "epochs": 2, "teacher_epochs": 1,
-            "milestones": [0.5], "learning_rate": 0.001, "score_box": 5,
+            "milestones": [0.5], "learning_rate": 0.001, "score_boxes": [5],
         },
         diverging={"learning_rate": 1e30},
     ),

@@ -133,13 +133,14 @@ class Dsarad(Method):
             }
 
     def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Probability maps, not smoothed, and the image score of §6."""
+        """Probability maps, not smoothed, and the image score of §6, averaged over the boxes."""
         corrupted = self.pixels(images.to(self.dtype) / 255)
         reconstruction, _ = self.student(corrupted)
         logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # In float64 confident pixels stay apart, where float32 rounds them all to one.
         probability = anomaly_probability(logits.double())
-        return probability.float(), box_score(probability, self.params.score_box)
+        scores = [box_score(probability, box) for box in self.params.score_boxes]
+        return probability.float(), torch.stack(scores).mean(dim=0)
 
     def practice(self, unit: str) -> Practice:  # noqa: ARG002
         """Which of the kept epochs a number comes from differs by experiment: inferred (§9)."""

@@ -30,14 +30,14 @@ class Params(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     milestones: list[Share] = Field([0.2, 0.4, 0.6, 0.8])
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
-    score_box: Annotated[int, Field(ge=1, le=255)] = 21
+    score_boxes: list[Annotated[int, Field(ge=1, le=255)]] = Field([21], min_length=1)
 
-    @field_validator("score_box")
+    @field_validator("score_boxes")
     @classmethod
-    def _box_has_a_middle(cls, box: int) -> int:
-        if box % 2 == 0:
-            raise ValueError("the box needs a middle pixel: give it an odd side")
-        return box
+    def _boxes_have_a_middle(cls, boxes: list[int]) -> list[int]:
+        if any(box % 2 == 0 for box in boxes):
+            raise ValueError("a box needs a middle pixel: give it an odd side")
+        return boxes
 
     @model_validator(mode="after")
     def _normals_lie_alike(self) -> "Params":

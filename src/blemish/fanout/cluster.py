@@ -41,7 +41,7 @@ class Cluster:
         self._forks = Forks(environment)
         self.head = Local([Slot("head")], self._forks)
         self._ray = _connect(address)
-        self._leaving = threading.Thread(target=self._ray.shutdown)
+        self._leaving = threading.Thread(target=self._leave)
         self._remote = remote
         self._restorer = Restorer(self._forks, log_file("restore"), pull=remote is not None)
         self._running: dict[Any, str] = {}
@@ -54,8 +54,7 @@ class Cluster:
         share = {"num_cpus": 0, "num_gpus": 1 / per_gpu} if gpus else {"num_cpus": 1}
         name = uuid.uuid4().hex[:8]
         warm = self._ray.remote(node.warm).options(**share)
-        for _ in self.slots:
-            warm.remote(name)
+        self._warming = [warm.remote(name) for _ in self.slots]
         # The pool tries again what was lost: two that do would try too often.
         self._task = self._ray.remote(node.run_stage).options(
             num_returns="streaming", max_retries=0, **share
@@ -142,6 +141,11 @@ class Cluster:
             self._leaving.start()
         self._leaving.join()
 
+    def _leave(self) -> None:
+        # Ray complains on the terminal about tasks that outlive who asked for them.
+        self._ray.wait(self._warming, num_returns=len(self._warming), timeout=GRACE)
+        self._ray.shutdown()
+
     def _hear(self, task: Any) -> Ended | None:
         """Take a task's report; its end, if it is the last."""
         stage = self._running[task]
@@ -169,6 +173,7 @@ class Cluster:
             self._forks.ask(do="mark", remote=remote)
             self._forks.ask(do="dvc", words=["push", "--run-cache", "--remote", remote])
         except UserError as error:
+            self.close()
             raise UserError(f"--remote {remote}: {error}") from None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+MIDDLE = 0.5  # of a pixel, where its corner is at a whole number
 LIKENESS = 0.95  # least intersection over union of a polygon's pixels and its region's
 
 
@@ -42,7 +43,7 @@ def find_regions(
             continue
         part = np.s_[top : top + height, left : left + width]
         own = labels[part] == number
-        points = _outline(own, tolerance) + np.array([left + 0.5, top + 0.5])
+        points = _outline(own, tolerance) + np.array([left, top]) + MIDDLE
         found.append(Region(points, float(anomaly_map[part][own].max()), area))
     return sorted(found, key=lambda region: -region.score)
 
@@ -58,10 +59,10 @@ def _outline(own: NDArray[np.bool_], tolerance: float) -> NDArray[np.float64]:
     """Pixels (N, 2) around a region that fills (h, w), itself of one piece."""
     contours, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     whole = contours[0]
-    filled = rasterised(_polygon(whole), own.shape)
+    filled = rasterised(_polygon(whole) + MIDDLE, own.shape)
     while tolerance >= 0.25:
         points = _polygon(cv2.approxPolyDP(whole, tolerance, True))
-        drawn = rasterised(points, own.shape)
+        drawn = rasterised(points + MIDDLE, own.shape)  # as it will be: boxes lie between pixels
         if (drawn & filled).sum() >= LIKENESS * (drawn | filled).sum():
             return points
         tolerance /= 2

@@ -26,6 +26,7 @@ class Server:
     etag: str = '"one"'
     asked: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def count(self, path: str) -> int:
         return sum(asked == path for asked, _ in self.asked)
@@ -44,6 +45,7 @@ def serving(data: bytes) -> Iterator[Server]:
         threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         server.url = f"http://127.0.0.1:{running.server_port}"
         yield server
+        server.over.set()
         running.shutdown()
 
 
@@ -151,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_silent(self, is_faulty: bool, wanted: str) -> None:
         if is_faulty:
-            time.sleep(1.2)
+            self.state.over.wait()
         else:
             self.whole(wanted)
 
@@ -159,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing more in mid-body."""
         if is_faulty:
             self.answer(200, self.state.data, 300)
-            time.sleep(1.2)
+            self.state.over.wait()
         else:
             self.whole(wanted)
 

@@ -220,7 +220,7 @@ def test_an_interrupted_head_leaves_no_stage_behind(cluster, space) -> None:
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text
     assert "interrupted: " in text
-    wait_for(lambda: not is_alive(sleeping), "the stage outlived its run", 15)
+    wait_for(lambda: not is_alive(sleeping), "the stage outlived its run", 50)
     wait_for(lambda: bool(clone.abandoned()), "its clone's process lives on")
     assert set(clone.abandoned()) <= set(clone.CLONES.iterdir())
 

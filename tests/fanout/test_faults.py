@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,9 +118,15 @@ def test_an_interrupted_run_ends_its_stages_and_goes_on_later(tmp_path, number: 
     process = space.start()
     sleeping = space.process_of("models/a/x-0")
     wait_for(lambda: len(space.begun()) == 5, "the others never began")
-    time.sleep(3)
+    assert process.stdout is not None
+    text = ""
+    while "[4/6]" not in text:
+        line = process.stdout.readline()
+        assert line, text
+        text += line
     process.send_signal(number)
-    text, _ = process.communicate(timeout=60)
+    text += process.stdout.read()
+    process.wait(50)
     assert process.returncode == 130, text
     assert "interrupted: 4 of 6 stages had ended" in text
     assert not is_alive(sleeping)

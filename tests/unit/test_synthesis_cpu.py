@@ -91,7 +91,7 @@ def three_threads():
 @pytest.mark.usefixtures("three_threads")
 def test_threads_share_the_work_and_hand_on_errors() -> None:
     done: list[tuple[int, int]] = []
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def work(number: int) -> None:
         if number < 3:

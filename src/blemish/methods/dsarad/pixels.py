@@ -24,8 +24,10 @@ class Pixels(nn.Module):
         if flat_field:
             self.normal: Tensor
             self.deviation: Tensor
+            self.ramps: Tensor
             self.register_buffer("normal", torch.zeros(3, size, size))
             self.register_buffer("deviation", torch.ones(()))
+            self.register_buffer("ramps", planes(size, size), persistent=False)
 
     def measure(self, images: Tensor) -> None:
         """Take mean and deviation of normals, uint8 (N, 3, size, size), as shares of 255."""
@@ -51,7 +53,7 @@ class Pixels(nn.Module):
         Ronchetti, *Robust Statistics*, 2009, §7.8).
         """
         rest = (pictures - self.normal).flatten(2)
-        ramps = planes(*pictures.shape[-2:]).to(rest)
+        ramps = self.ramps.to(rest)
         light = torch.zeros_like(rest)
         for number in range(ROUNDS):
             near = FAR * self.deviation / (rest - light).abs()

@@ -1,7 +1,9 @@
 """What a fork of the zygote costs, and what it may do."""
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from ruamel.yaml import YAML
 
 from blemish.fanout import clone
 from blemish.fanout.forks import Forks
+from blemish.fanout.nursery import _fork
 from tests.fanout.workspace import Workspace, is_alive, make, wait_for
 
 # `dvc repro` in a fork: its exit code, the threads that the fork lost, the modules it imported.
@@ -100,6 +103,16 @@ def test_a_killed_zygote_takes_its_stages_along(space, forks, tmp_path) -> None:
 def test_dvc_reads_its_files_with_the_c_parser() -> None:
     """Without it, reading dvc.lock is most of the time of a run with nothing to do."""
     assert YAML(typ="safe").Parser.__name__ == "CParser"
+
+
+def test_a_zygote_of_a_nursery_says_why_it_fell(tmp_path, capfd) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as line:
+        listener.bind(str(tmp_path / "line"))
+        listener.listen()
+        line.connect(str(tmp_path / "line"))
+        fallen = _fork(listener, lambda: json.loads("no order"))
+        assert os.waitstatus_to_exitcode(os.waitpid(fallen, 0)[1]) == 1
+    assert "json.decoder.JSONDecodeError: Expecting value" in capfd.readouterr().err
 
 
 def nursery_of(zygote: int) -> psutil.Process:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +90,8 @@ def _fork(listener: socket.socket, serve: Callable[[], None]) -> int:
             os.write(1, READY)
             serve()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
 

@@ -29,11 +29,11 @@ from tests.units import texture_bank
 # The quick profile, at a quarter of the pixels and a sixth of the epochs.
 PARAMS = Params(
     backbone="efficientnet_lite0", strides=[16], image_size=128, resize="squash", hidden=128,
-    pretrain_dim=168, target_dim=168, standardise=False, variant="manifold", noise=0.15,
+    pretrain_dim=168, target_dim=168, standardise=True, variant="manifold", noise=0.5,
     ascent_steps=4, ascent_length=0.01, project_every=2, band_unit="noise", band=[0.85, 1.7],
     epochs=6, average_last=4, images_per_epoch=40, learning_rate=5e-4,
 )  # fmt: skip
-SEEDS = (0, 1, 2)
+SEEDS = range(6)
 FRAMING = Framing(PARAMS.image_size, PARAMS.resize)
 
 
@@ -49,7 +49,7 @@ def elpv(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
-    """In the mean over seeds: one alone moves by up to two thousandths either way."""
+    """In the mean over seeds: one alone moves by up to four thousandths either way."""
     train = Manifest(elpv.rows[elpv.rows["split"] != "test"], elpv.facts, elpv.root)
     textures, names = TextureBank(texture_bank(), "train"), train.of("train", 0)["image"]
     draws = [0] * len(names)

@@ -39,7 +39,7 @@ def main() -> None:
         raise SystemExit(f"error: {results}: no results of elpv: run units [elpv/mono] first")
     for name, values in found.items():
         spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-        print(f"{name:24}{np.mean(values):.3f}{spread}  ({len(values)} seeds)")
+        print(f"{name:24}{np.mean(values):.3f}{spread}  (seeds: {len(values)})")
     print(json.dumps({name: round(float(np.mean(values)), 3) for name, values in found.items()}))
 
 

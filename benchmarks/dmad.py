@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from blemish.core.params import load_params
 from blemish.methods.dmad.method import Dmad
 from blemish.methods.dmad.params import Params
-from blemish.params import load_params
 
 
 def plain_coordinates(images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from blemish.evaluation.curves import auroc, rank
+from blemish.metrics.curves import auroc, rank
 
 
 def separation(file: Path) -> float | None:

@@ -23,12 +23,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from blemish.data.images import Framing
-from blemish.data.manifest import Facts, Manifest
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.predict import predict
-from blemish.methods.base import Method
+from blemish.images.manifest import Facts, Manifest
+from blemish.images.reading import Framing
+from blemish.methods.detector import Method
 
 LIMIT = 1.5 * 2**30
 

@@ -46,14 +46,14 @@ with open(sys.argv[2], "w") as file:
 
 LOCAL = """
 from rich.console import Console
-from blemish.fanout.run import run
-from blemish.fanout.slots import local_slots
+from blemish.run.run import run
+from blemish.run.slots import local_slots
 raise SystemExit(run([], local_slots({slots}, None, 1), Console(), 1))
 """
 
 CLUSTER = """
 from rich.console import Console
-from blemish.fanout.run import ClusterOptions, run_on_cluster
+from blemish.run.run import ClusterOptions, run_on_cluster
 raise SystemExit(run_on_cluster([], ClusterOptions({address!r}), Console(), 1))
 """
 

@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from blemish.memory import keep_freed_memory
+from blemish.core.memory import keep_freed_memory
+from blemish.methods.glass.feature_cache import Levels
 from blemish.methods.glass.method import Glass
 from blemish.methods.glass.params import Params
-from blemish.nn.cache import Levels
 from blemish.synthesis.masks import perlin_masks
 
 BATCH, SIZE, CELLS, DIM = 8, 288, 36, 1536

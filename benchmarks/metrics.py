@@ -23,8 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from blemish.evaluation import curves
-from blemish.evaluation.histograms import PixelHistogram
+from blemish.metrics import curves
+from blemish.metrics.histograms import PixelHistogram
 
 Pair = tuple[np.ndarray, np.ndarray]  # anomaly map (H, W) float32, mask (H, W) bool
 Read = Callable[[], Iterator[Pair]]

@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from blemish.data.images import Framing
-from blemish.data.sets import elpv
-from blemish.data.store import load_images
+from blemish.core.params import TrainingParams
+from blemish.datasets import elpv
+from blemish.images.reading import Framing
+from blemish.images.store import load_images
+from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset
 from blemish.methods.patchcore.method import PatchCore
 from blemish.methods.patchcore.params import Params
-from blemish.params import TrainingParams
-from blemish.training import Loop
 
 SIZE, CELLS = 256, 32**2
 WHOLE, STEPS = 20_000, 10  # points done whole by all; plain steps that are extrapolated

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from blemish.data.dataset import DataSet, Item, Layout
-from blemish.data.images import Framing
-from blemish.data.manifest import read_manifest
-from blemish.data.prepare import prepare
-from blemish.data.store import ImageStore
-from blemish.params import DataParams
+from blemish.core.params import DataParams
+from blemish.datasets.dataset import DataSet, Item, Layout
+from blemish.images.manifest import read_manifest
+from blemish.images.reading import Framing
+from blemish.images.store import ImageStore
+from blemish.prepare.prepare import prepare
 
 
 def generate(raw: Path, count: int, size: int) -> None:

@@ -24,16 +24,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from blemish.core.params import SynthesisParams, TextureParams, load_params
 from blemish.methods.glass.method import Glass
-from blemish.params import SynthesisParams, TextureParams, load_params
+from blemish.methods.loop import Loop
 from blemish.synthesis.augment import augment
-from blemish.synthesis.bank import build_bank
 from blemish.synthesis.masks import cell_masks
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.textures import TextureBank
-from blemish.training import Loop
+from blemish.textures.bank import build_bank
 
 BATCH, CELL = 8, 8
 Floats = NDArray[np.float64]

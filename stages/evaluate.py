@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from blemish.data.store import GIB, STORE, ImageStore
-from blemish.errors import run_stage
+from blemish.core.errors import run_stage
+from blemish.core.files import finished_folder
+from blemish.core.params import load_params
 from blemish.evaluation.results import write_results
-from blemish.files import finished_folder
-from blemish.params import load_params
+from blemish.images.store import GIB, STORE, ImageStore
 
 
 def main(model: str, prepared: str, synthetic: str, out: str) -> None:

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from blemish.data.dataset import data_set, split_unit
-from blemish.errors import UserError, run_stage
-from blemish.files import finished_folder
-from blemish.params import load_params
+from blemish.core.errors import UserError, run_stage
+from blemish.core.files import finished_folder
+from blemish.core.params import load_params
+from blemish.datasets.dataset import data_set, split_unit
 
 
 def main(unit: str, source: str, out: str) -> None:

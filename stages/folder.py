@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from blemish.data.sets.folder import categories_in, inventory
-from blemish.errors import run_stage
-from blemish.files import finished_file, sha256, write_json
-from blemish.params import load_params
+from blemish.core.errors import run_stage
+from blemish.core.files import finished_file, sha256, write_json
+from blemish.core.params import load_params
+from blemish.datasets.own_folder import categories_in, inventory
 
 
 def main(name: str, path: str, out: str) -> None:

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from blemish.data.dataset import data_set, split_unit
-from blemish.data.foreground import FOREGROUNDS
-from blemish.data.prepare import prepare
-from blemish.errors import run_stage
-from blemish.files import finished_folder
-from blemish.params import load_params
+from blemish.core.errors import run_stage
+from blemish.core.files import finished_folder
+from blemish.core.params import load_params
+from blemish.datasets.dataset import data_set, split_unit
+from blemish.prepare.foreground import FOREGROUNDS
+from blemish.prepare.prepare import prepare
 
 
 def main(unit: str, source: str, raw: str, out: str) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from blemish.errors import run_stage
-from blemish.files import finished_folder
-from blemish.params import load_params
+from blemish.core.errors import run_stage
+from blemish.core.files import finished_folder
+from blemish.core.params import load_params
 from blemish.synthesis.synthesize import synthesize
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from blemish.errors import run_stage
-from blemish.files import finished_folder
-from blemish.params import load_params
-from blemish.synthesis.bank import build_bank
+from blemish.core.errors import run_stage
+from blemish.core.files import finished_folder
+from blemish.core.params import load_params
+from blemish.textures.bank import build_bank
 
 
 def main(out: str) -> None:

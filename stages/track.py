@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from blemish.errors import run_stage
-from blemish.params import load_params
+from blemish.core.errors import run_stage
+from blemish.core.params import load_params
 from blemish.tracking import track
 
 

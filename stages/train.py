@@ -5,26 +5,32 @@ from typing import Any
 
 import torch
 
-from blemish.checkpoint import CHECKPOINTS, Checkpoint, key_of
-from blemish.closure import closure, module_file
-from blemish.data.store import GIB, STORE, ImageStore
-from blemish.errors import run_stage
-from blemish.files import finished_folder
-from blemish.methods.base import Method, create, save, score_all
-from blemish.params import Params, load_params
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
+from blemish.core.errors import run_stage
+from blemish.core.files import finished_folder
+from blemish.core.params import Params, load_params
+from blemish.images.store import GIB, STORE, ImageStore
+from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, key_of
+from blemish.methods.detector import Method, create, save, score_all
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 
 
 def main(
-    unit: str, method: str, seed: str, prepared: str, synthetic: str, textures: str, out: str
+    unit: str,
+    method: str,
+    seed: str,
+    prepared: str,
+    synthetic: str,
+    textures: str,
+    code: str,
+    out: str,
 ) -> None:
     params = load_params()
     store = ImageStore(STORE, params.data.store_gib * GIB)
     folders = (Path(prepared), Path(synthetic), Path(textures))
     data = TrainingUnit.open(*folders, params.synthesis, store)
     detector = create(method, params.method(method, unit), int(seed))
-    key = _key(unit, detector, params, *folders)
+    key = _key(unit, detector, params, Path(code), *folders)
     checkpoint = Checkpoint(CHECKPOINTS / unit / f"{method}-{seed}", key)
     with finished_folder(Path(out)) as folder:
         title = f"{unit} {method} seed {seed}"
@@ -39,11 +45,15 @@ def main(
 
 
 def _key(
-    unit: str, detector: Method, params: Params, prepared: Path, synthetic: Path, textures: Path
+    unit: str,
+    detector: Method,
+    params: Params,
+    code: Path,
+    prepared: Path,
+    synthetic: Path,
+    textures: Path,
 ) -> str:
     """Of all that the model follows from, the number of threads included: it moves last bits."""
-    method = module_file(f"blemish.methods.{detector.name}.method")
-    code = closure(Path(__file__)) | (closure(method) if method else set())
     facts: dict[str, Any] = {
         "run": [unit, detector.name, detector.seed],
         "params": detector.params.model_dump(),
@@ -56,9 +66,9 @@ def _key(
         "machine": [torch.__version__, torch.get_num_threads(), torch.cuda.is_available()],
     }
     # The manifest holds a digest of each image.
-    data = [prepared / "manifest.parquet", prepared / "foreground", textures]
-    data += [synthetic / "recipes.parquet", synthetic / "crops"]
-    return key_of(facts, [*sorted(code), *data])
+    inputs = [code, prepared / "manifest.parquet", prepared / "foreground", textures]
+    inputs += [synthetic / "recipes.parquet", synthetic / "crops"]
+    return key_of(facts, inputs)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from blemish.data.manifest import read_manifest
-from blemish.params import SynthesisParams
+from blemish.core.params import SynthesisParams
+from blemish.images.manifest import read_manifest
 from blemish.synthesis.crops import prepare_crops
 from blemish.synthesis.kinds import KINDS
 from blemish.synthesis.recipes import draw_recipes

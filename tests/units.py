@@ -15,11 +15,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from blemish.data.dataset import DataSet, Item, Layout
-from blemish.data.prepare import prepare
-from blemish.params import DataParams, TextureParams, load_params
-from blemish.synthesis import bank
-from blemish.unit import TrainingUnit
+from blemish.core.params import DataParams, TextureParams, load_params
+from blemish.datasets.dataset import DataSet, Item, Layout
+from blemish.methods.training_data import TrainingUnit
+from blemish.prepare.prepare import prepare
+from blemish.textures import bank
 from stages import evaluate, synthesize, train
 
 NAME = "tiny/bolts"
@@ -47,6 +47,11 @@ class Unit:
     """The folders that `train` and `evaluate` read, all below `root`."""
 
     root: Path
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """What `train` takes between the seed and the output; the code has no description here."""
+        return self.prepared, self.synthetic, self.textures, self.root / "code.json"
 
     @property
     def prepared(self) -> Path:
@@ -159,8 +164,7 @@ def _spoil(random: np.random.Generator, picture: Picture, defect: str) -> NDArra
 
 def train_model(unit: Unit, method: str, out: Path, params: dict[str, Any], seed: int = 0) -> Path:
     """Run the stage `train`; `params` is the method's section. Returns the model's folder."""
-    folders = (unit.prepared, unit.synthetic, unit.textures)
-    run_stage(train.main, {method: params}, NAME, method, str(seed), *folders, out)
+    run_stage(train.main, {method: params}, NAME, method, str(seed), *unit.inputs, out)
     return out
 
 

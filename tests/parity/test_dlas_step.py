@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from blemish.evaluation.image_metrics import image_metrics
+from blemish.core.params import TrainingParams
 from blemish.methods.dlas.method import Dlas
 from blemish.methods.dlas.params import Params
-from blemish.nn.ascent import band, hypersphere_ascent
-from blemish.nn.climb import Ascent, Shell, climb
-from blemish.nn.dlas import adaptive_shell
-from blemish.nn.heads import Adaptor, Discriminator
+from blemish.methods.dlas.projection import adaptive_shell
+from blemish.methods.glass.ascent import band, hypersphere_ascent
+from blemish.methods.glass.heads import Adaptor, Discriminator
+from blemish.methods.glass.hidden_ascent import Ascent, Shell, climb
+from blemish.methods.loop import Loop
+from blemish.metrics.image_metrics import image_metrics
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map
-from blemish.params import TrainingParams
-from blemish.training import Loop
 
 
 def test_the_defaults_are_the_published_settings() -> None:

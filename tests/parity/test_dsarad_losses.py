@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from blemish.methods.dsarad.losses import distillation_loss, dynamic_range, ssim_loss
-from blemish.nn.losses import focal
+from blemish.methods.glass.losses import focal
 from blemish.synthesis.perlin import _straight_field
 
 

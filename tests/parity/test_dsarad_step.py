@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
+from blemish.core.params import TrainingParams
 from blemish.methods.dsarad.draws import Draws, rotated
 from blemish.methods.dsarad.method import Dsarad
 from blemish.methods.dsarad.networks import NonLocal, Reconstruction
 from blemish.methods.dsarad.params import Params
-from blemish.params import TrainingParams
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.render import render
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
 from tests.parity.test_dsarad_losses import plain_distillation, plain_focal, plain_ssim
 from tests.parity.test_dsarad_networks import plain_attention
 from tests.units import tiny_unit

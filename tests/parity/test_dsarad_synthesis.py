@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 from skimage import data
 
-from blemish.params import SynthesisParams
+from blemish.core.params import SynthesisParams
 from blemish.synthesis import augment_dsarad as augmenters
 from blemish.synthesis.masks import single_perlin_masks
 from blemish.synthesis.perlin import _draws, _straight_field

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from blemish.nn.ascent import (
+from blemish.methods.glass.ascent import (
     band,
     hypersphere_ascent,
     hypersphere_radius,
@@ -20,9 +20,9 @@ from blemish.nn.ascent import (
     project,
     push_out,
 )
-from blemish.nn.climb import BLOCK, Ascent, Shell, climb
-from blemish.nn.heads import Adaptor, Discriminator, composed
-from blemish.nn.losses import anomalous_loss, normal_loss, synthesis_loss
+from blemish.methods.glass.heads import Adaptor, Discriminator, composed
+from blemish.methods.glass.hidden_ascent import BLOCK, Ascent, Shell, climb
+from blemish.methods.glass.losses import anomalous_loss, normal_loss, synthesis_loss
 
 DIM, HIDDEN, CELLS, IMAGES = 24, 16, 75, 4
 ROWS = CELLS * IMAGES

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blemish.nn.distribution import judge
+from blemish.methods.glass.distribution import judge
 
 ROW, COLUMN = np.mgrid[:288, :288]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from blemish.nn.heads import Adaptor, Discriminator, composed
+from blemish.methods.glass.heads import Adaptor, Discriminator, composed
 
 
 def generator(seed: int = 0) -> torch.Generator:

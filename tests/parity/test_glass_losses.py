@@ -4,7 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from blemish.nn.losses import anomalous_loss, focal, hard_rows, normal_loss, synthesis_loss
+from blemish.methods.glass.losses import (
+    anomalous_loss,
+    focal,
+    hard_rows,
+    normal_loss,
+    synthesis_loss,
+)
 
 
 def draw(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

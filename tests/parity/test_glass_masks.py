@@ -19,8 +19,8 @@ from skimage import data
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from blemish.core.params import BlendParams, SynthesisParams
 from blemish.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
-from blemish.params import BlendParams, SynthesisParams
 from blemish.synthesis import augment, perlin, textures
 from blemish.synthesis.masks import cell_masks, draw_masks, perlin_masks
 from blemish.synthesis.perlin import MOST_CELLS, perlin_exceeds, perlin_field

@@ -11,16 +11,16 @@ from safetensors.torch import load_file
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from blemish.data.images import Framing
-from blemish.methods.cosynthesis import mean_image
+from blemish.core.params import TrainingParams
+from blemish.images.reading import Framing
+from blemish.methods.glass.distribution import judge
+from blemish.methods.glass.family import mean_image
 from blemish.methods.glass.method import Glass
 from blemish.methods.glass.params import Params
-from blemish.nn.distribution import judge
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 from blemish.nn.patches import PatchEmbedding
-from blemish.params import TrainingParams
 from blemish.synthesis.render import render
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
 from tests.parity.test_glass_embedding import literal_embedding
 from tests.units import scratch, tiny_unit, train_model, write_unit
 

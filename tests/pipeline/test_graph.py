@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from blemish import closure as closures
-from blemish.closure import closure, digest, module_file
-from blemish.data.dataset import module_name
-from blemish.data.registry import DATA_SETS
+from blemish.core import code as closures
+from blemish.core.code import closure, digest, module_file
+from blemish.datasets.dataset import module_name
+from blemish.datasets.registry import DATA_SETS
 from blemish.methods.registry import METHODS
 
 from .workspace import NOT_SOURCE, PROJECT, Workspace
@@ -120,14 +120,14 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("file", "line", "stages"),
     [
-        ("src/blemish/evaluation/curves.py", "import blemish.synthesis.bank", {"evaluate"}),
+        ("src/blemish/metrics/curves.py", "import blemish.textures.bank", {"evaluate"}),
         (
             "src/blemish/methods/glass/method.py",
             "from ...evaluation.curves import auroc",
             {"train"},
         ),
         (
-            "src/blemish/unit.py",
+            "src/blemish/methods/training_data.py",
             "def later():\n    from blemish import profiles",
             {"train", "evaluate"},
         ),
@@ -145,10 +145,10 @@ def test_an_import_that_dvc_yaml_lacks_is_found(
 
 def test_a_code_file_taken_off_the_list_is_found(copy: Path) -> None:
     text = (copy / "dvc.yaml").read_text(encoding="utf-8")
-    shorter = text.replace("      - src/blemish/evaluation/threshold.py\n", "")
+    shorter = text.replace("      - src/blemish/metrics/threshold.py\n", "")
     assert shorter != text
     (copy / "dvc.yaml").write_text(shorter, encoding="utf-8")
-    assert unlisted(copy, "evaluate", "glass") == {"src/blemish/evaluation/threshold.py"}
+    assert unlisted(copy, "evaluate", "glass") == {"src/blemish/metrics/threshold.py"}
 
 
 @pytest.mark.parametrize("name", [*DATA_SETS, "an own folder"])
@@ -167,9 +167,9 @@ def test_the_digest_of_a_data_set_changes_with_each_file_of_its_code(copy: Path,
 
 
 def test_the_digest_of_the_rendered_displays_covers_the_whole_renderer() -> None:
-    start = module_file("blemish.data.sets.lcdsim")
+    start = module_file("blemish.datasets.lcdsim")
     assert start is not None
-    renderer = set((PROJECT / "src/blemish/data/lcdsim").resolve().glob("*.py"))
+    renderer = set((PROJECT / "src/blemish/datasets/displays").resolve().glob("*.py"))
     assert len(renderer) > 5
     assert renderer <= closure(start)
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from blemish.closure import SOURCE, closure, module_file
-from blemish.data.registry import DATA_SETS
+from blemish.core.code import SOURCE, closure, module_file
+from blemish.datasets.registry import DATA_SETS
 from blemish.methods.registry import METHODS
 
 from .test_graph import covers
@@ -92,10 +92,10 @@ def test_a_new_crop_concerns_the_synthesis_alone(clean: Workspace) -> None:
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("src/blemish/evaluation/curves.py", EVALUATE),
+        ("src/blemish/metrics/curves.py", EVALUATE),
         ("src/blemish/methods/glass/method.py", TRAIN | EVALUATE),
         ("src/blemish/methods/registry.py", {"report"}),  # says which are training-free
-        ("src/blemish/checks.py", set()),
+        ("src/blemish/core/checks.py", set()),
         ("src/blemish/report/templates/style.css", {"report"}),
         ("src/blemish/tracking/store.py", set()),
         ("requirements.lock", TRAIN),
@@ -124,9 +124,9 @@ def test_another_method_concerns_none_of_the_first(clean: Workspace) -> None:
 @pytest.mark.parametrize(
     ("file", "unit"),
     [
-        ("src/blemish/data/lcdsim/shapes.py", "lcdsim/grey"),
-        ("src/blemish/data/sets/folder.py", "parts/bolts"),
-        ("src/blemish/data/sets/magnetic_tile.py", None),
+        ("src/blemish/datasets/displays/shapes.py", "lcdsim/grey"),
+        ("src/blemish/datasets/own_folder.py", "parts/bolts"),
+        ("src/blemish/datasets/magnetic_tile.py", None),
     ],
 )
 def test_the_code_of_a_data_set_concerns_its_own_units(

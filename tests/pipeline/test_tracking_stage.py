@@ -160,7 +160,7 @@ def test_an_unreachable_store_costs_no_result(finished: Workspace, branch: Works
     for path in branch.root.glob("mlflow.db*"):
         path.unlink()
     shutil.rmtree(branch / "results")
-    program = "from blemish.cli import main; main()"
+    program = "from blemish.commands.app import main; main()"
     blemish = [sys.executable, "-c", program, "run", "--jobs", "2"]
     text = branch.run("env", "MLFLOW_TRACKING_URI=http://127.0.0.1:9", *blemish, fails=True)
     assert "    error: MLflow at http://127.0.0.1:9 failed: " in text

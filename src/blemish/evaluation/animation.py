@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from blemish.data.images import read_image
 from blemish.evaluation.drawing import Picture, Scale, colours, font, outlined, resized
 from blemish.evaluation.predictions import Predictions, read_mask
+from blemish.images.reading import read_image
 
 SIDE = 200  # pixels of the square that a panel fits into
 GAP, CAPTION = 8, 26

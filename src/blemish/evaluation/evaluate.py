@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.evaluation import curves
-from blemish.evaluation.bootstrap import headline_draws
-from blemish.evaluation.histograms import PixelHistogram
-from blemish.evaluation.image_metrics import image_metrics
 from blemish.evaluation.images import all_images, aupimo_of, measure_pixels
-from blemish.evaluation.interval import interval
 from blemish.evaluation.pixels import QUARTERS
 from blemish.evaluation.predictions import Predictions
-from blemish.evaluation.threshold import operating_point, share
+from blemish.metrics import curves
+from blemish.metrics.bootstrap import headline_draws
+from blemish.metrics.histograms import PixelHistogram
+from blemish.metrics.image_metrics import image_metrics
+from blemish.metrics.interval import interval
+from blemish.metrics.threshold import operating_point, share
 
 Metrics = dict[str, float | None]
 

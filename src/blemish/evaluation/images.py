@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.errors import UserError
-from blemish.evaluation.bootstrap import PixelCounts
-from blemish.evaluation.histograms import PixelHistogram
+from blemish.core.errors import UserError
 from blemish.evaluation.pixels import Pixels, measure
 from blemish.evaluation.predictions import Predictions, Sample, has_mask
+from blemish.metrics.bootstrap import PixelCounts
+from blemish.metrics.histograms import PixelHistogram
 
 
 def all_images(

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
 
 SUFFIXES = (".npy", ".npz", ".tiff", ".tif")
 LARGEST = 1 << 28  # pixels

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.data import images
-from blemish.errors import UserError
-from blemish.evaluation.channels import CONFIG, Defects, read_channels, read_defects
+from blemish.core.errors import UserError
+from blemish.core.progress import progress
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.map_files import SUFFIXES, read_map
 from blemish.evaluation.predictions import Map, Predictions
-from blemish.progress import progress
+from blemish.images import reading as images
+from blemish.metrics.channels import CONFIG, Defects, read_channels, read_defects
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 

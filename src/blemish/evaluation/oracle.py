@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
+from blemish.core.progress import progress
 from blemish.evaluation.evaluate import Metrics, evaluate
 from blemish.evaluation.glass_pro import pro_of_glass
 from blemish.evaluation.maps import Map, Maps
 from blemish.evaluation.predict import mask_to_model
 from blemish.evaluation.predictions import Predictions, has_mask
-from blemish.methods.base import Method, load_state
-from blemish.methods.practice import Practice
-from blemish.progress import progress
-from blemish.training import EPOCHS
+from blemish.methods.author_protocol import Practice
+from blemish.methods.detector import Method, load_state
+from blemish.methods.loop import EPOCHS
 
 AUROCS = ("image_auroc", "pixel_auroc")
 TINY = 1e-8  # added to the range that a component is divided by

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.evaluation.aupimo import NormalImages
-from blemish.evaluation.binning import Binning
-from blemish.evaluation.bootstrap import PixelCounts
-from blemish.evaluation.histograms import PixelHistogram
+from blemish.core.progress import progress
 from blemish.evaluation.predictions import Sample
-from blemish.progress import progress
+from blemish.metrics.aupimo import NormalImages
+from blemish.metrics.binning import Binning
+from blemish.metrics.bootstrap import PixelCounts
+from blemish.metrics.histograms import PixelHistogram
 
 Read = Callable[[int], Sample]
 

@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blemish.data.images import Framing
-from blemish.data.manifest import Manifest
-from blemish.data.store import IN_MEMORY, ImageStore
-from blemish.evaluation.channels import CONFIG, read_defects
+from blemish.core.progress import progress
 from blemish.evaluation.maps import map_store
 from blemish.evaluation.predictions import Mask, Predictions
-from blemish.methods.base import Components, Method, score_each
-from blemish.progress import progress
+from blemish.images.manifest import Manifest
+from blemish.images.reading import Framing
+from blemish.images.store import IN_MEMORY, ImageStore
+from blemish.methods.detector import Components, Method, score_each
+from blemish.metrics.channels import CONFIG, read_defects
 
 BLOCK = 1 << 26  # bytes of images in memory at a time
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.data import images
-from blemish.errors import UserError
-from blemish.evaluation.channels import Channel, Defects, read_channels
+from blemish.core.errors import UserError
 from blemish.evaluation.maps import Maps
+from blemish.images import reading as images
+from blemish.metrics.channels import Channel, Defects, read_channels
 
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]

@@ -11,20 +11,20 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from blemish.data.images import read_image
-from blemish.data.manifest import Manifest, read_manifest
-from blemish.data.store import IN_MEMORY, ImageStore
+from blemish.core.files import write_json
+from blemish.core.params import EvaluationParams, TrainingParams
 from blemish.evaluation.animation import write_animation
 from blemish.evaluation.evaluate import Evaluation, Metrics, evaluate
 from blemish.evaluation.heatmaps import scale_of, scored_rows, write_heatmaps
 from blemish.evaluation.oracle import as_published
 from blemish.evaluation.predict import predict, predict_published
 from blemish.evaluation.predictions import Predictions
-from blemish.evaluation.threshold import expected_rate, threshold_at, threshold_note
-from blemish.files import write_json
-from blemish.methods.base import Method, Record, load, views_of
-from blemish.params import EvaluationParams, TrainingParams
-from blemish.training import choose_device
+from blemish.images.manifest import Manifest, read_manifest
+from blemish.images.reading import read_image
+from blemish.images.store import IN_MEMORY, ImageStore
+from blemish.methods.detector import Method, Record, load, views_of
+from blemish.methods.loop import choose_device
+from blemish.metrics.threshold import expected_rate, threshold_at, threshold_note
 
 WEAK = "weak-"  # the slices of the weak-defect sets are named weak-<β>
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from blemish.data.images import read_image
 from blemish.evaluation.drawing import (
     ABOVE,
     TRUTH,
@@ -17,6 +16,7 @@ from blemish.evaluation.drawing import (
     resized,
 )
 from blemish.evaluation.predictions import Mask, Predictions, read_mask
+from blemish.images.reading import read_image
 
 Colour = tuple[int, int, int]
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.evaluation.threshold import threshold_at, thresholds_for_use
-from blemish.params import Section
+from blemish.core.params import Section
+from blemish.metrics.threshold import threshold_at, thresholds_for_use
 
 
 class Threshold(Section):

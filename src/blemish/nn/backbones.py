@@ -12,7 +12,7 @@ from timm.models.efficientnet import EfficientNetFeatures
 from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
 from blemish.nn.fold import fold_normalisation
 from blemish.nn.precision import full_precision
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
+from blemish.core.files import finished_file, write_json
 from blemish.evaluation.drawing import colours, outlined, overlay
-from blemish.files import finished_file, write_json
 from blemish.predict.labelme import annotation
 from blemish.predict.run import Prediction
 

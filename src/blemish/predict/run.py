@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blemish.data.images import Framing, read_image
-from blemish.errors import UserError
-from blemish.methods.base import Method, score_each
+from blemish.core.errors import UserError
+from blemish.images.reading import Framing, read_image
+from blemish.methods.detector import Method, score_each
 from blemish.predict.regions import Region, find_regions
 from blemish.predict.sources import Source
 

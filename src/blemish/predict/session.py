@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blemish.errors import UserError
-from blemish.evaluation.threshold import threshold_at, threshold_note
-from blemish.methods.base import Record, load
+from blemish.core.errors import UserError
+from blemish.core.progress import progress
+from blemish.methods.detector import Record, load
+from blemish.methods.loop import choose_device
+from blemish.metrics.threshold import threshold_at, threshold_note
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
 from blemish.predict.run import Prediction, Rules, Unreadable, predict_each
 from blemish.predict.sources import Source, check_distinct, find_images
-from blemish.progress import progress
-from blemish.training import choose_device
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
 TABLES = (".csv", ".parquet")

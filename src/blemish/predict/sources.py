@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.data.dataset import IMAGE_SUFFIXES
-from blemish.errors import UserError
+from blemish.core.errors import UserError
+from blemish.datasets.dataset import IMAGE_SUFFIXES
 
 LISTS = (".txt", ".lst")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from blemish.files import finished_folder, link, write_json
+from blemish.core.files import finished_folder, link, write_json
 from blemish.report.collect import Run, load_runs, preview
 from blemish.report.html import write_page
 from blemish.report.tables import by_unit_and_method, leaderboard, summary

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 from pyarrow import ArrowException
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
 
 Content = TypeVar("Content")
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from blemish.files import link
-from blemish.progress import progress
+from blemish.core.files import link
+from blemish.core.progress import progress
 from blemish.report import figures, published, views
 from blemish.report.collect import Run, preview
 from blemish.report.tables import (

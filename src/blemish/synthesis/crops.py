@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from blemish.data.images import DAMAGED, read_image
-from blemish.errors import UserError
+from blemish.core.errors import UserError
+from blemish.images.reading import DAMAGED, read_image
 
 CROPS = "crops.csv"
 LARGEST = 1024  # pixels of a crop's longer side; larger ones are reduced

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
 from blemish.synthesis.perlin import perlin_exceeds
 from blemish.synthesis.random import uniforms
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from blemish.errors import UserError
-from blemish.params import BlendParams, SynthesisParams, VisibilityParams
+from blemish.core.errors import UserError
+from blemish.core.params import BlendParams, SynthesisParams, VisibilityParams
 from blemish.synthesis.contrast import AMPLITUDES
 
 SCHEMA = pa.schema(

@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
 from blemish.synthesis.kinds import KINDS, Batch
 from blemish.synthesis.textures import TextureBank
 

@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from blemish.data.dataset import images_in
-from blemish.data.images import read_image, read_mask
-from blemish.data.manifest import Facts, Manifest, read_manifest, write_manifest
-from blemish.errors import UserError
-from blemish.params import SynthesisParams
-from blemish.progress import progress
+from blemish.core.errors import UserError
+from blemish.core.params import SynthesisParams
+from blemish.core.progress import progress
+from blemish.datasets.dataset import images_in
+from blemish.images.manifest import Facts, Manifest, read_manifest, write_manifest
+from blemish.images.reading import read_image, read_mask
 from blemish.synthesis.crops import prepare_crops
 from blemish.synthesis.preview import Sample, write_preview
 from blemish.synthesis.recipes import draw_recipes, write_recipes

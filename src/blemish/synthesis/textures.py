@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from blemish.data.images import read_image
-from blemish.errors import UserError
+from blemish.core.errors import UserError
+from blemish.images.reading import read_image
 from blemish.synthesis import INDEX, augment_dsarad
 from blemish.synthesis.augment import augment_at, centre_of
 from blemish.synthesis.cache import PictureCache

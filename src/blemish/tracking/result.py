@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from blemish.errors import UserError
-from blemish.files import sha256
+from blemish.core.errors import UserError
+from blemish.core.files import sha256
 
 LONGEST_PARAM = 500
 LONGEST_NOTE = 5000

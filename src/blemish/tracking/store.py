@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from blemish.errors import UserError
+from blemish.core.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from blemish.methods.cosynthesis import CoSynthesis
-from blemish.nn.climb import Ascent, Shell
-from blemish.nn.dlas import adaptive_shell
+from blemish.methods.dlas.projection import adaptive_shell
+from blemish.methods.glass.family import CoSynthesis
+from blemish.methods.glass.hidden_ascent import Ascent, Shell
 
 
 class Dlas(CoSynthesis):

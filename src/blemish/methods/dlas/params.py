@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from blemish.methods.cosynthesis_params import CoSynthesisParams, NotNegative
-from blemish.params import Count, KindParams
+from blemish.core.params import Count, KindParams
+from blemish.methods.glass.family_params import CoSynthesisParams, NotNegative
 
 
 class Params(CoSynthesisParams):

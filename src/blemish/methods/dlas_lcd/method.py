@@ -8,7 +8,7 @@ trained on coherent shifts. Each of the three can be turned off.
 import torch
 from torch import Tensor
 
-from blemish.methods.cosynthesis import CoSynthesis
+from blemish.methods.dlas.projection import adaptive_shell
 from blemish.methods.dlas_lcd.coherent import (
     Spread,
     draw_directions,
@@ -18,11 +18,11 @@ from blemish.methods.dlas_lcd.coherent import (
     unit,
 )
 from blemish.methods.dlas_lcd.params import Params
-from blemish.nn.cache import FeatureCache, Levels
-from blemish.nn.climb import Shell
-from blemish.nn.dlas import adaptive_shell
-from blemish.nn.heads import composed
-from blemish.nn.losses import anomalous_loss, synthesis_loss
+from blemish.methods.glass.family import CoSynthesis
+from blemish.methods.glass.feature_cache import FeatureCache, Levels
+from blemish.methods.glass.heads import composed
+from blemish.methods.glass.hidden_ascent import Shell
+from blemish.methods.glass.losses import anomalous_loss, synthesis_loss
 from blemish.nn.smoothing import top_cells_score
 
 SURVEYED = 64  # images whose neighbouring cells are compared

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from blemish.methods.cosynthesis_params import CoSynthesisParams, NotNegative, Positive
-from blemish.params import Count, KindParams
+from blemish.core.params import Count, KindParams
+from blemish.methods.glass.family_params import CoSynthesisParams, NotNegative, Positive
 
 
 class Params(CoSynthesisParams):

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from blemish.data.images import Framing
-from blemish.methods.base import BATCH, Components, Method
+from blemish.images.reading import Framing
+from blemish.methods.author_protocol import Practice
+from blemish.methods.detector import BATCH, Components, Method
 from blemish.methods.dmad.bottleneck import PlainBottleneck, QuantisedBottleneck, Quantiser
 from blemish.methods.dmad.decoder import Decoder
 from blemish.methods.dmad.fields import Fields, unwarp_scores, warp, warp_back
@@ -21,11 +22,10 @@ from blemish.methods.dmad.offsets import OffsetNetwork
 from blemish.methods.dmad.params import Params
 from blemish.methods.dmad.scoring import distance_map, distillation_loss, offset_loss
 from blemish.methods.dmad.views import field_picture, heat_pictures
-from blemish.methods.practice import Practice
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.smoothing import anomaly_map
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
 
 BENT = ("screw", "carpet", "metal_nut")  # categories whose deformation the authors weigh by 0.2
 COLLAPSED = 2.0  # prototypes in use, counted by their share, at which they say nothing

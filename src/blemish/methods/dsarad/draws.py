@@ -12,10 +12,10 @@ from torch import Tensor
 
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import Pixels
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.render import render
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
 
 STREAM = 300  # of the rotation's random numbers
 ANY_PIXEL = 1  # a mask with a single pixel is not empty

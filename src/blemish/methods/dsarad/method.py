@@ -9,17 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.data.images import Framing
-from blemish.methods.base import Method
+from blemish.images.reading import Framing
+from blemish.methods.author_protocol import Practice
+from blemish.methods.detector import Method
 from blemish.methods.dsarad.draws import Draws
 from blemish.methods.dsarad.losses import distillation_loss, ssim_loss
 from blemish.methods.dsarad.networks import Reconstruction, Segmenter
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import Pixels
-from blemish.methods.practice import Practice
-from blemish.nn.losses import focal
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
+from blemish.methods.glass.losses import focal
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 
 
 class Dsarad(Method):

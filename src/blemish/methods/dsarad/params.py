@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from blemish.params import Count, KindParams, Section
+from blemish.core.params import Count, KindParams, Section
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.data.images import Framing
-from blemish.methods.base import BATCH, Components, Method
+from blemish.core.progress import progress
+from blemish.images.reading import Framing
+from blemish.methods.author_protocol import Practice
+from blemish.methods.detector import BATCH, Components, Method
 from blemish.methods.esad.features import EarlyFeatures
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
@@ -21,11 +23,9 @@ from blemish.methods.esad.params import Params
 from blemish.methods.esad.published import PRACTICE, score_in_batches
 from blemish.methods.esad.selection import Best
 from blemish.methods.esad.smoothing import smoothed_map
-from blemish.methods.practice import Practice
+from blemish.methods.loop import Loop
+from blemish.methods.training_data import TrainingUnit
 from blemish.nn.backbones import leave_out_backbone
-from blemish.progress import progress
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
 
 
 class Esad(Method):

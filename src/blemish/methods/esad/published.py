@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.base import Components
-from blemish.methods.practice import Practice
+from blemish.methods.author_protocol import Practice
+from blemish.methods.detector import Components
 
 PRACTICE = Practice(
     note="best epoch on test by image AUROC; batch statistics of the test images; one draw of "

@@ -1,6 +1,6 @@
 """GLASS: global and local anomaly co-synthesis (ECCV 2024), after `methods/glass.md`."""
 
-from blemish.methods.cosynthesis import CoSynthesis
+from blemish.methods.glass.family import CoSynthesis
 
 
 class Glass(CoSynthesis):

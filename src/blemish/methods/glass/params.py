@@ -1,6 +1,6 @@
 """The parameters of GLASS; the defaults are the published ones (`methods/glass.md` §15)."""
 
-from blemish.methods.cosynthesis_params import CoSynthesisParams
+from blemish.methods.glass.family_params import CoSynthesisParams
 
 
 class Params(CoSynthesisParams):

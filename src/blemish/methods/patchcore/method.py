@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blemish.data.images import Framing
-from blemish.methods.base import BATCH, Method
+from blemish.core.progress import progress
+from blemish.images.reading import Framing
+from blemish.methods.detector import BATCH, Method
+from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset
 from blemish.methods.patchcore.params import Params
 from blemish.methods.patchcore.scoring import image_score, nearest
+from blemish.methods.training_data import TrainingUnit
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map
-from blemish.progress import progress
-from blemish.training import Loop
-from blemish.unit import TrainingUnit
 
 STEPS = 20  # in which the coreset grows: rows of the curves, and moments for a checkpoint
 

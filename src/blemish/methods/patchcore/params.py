@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from blemish.params import Count, Section
+from blemish.core.params import Count, Section
 
 
 class Params(Section):

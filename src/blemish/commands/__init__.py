@@ -1,0 +1,1 @@
+"""The `blemish` command: one module a verb."""

@@ -1,0 +1,1 @@
+"""What everything rests on: parameters, errors, files, progress, the device, the code digest."""

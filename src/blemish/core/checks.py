@@ -1,0 +1,42 @@
+"""What params.yaml must satisfy beyond its types: known units and methods, nothing twice."""
+
+from typing import Any
+
+from blemish.core.errors import UserError
+from blemish.core.params import PARAMS_FILE, Params
+from blemish.datasets.registry import check_unit, suggestion
+from blemish.methods.registry import METHODS
+
+
+def check_grid(params: Params) -> None:
+    """Raise UserError naming the first unit, method or seed that cannot be run."""
+    lists: dict[str, list[Any]] = {
+        "units": params.units,
+        "methods": params.methods,
+        "seeds": params.seeds,
+        "data.foreground": params.data.foreground,
+        "synthesis.weak": params.synthesis.weak,
+        "synthesis.weak_visibility": params.synthesis.weak_visibility,
+    }
+    for key, values in lists.items():
+        repeated = next((value for value in values if values.count(value) > 1), None)
+        if repeated is not None:
+            raise UserError(f"{PARAMS_FILE}: `{key}` lists {repeated!r} twice: remove one")
+    for index, name in enumerate(params.methods):
+        if name not in METHODS:
+            raise UserError(
+                f"{PARAMS_FILE}: `methods.{index}` is {name!r}: unknown method"
+                f"{suggestion(name, list(METHODS))}; valid: {', '.join(METHODS)}"
+            )
+        if (
+            params.evaluation.protocol == "paper"
+            and METHODS[name].chooses_epoch
+            and not params.training.keep_every
+        ):
+            raise UserError(
+                f"{PARAMS_FILE}: `evaluation.protocol` is 'paper', which for {name} chooses the "
+                "best epoch on the test set, but `training.keep_every` is 0: set it to 1"
+            )
+    for key in ("units", "data.foreground"):
+        for index, unit in enumerate(lists[key]):
+            check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `{key}.{index}`")

@@ -1,0 +1,282 @@
+"""params.yaml as typed, frozen, validated models. A bad key or value is named with its path.
+
+Light on purpose: every stage checks the whole file before it does anything, so nothing heavy
+(torch, OpenCV) is imported here. A method's own section is checked by that method's `Params`.
+"""
+
+import difflib
+import importlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from blemish.core.errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Model = TypeVar("Model", bound=BaseModel)
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys are errors, values are never coerced or changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def for_unit(self, unit: str) -> Self:  # noqa: ARG002
+        """With whatever depends on the unit's name decided; a method's section may have such."""
+        return self
+
+
+class LcdsimParams(Section):
+    """How displays are rendered for the units `lcdsim/*`."""
+
+    train: Count = 60
+    test_good: Count = 30
+    test_defective: Count = 30
+    size: Annotated[int, Field(ge=96, le=4096)] = 1000
+    seed: Seed = 0
+    contrast: Annotated[float, Field(gt=0, le=10)] = 1.0
+
+
+class DataParams(Section):
+    """Where data comes from and how it is split."""
+
+    split_seed: Seed = 0
+    validation_fraction: Fraction = 0.15
+    test_fraction: Fraction = 0.2
+    folders: dict[Name, str] = {}
+    foreground: list[str] = []
+    store_gib: Annotated[float, Field(ge=0)] = 20.0
+    lcdsim: LcdsimParams = LcdsimParams()
+
+
+class TextureParams(Section):
+    """Which textures defects are made of."""
+
+    source: Literal["builtin", "dtd"] = "builtin"
+    validation_fraction: Fraction = 0.25
+    seed: Seed = 0
+
+
+class BlendParams(Section):
+    """β, the weight of the normal image under a defect: a clipped normal distribution."""
+
+    mean: Annotated[float, Field(ge=0, le=1)] = 0.5
+    std: Annotated[float, Field(ge=0, le=1)] = 0.1
+    low: Annotated[float, Field(ge=0, le=1)] = 0.2
+    high: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "BlendParams":
+        if self.low > self.high:
+            raise ValueError(f"`low` is {self.low} but must not exceed `high`, {self.high}")
+        return self
+
+
+Share = Annotated[float, Field(ge=0)]
+
+
+class KindParams(Section):
+    """How often training draws each kind of synthetic defect; shares need not add up to 1.
+
+    Section `synthesis.kinds`, the mix of a unit's recipes, and the optional `kinds` of a method.
+    """
+
+    perlin: Share = 0.0
+    dlas: Share = 0.0
+    dsarad: Share = 0.0
+    self: Share = 0.0
+    cutpaste: Share = 0.0
+    crops: Share = 0.0
+    spot: Share = 0.0
+    line: Share = 0.0
+    mura: Share = 0.0
+    scratch: Share = 0.0
+    cylinder: Share = 0.0
+    texture: Share = 0.0
+
+    @model_validator(mode="after")
+    def _some_kind(self) -> "KindParams":
+        if not any(self.model_dump().values()):
+            raise ValueError("every share is 0: give at least one kind a share above 0")
+        return self
+
+
+class VisibilityParams(Section):
+    """Contrast of display defects, a part of their kind's largest: Beta(2, 4) on [low, high]."""
+
+    low: Annotated[float, Field(gt=0, le=1)] = 0.2
+    high: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "VisibilityParams":
+        if self.low > self.high:
+            raise ValueError(f"`low` is {self.low} but must not exceed `high`, {self.high}")
+        return self
+
+
+class SynthesisParams(Section):
+    """Synthetic defects: the recipes for training and the rendered validation and weak sets."""
+
+    seed: Seed = 0
+    draws: Count = 20
+    size: Annotated[int, Field(ge=32, le=2048)] = 288
+    cell: Annotated[int, Field(ge=1, le=256)] = 8
+    kinds: KindParams = KindParams(perlin=1.0)
+    blend: BlendParams = BlendParams()
+    visibility: VisibilityParams = VisibilityParams()
+    validation_images: Count = 60
+    weak: list[Annotated[float, Field(ge=0, lt=1)]] = [0.1, 0.3, 0.5, 0.7]
+    weak_visibility: list[Annotated[float, Field(gt=0, le=1)]] = [1.0, 0.5, 0.25]
+    weak_images: Annotated[int, Field(ge=0)] = 20
+    textures: TextureParams = TextureParams()
+
+    @model_validator(mode="after")
+    def _cell_fits(self) -> "SynthesisParams":
+        if self.cell > self.size:
+            raise ValueError(f"`cell` is {self.cell} but must not exceed `size`, {self.size}")
+        return self
+
+
+class TrainingParams(Section):
+    """What every method's training shares."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    keep_every: Annotated[int, Field(ge=0)] = 0
+
+
+class EvaluationParams(Section):
+    """How results are measured."""
+
+    protocol: Literal["honest", "paper"] = "honest"
+    resolution: Literal["original", "model"] = "original"
+    false_alarm_rate: Fraction = 0.05
+    aupro_limit: Annotated[float, Field(gt=0, le=1)] = 0.3
+    heatmaps: Annotated[int, Field(ge=0, le=50)] = 4
+    animation: Annotated[int, Field(ge=0, le=200)] = 24
+
+
+class TrackingParams(Section):
+    """Where MLflow keeps the runs. MLFLOW_TRACKING_URI, where set, wins over `uri`."""
+
+    experiment: str = "blemish"
+    uri: str | None = None
+
+
+class Params(Section):
+    """The whole of params.yaml; the sections of methods stay plain until `method` is asked."""
+
+    units: Annotated[list[str], Field(min_length=1)]
+    methods: Annotated[list[str], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    data: DataParams = DataParams()
+    synthesis: SynthesisParams = SynthesisParams()
+    training: TrainingParams = TrainingParams()
+    evaluation: EvaluationParams = EvaluationParams()
+    tracking: TrackingParams = TrackingParams()
+    method_sections: dict[str, dict[str, Any]] = {}
+
+    def method(self, name: str, unit: str = "") -> Any:
+        """The validated parameters of one method for a unit, an instance of its own `Params`."""
+        section = self.method_sections.get(name, {})
+        params = _validate(_method_params(name), section, name)
+        return params.for_unit(unit) if unit else params
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check the whole file.
+
+    Raises UserError naming the key's path, the bad value and the valid choices.
+    """
+    content = read_yaml(path)
+    # The registries and checks are imported by name: they can stop a stage but not change what it
+    # makes, so a cached result need not be thrown away when a method or data set is added.
+    known = list(importlib.import_module("blemish.methods.registry").METHODS)
+    sections = {name: content.pop(name) for name in known if name in content}
+    _reject_unknown_keys(content, known)
+    params = _validate(Params, {**content, "method_sections": sections}, "")
+    importlib.import_module("blemish.core.checks").check_grid(params)
+    for name in sections:
+        params.method(name)
+    return params
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's top-level mapping, plain types only; UserError if it is not one."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run from the project's folder") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        what = getattr(error, "problem", None) or "not UTF-8 text"
+        raise UserError(f"{where}: not valid YAML ({what}); correct that line") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected `key: value` lines, e.g. `units: [elpv/mono]`")
+    return content
+
+
+def _method_params(name: str) -> type[Section]:
+    params: type[Section] = importlib.import_module(f"blemish.methods.{name}.params").Params
+    return params
+
+
+def _reject_unknown_keys(content: dict[str, Any], methods: list[str]) -> None:
+    valid = [name for name in Params.model_fields if name != "method_sections"] + methods
+    for key in content:
+        if key not in valid:
+            raise UserError(
+                f"{PARAMS_FILE}: unknown key `{key}`{_suggest(str(key), valid)}; "
+                f"valid: {', '.join(valid)}"
+            )
+
+
+def _validate(model: type[Model], content: Any, where: str) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise UserError(_describe(error, model, where)) from None
+
+
+def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """One line for the first fault: the key's path, the value, what would be right."""
+    fault = error.errors()[0]
+    location = [str(part) for part in fault["loc"] if part not in ("method_sections", "[key]")]
+    path = ".".join([where, *location] if where else location) or where
+    if fault["type"] == "extra_forbidden":
+        valid = _keys_at(model, [str(part) for part in fault["loc"][:-1]])
+        hint = _suggest(location[-1], valid)
+        return f"{PARAMS_FILE}: unknown key `{path}`{hint}; valid: {', '.join(valid)}"
+    if fault["type"] == "missing":
+        return f"{PARAMS_FILE}: `{path}` is missing"
+    if fault["type"] == "value_error":  # of a whole section: our own message names the values
+        return f"{PARAMS_FILE}: `{path}`: {fault['msg'].removeprefix('Value error, ')}"
+    message = fault["msg"]
+    return f"{PARAMS_FILE}: `{path}` is {fault['input']!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        inner = model.model_fields[part].annotation
+        choices = get_args(inner) or (inner,)  # an optional section is `Section | None`
+        sections = [one for one in choices if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return list(model.model_fields)
+
+
+def _suggest(word: str, valid: list[str]) -> str:
+    close = difflib.get_close_matches(word, valid, n=1)
+    return f" (did you mean `{close[0]}`?)" if close else ""

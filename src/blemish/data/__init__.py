@@ -1,1 +1,0 @@
-"""Data: where units come from, the one layout they get, and how images are read."""

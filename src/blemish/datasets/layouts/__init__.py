@@ -1,0 +1,1 @@
+"""What several data sets' archives share: folder layouts, boxes, tiles."""

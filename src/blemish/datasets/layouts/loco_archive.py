@@ -1,0 +1,186 @@
+"""MVTec LOCO AD: structural and logical anomalies, a published validation split, defect channels.
+
+One archive, three registered sets: all anomalies as two slices, or only one kind of them.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blemish.core.errors import UserError
+from blemish.datasets.dataset import DataSet, Item, Layout, images_in
+from blemish.datasets.layouts.published import (
+    bring,
+    bring_images,
+    child,
+    find_folder,
+    folders_in,
+    holding,
+)
+from blemish.download import Archive, unpacked
+
+HOME = "mvtec.com/company/research/datasets/mvtec-loco"
+ARCHIVES = (
+    (
+        Archive(
+            file="mvtec_loco_anomaly_detection.tar.xz",
+            checksum="sha256:9e7c84dba550fd2e59d8e9e231c929c45ba737b6b6a6d3814100f54d63aae687",
+            size=6_126_996_224,
+            urls=(
+                "https://www.mydrive.ch/shares/48237/1b9106ccdfbb09a0c414bd49fe44a14a/download/"
+                "430647091-1646842701/mvtec_loco_anomaly_detection.tar.xz",
+            ),
+            by_hand=HOME,
+        ),
+    ),
+)
+SLICES = ("structural", "logical")
+CONFIG = "defects_config.json"
+# What a channel's pixel value means, and how much of a defect must be found (sPRO).
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "pixel_value": int,
+    "defect_name": str,
+    "saturation_threshold": (int, float),
+    "relative_saturation": bool,
+}
+
+# train, validation, good, structural and logical test images. The archive of this checksum has
+# 360 and 60 images of splicing_connectors, the publisher's table 354 and 59.
+COUNTS = {
+    "breakfast_box": (351, 62, 102, 90, 83),
+    "juice_bottle": (335, 54, 94, 94, 142),
+    "pushpins": (372, 69, 138, 81, 91),
+    "screw_bag": (360, 60, 122, 82, 137),
+    "splicing_connectors": (360, 60, 119, 85, 108),
+}
+
+
+def fetch_kinds(kinds: Sequence[str], category: str, folder: Path) -> None:
+    """Link one category's normal images, the anomalies of `kinds`, their channels, the config."""
+    named = holding(f"{category}/train/good", f"{category}/test")
+    expected = f"{category}/train/good and {category}/test somewhere in it"
+    source = child(find_folder(unpacked(ARCHIVES[0]), named, expected), category)
+    assert source is not None
+    for name in ("train/good", "validation/good", "test/good"):
+        bring_images(child(source, *name.split("/")), folder / name)
+    for kind in kinds:
+        group = f"{kind}_anomalies"
+        bring_images(child(source, "test", group), folder / "test" / group)
+        channels = child(source, "ground_truth", group)
+        for image in folders_in(channels) if channels else []:
+            bring_images(image, folder / "ground_truth" / group / image.name)
+    config = child(source, CONFIG)
+    if config is None:
+        raise UserError(f"{source}: {CONFIG} is missing: fetch the archive again")
+    bring(config, folder / CONFIG)
+
+
+def read_kinds(folder: Path, kinds: Sequence[str], sliced: bool) -> Layout:
+    """The layout of one category; `sliced`: each kind of anomaly is a slice."""
+    check_config(folder / CONFIG)
+    items = [
+        Item(image, "good", split)
+        for name, split in (("train", "train"), ("validation", "val"), ("test", "test"))
+        for image in images_in(folder / name / "good")
+    ]
+    for kind in kinds:
+        group = f"{kind}_anomalies"
+        images = list(images_in(folder / "test" / group))
+        if not images:
+            raise UserError(f"{folder}/test/{group}: no images: fetch the unit again")
+        items += [
+            Item(
+                image,
+                group,
+                "test",
+                channels=_channels(image, folder / "ground_truth" / group),
+                slice=kind if sliced else "",
+            )
+            for image in images
+        ]
+    return Layout(items, masks="pixel", files=(folder / CONFIG,))
+
+
+def _channels(image: Path, folder: Path) -> Path:
+    """`ground_truth/<group>/<stem>`, which must hold at least one channel."""
+    channels = folder / image.stem
+    if not images_in(channels):
+        raise UserError(
+            f"{image}: no defect channels in {channels} (expected 000.png …): fetch the unit again"
+        )
+    return channels
+
+
+def check_config(path: Path) -> None:
+    """Raise UserError unless `defects_config.json` has the published shape: for each pixel value
+    from 1 to 255 the defect's name and its saturation."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: fetch the unit again") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}): fetch the unit again") from None
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{path}: expected a list of defects: fetch the unit again")
+    for number, entry in enumerate(entries):
+        fault = _fault(entry)
+        if fault:
+            raise UserError(f"{path}: entry {number}: {fault}: fetch the unit again")
+    values = [entry["pixel_value"] for entry in entries]
+    repeated = next((value for value in values if values.count(value) > 1), None)
+    if repeated is not None:
+        raise UserError(f"{path}: `pixel_value` {repeated} is there twice: fetch the unit again")
+
+
+def _fault(entry: Any) -> str:
+    """What is wrong with one defect's entry; nothing if it is right."""
+    if not isinstance(entry, dict):
+        return "expected a mapping"
+    for key, kind in FIELDS.items():
+        value = entry.get(key)
+        is_number = kind is not bool and isinstance(value, bool)
+        if not isinstance(value, kind) or is_number:
+            return f"`{key}` is {value!r}"
+    if not 1 <= entry["pixel_value"] <= 255:
+        return f"`pixel_value` is {entry['pixel_value']}, not 1 to 255"
+    if not 0 < entry["saturation_threshold"] < float("inf"):
+        return f"`saturation_threshold` is {entry['saturation_threshold']}, not positive"
+    return ""
+
+
+def _expected(kinds: Sequence[str]) -> dict[str, dict[str, int]]:
+    defective = {"structural": 3, "logical": 4}
+    return {
+        name: {
+            "train": row[0],
+            "val": row[1],
+            "test_good": row[2],
+            "test_defective": sum(row[defective[kind]] for kind in kinds),
+        }
+        for name, row in COUNTS.items()
+    }
+
+
+def loco_data_set(name: str, title: str, kinds: Sequence[str]) -> DataSet:
+    """One of the three registered sets: with these kinds of anomalies, sliced if both."""
+
+    def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+        fetch_kinds(kinds, category, folder)
+
+    def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+        return read_kinds(folder, kinds, sliced=len(kinds) > 1)
+
+    return DataSet(
+        name=name,
+        title=title,
+        categories=tuple(COUNTS),
+        licence="CC BY-NC-SA 4.0",
+        citation="Bergmann et al., Beyond dents and scratches: logical constraints in unsupervised "
+        "anomaly detection and localization, International Journal of Computer Vision 130 (2022)",
+        home=HOME,
+        fetch=fetch,
+        layout=layout,
+        archives=ARCHIVES,
+        expected=_expected(kinds),
+    )

@@ -1,0 +1,114 @@
+"""lcd-light: a lit display with spots, lines and mura in boxes (the authors of DACA-Net)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from blemish.core.errors import UserError
+from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
+from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
+from blemish.datasets.layouts.published import bring_tree, by_hand, folders_below, listing
+from blemish.datasets.layouts.tiles import Annotated, tile_items
+from blemish.download import unpacked
+
+HOME = "github.com/SijieLuo/Detail-aware-network-with-contrast-attention"
+ARCHIVES = (by_hand("lcd-light", f"the Baidu drive linked by {HOME}, renamed"),)
+# Images are 768×1280: 3×5 tiles, in which a spot of a few pixels is still seen.
+SIDE = 256
+EVERY = 5  # every fifth image, in the order of names, is for the test
+PUBLISHED_IMAGES = 1608
+CLASS_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
+
+
+def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+    """Link the images and the annotations, wherever they lie."""
+    root = unpacked(ARCHIVES[0])
+    suffixes = IMAGE_SUFFIXES | {".xml", ".txt", ".names"}
+    if not bring_tree(root, folder, lambda file: file.suffix.lower() in suffixes):
+        raise UserError(
+            f"{root}: expected images with VOC xml or YOLO txt files; found {listing(root)}"
+        )
+
+
+def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+    """Tiles; a box file belongs to the image of its stem, wherever the two lie."""
+    annotated = list(_images(folder))
+    items, unused = tile_items(annotated, SIDE)
+    notes = [
+        f"lcd-light has no normal images: normals are {SIDE} px tiles that touch no annotated "
+        "box; masks are drawn from the boxes.",
+        f"lcd-light has no published split: every {EVERY}th image, in the order of names, is the "
+        f"test, the others give only their normal tiles to training; {unused} defective tiles of "
+        "theirs are not used.",
+    ]
+    if len(annotated) != PUBLISHED_IMAGES:
+        notes.append(f"{len(annotated)} images were found, {PUBLISHED_IMAGES} are published.")
+    return Layout(items, masks="boxes", notes=tuple(notes))
+
+
+def _images(folder: Path) -> Iterator[Annotated]:
+    """The images in the order of their names, with their boxes."""
+    folders = list(folders_below(folder))
+    images = sorted(
+        (image for inner in folders for image in images_in(inner)), key=lambda image: image.name
+    )
+    files = [file for inner in folders for file in sorted(inner.iterdir())]
+    kinds = next((_kinds(file) for file in files if file.name.lower() in CLASS_FILES), ())
+    voc = _by_stem([file for file in files if file.suffix.lower() == ".xml"])
+    yolo = _by_stem(
+        [
+            file
+            for file in files
+            if file.suffix.lower() == ".txt" and file.name.lower() not in CLASS_FILES
+        ]
+    )
+    _by_stem(images)
+    for number, image in enumerate(images, 1):
+        boxes = _boxes(image, voc, yolo, kinds)
+        yield Annotated(image, boxes, image.stem, number % EVERY == 0)
+
+
+def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by their stems, which tell what belongs together and so must be unique."""
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.stem in found:
+            raise UserError(f"{file} and {found[file.stem]}: the same name: rename one and its box")
+        found[file.stem] = file
+    return found
+
+
+def _boxes(
+    image: Path, voc: dict[str, Path], yolo: dict[str, Path], kinds: Sequence[str]
+) -> list[Box]:
+    if image.stem in voc:
+        return voc_boxes(voc[image.stem], image_size(image))
+    if image.stem not in yolo:
+        raise UserError(
+            f"{image}: no boxes: expected {image.stem}.xml (VOC) or {image.stem}.txt (YOLO)"
+        )
+    if not kinds:
+        raise UserError(
+            f"{yolo[image.stem]}: which class is which is not stated: put classes.txt into the "
+            "archive's folder, one name a line (spot, line, mura in its order)"
+        )
+    return yolo_boxes(yolo[image.stem], image_size(image), kinds)
+
+
+def _kinds(file: Path) -> tuple[str, ...]:
+    """The names of the classes 0, 1, …"""
+    return tuple(file.read_text(encoding="utf-8", errors="replace").split())
+
+
+DATA_SET = DataSet(
+    name="lcd-light",
+    title="A lit LCD with spots, lines and mura",
+    categories=("panel",),
+    licence="none stated",
+    citation="DACA-Net: detail-aware network with contrast attention for display defects, "
+    "Displays (2024)",
+    home=HOME,
+    fetch=fetch,
+    layout=layout,
+    archives=ARCHIVES,
+)

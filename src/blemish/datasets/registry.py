@@ -1,0 +1,75 @@
+"""The registered data sets, and whether a unit can exist."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+from blemish.core.errors import UserError
+from blemish.datasets.dataset import data_set, split_unit
+
+# A data set named `a-b` is defined in blemish.datasets.a_b.
+DATA_SETS = (
+    *("mvtec", "loco", "loco-structural", "loco-logical", "visa", "mpdd", "wfdd"),
+    *("mad-man", "mad-sys", "anolcd", "lcd-light", "lcd-surface", "pcb"),
+    *("magnetic-tile", "magnetic-tile-thu", "elpv", "lcdsim"),
+)
+OWN_FOLDER = "own-folder"  # stands for a user's own among the data sets whose code is described
+# Categories become folders and stage names.
+CATEGORY = re.compile(r"\w[\w.+-]*")
+
+
+def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:
+    """Raise UserError, naming `where` and the valid choices, unless the unit can exist."""
+    clash = sorted(set(DATA_SETS) & set(folders))
+    if clash:
+        raise UserError(
+            f"params.yaml: `data.folders.{clash[0]}` has the name of a registered data set: "
+            "choose another name"
+        )
+    name, category = split_unit(unit)
+    sets = [*DATA_SETS, *folders]
+    if not category or "/" in category:
+        raise UserError(
+            f"{where} is {unit!r}: expected `<data set>/<category>`"
+            f"{_unit_suggestion(unit, folders) or ', e.g. elpv/mono'}"
+        )
+    if name not in sets:
+        raise UserError(
+            f"{where} is {unit!r}: unknown data set {name!r}"
+            f"{_unit_suggestion(unit, folders) or suggestion(name, sets)}; "
+            f"valid: {', '.join(sets)}, or add your own to `data.folders`"
+        )
+    found = data_set(name, folders)
+    if found.open_categories and CATEGORY.fullmatch(category):
+        return
+    if category not in found.categories:
+        valid = ", ".join(found.categories) or "a folder of the archive"
+        raise UserError(
+            f"{where} is {unit!r}: unknown category {category!r}"
+            f"{suggestion(category, found.categories)}; valid: {valid}"
+        )
+
+
+def all_units(folders: Mapping[str, str]) -> list[str]:
+    """Every unit whose name is known, in the order of the data sets."""
+    return [
+        f"{name}/{category}"
+        for name in [*DATA_SETS, *folders]
+        for category in data_set(name, folders).categories
+    ]
+
+
+def _unit_suggestion(unit: str, folders: Mapping[str, str]) -> str:
+    """A suggestion of a whole unit: of one that has the very category, else of a close name."""
+    units = all_units({name: path for name, path in folders.items() if name not in DATA_SETS})
+    words = [word for word in unit.split("/") if word]
+    same = [known for known in units if words and split_unit(known)[1] == words[-1].lower()]
+    close = difflib.get_close_matches(unit, same, n=1, cutoff=0) if same else []
+    close = close or difflib.get_close_matches(unit, units, n=1, cutoff=0.75)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def suggestion(word: str, valid: Sequence[str]) -> str:
+    """` (did you mean …?)` where a valid word is close, else nothing."""
+    close = difflib.get_close_matches(word, valid, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,1 @@
+"""Images and masks: reading, framing for a network, the manifest, the store of decoded images."""

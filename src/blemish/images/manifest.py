@@ -1,0 +1,85 @@
+"""The manifest of a unit: one row an image, and what must be said about the unit as a whole."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blemish.core.errors import UserError
+
+SCHEMA = pa.schema(
+    [
+        ("image", pa.string()),
+        ("mask", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.int8()),
+        ("defect", pa.string()),
+        ("slice", pa.string()),
+        ("group", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("digest", pa.string()),  # SHA-256 of the decoded pixels
+        ("channels", pa.string()),  # folder of the defect's channels (LOCO), or null
+        ("foreground", pa.string()),  # mask of the part, where defects may lie, or null
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The metadata of a manifest. `masks`: "pixel", "boxes", "polygons" (drawn) or "none"."""
+
+    unit: str
+    masks: str
+    extra_slices: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Rows as in `SCHEMA`; paths are relative to `root`, the unit's folder."""
+
+    rows: pd.DataFrame
+    facts: Facts
+    root: Path
+
+    def of(self, split: str, label: int | None = None) -> pd.DataFrame:
+        """The rows of one split, optionally of one label, in the manifest's order."""
+        chosen = self.rows["split"] == split
+        if label is not None:
+            chosen &= self.rows["label"] == label
+        return self.rows[chosen].reset_index(drop=True)
+
+
+def write_manifest(rows: Sequence[dict[str, Any]], facts: Facts, path: Path) -> None:
+    """Write rows sorted by image path; a column that a row lacks is null there.
+
+    Equal content gives equal bytes.
+    """
+    ordered = sorted(rows, key=lambda row: row["image"])
+    metadata = {b"blemish": json.dumps(asdict(facts), sort_keys=True).encode()}
+    table = pa.Table.from_pylist(ordered, schema=SCHEMA.with_metadata(metadata))
+    pq.write_table(table, path)
+
+
+def read_manifest(root: Path) -> Manifest:
+    """The manifest of the unit folder `root`. Raises UserError if it is missing or another file."""
+    path = root / "manifest.parquet"
+    try:
+        table = pq.read_table(path)
+        facts = json.loads(table.schema.metadata[b"blemish"])
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: run `dvc repro prepare@{root.parent.name}/{root.name}`"
+        ) from None
+    except (pa.ArrowException, KeyError, TypeError, OSError) as error:
+        raise UserError(
+            f"{path}: not a manifest of Blemish ({error}); prepare the unit again"
+        ) from None
+    facts["extra_slices"], facts["notes"] = tuple(facts["extra_slices"]), tuple(facts["notes"])
+    return Manifest(table.to_pandas(), Facts(**facts), root)

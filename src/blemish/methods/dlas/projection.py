@@ -1,0 +1,23 @@
+"""What DLAS-Net adds at the feature level (`methods/dlas-net.md` §3)."""
+
+from torch import Tensor
+
+from blemish.methods.glass.hidden_ascent import Shell
+
+INNER, OUTER = 0.8, 1.2  # of the shell's radius
+SPREAD = 0.5  # standard deviations that the radius lies above the mean length
+
+
+def adaptive_shell(low: float = 0.5, high: float = 1.0) -> Shell:
+    """Lengths are clipped to [0.8 R, 1.2 R], with R = mean + std / 2 of them all, in [low, high].
+
+    On the manifold, at the published width and noise, R ≈ 0.593 and no length is changed. On the
+    hypersphere R ≤ 1 brings every offset to within 1.2 of the centre. R carries gradient.
+    Lengths are (N, 1) with N ≥ 2.
+    """
+
+    def shell(lengths: Tensor) -> Tensor:
+        radius = (lengths.mean() + SPREAD * lengths.std()).clamp(low, high)
+        return lengths.clamp(min=INNER * radius).clamp(max=OUTER * radius)
+
+    return shell

@@ -1,0 +1,108 @@
+"""Frozen features of images that never change, computed once: in memory, or mapped from a file."""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from blemish.core.errors import UserError
+from blemish.core.progress import progress
+
+BATCH = 16
+GIB = 2**30
+
+Levels = list[Tensor]
+
+
+class FeatureCache:
+    """The pooled levels (`PatchEmbedding.pool`) of N images, each level at its own grid.
+
+    One image of 288² takes 5.0 MB in float32 with WideResNet50-2 (768 numbers at 36² and at 18²),
+    where its cells would take 8.0; float16 halves that. More than `limit` bytes go to files that
+    are mapped, so that the system may drop from memory what is not in use. The files lie in
+    `folder` and have no name: they are gone with the process, however that ends.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        embed: Callable[[Tensor], Levels],
+        half: bool = False,
+        limit: float = math.inf,
+        folder: Path | None = None,
+        title: str = "features",
+    ) -> None:
+        """images: (N, …), any dtype; `embed` takes a batch of them to levels (B, C_l, h_l, w_l).
+
+        half: keep float16, else the dtype that `embed` gives. Raises UserError where a feature
+        exceeds float16, or the disk is full.
+        """
+        batches = images.split(BATCH)
+        for number, batch in enumerate(progress(batches, title, len(batches), "batch")):
+            levels = embed(batch)
+            if not number:
+                self.dtype = levels[0].dtype
+                self._kept = _allocate(len(images), levels, half, limit, folder)
+            for kept, level in zip(self._kept, levels, strict=True):
+                place = kept[number * BATCH :][: len(batch)]
+                place.copy_(level.movedim(1, -1))
+                if half and not place.isfinite().all():
+                    raise UserError(
+                        "a feature exceeds the 65,504 of float16: set the method's `cache` to "
+                        "`exact` in params.yaml"
+                    )
+
+    def __len__(self) -> int:
+        return len(self._kept[0])
+
+    @property
+    def bytes(self) -> int:
+        """What the features take, in memory or on disk."""
+        return sum(kept.nbytes for kept in self._kept)
+
+    def rows(self, rows: Tensor | slice, device: torch.device | str = "cpu") -> Levels:
+        """The levels of some images in the dtype that they were computed in, channels last."""
+        return [kept[rows].to(device).to(self.dtype).movedim(-1, 1) for kept in self._kept]
+
+    def batches(self) -> Iterator[Levels]:
+        """All images, in order, a few at a time, on the CPU."""
+        for start in range(0, len(self), BATCH):
+            yield self.rows(slice(start, start + BATCH))
+
+    def mean(self) -> Levels:
+        """The mean image's levels, (1, C_l, h_l, w_l) each; summed in float64."""
+        sums = [torch.zeros(kept.shape[1:], dtype=torch.float64) for kept in self._kept]
+        for levels in self.batches():
+            for total, level in zip(sums, levels, strict=True):
+                total += level.double().sum(dim=0).movedim(0, -1)
+        return [(total / len(self)).to(self.dtype).movedim(-1, 0)[None] for total in sums]
+
+
+def _allocate(
+    images: int, levels: Levels, half: bool, limit: float, folder: Path | None
+) -> list[Tensor]:
+    """Room for each level of all images, (N, h_l, w_l, C_l): products want channels last."""
+    shapes = [(images, *level.shape[2:], level.shape[1]) for level in levels]
+    dtype = torch.float16 if half else levels[0].dtype
+    if sum(map(math.prod, shapes)) * dtype.itemsize <= limit:
+        return [torch.empty(shape, dtype=dtype) for shape in shapes]
+    return [_mapped(shape, dtype, folder) for shape in shapes]
+
+
+def _mapped(shape: tuple[int, ...], dtype: torch.dtype, folder: Path | None) -> Tensor:
+    """A tensor in a file that is deleted at once: the mapping keeps it."""
+    count = math.prod(shape)
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:  # a full disk is an error here, not a signal later
+            os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)
+        except OSError as error:
+            raise UserError(
+                f"{Path(file.name).parent}: the cached features cannot be written "
+                f"({error.strerror}): free {count * dtype.itemsize / GIB:.1f} GiB, or set the "
+                "method's `cache` to `float16` in params.yaml"
+            ) from None
+        return torch.from_file(file.name, shared=True, size=count, dtype=dtype).view(shape)

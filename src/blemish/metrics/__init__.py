@@ -1,0 +1,1 @@
+"""Measures over scores, maps and masks: pure functions on arrays."""

@@ -1,0 +1,88 @@
+"""AUPIMO: how much of its defect a detector finds in each image at very few false positives.
+
+Bertoldo et al., "AUPIMO: Redefining Visual Anomaly Detection Benchmarks with High Speed and Low
+Tolerance", BMVC 2024, section 4; bounds as in anchors.md §6.3.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.metrics.binning import Binning
+
+LOWER, UPPER = 1e-5, 1e-4
+_IMAGE = 1 << 40  # the weight of an image in fixed point: sums are exact up to 2²³ images
+
+
+class NormalImages:
+    """What part of the normal images lies in each bin, every image being of equal weight."""
+
+    def __init__(self, binning: Binning) -> None:
+        self.binning = binning
+        self.share = np.zeros(binning.size, np.int64)
+
+    def update(self, anomaly_map: NDArray[np.floating]) -> None:
+        """Add the anomaly map (H, W) of one normal image."""
+        weight = _IMAGE // anomaly_map.size
+        for bins in self.binning.chunks(anomaly_map):
+            np.add.at(self.share, bins, weight)
+
+    def false_positives(self) -> "FalsePositives":
+        """The false-positive rate, the mean of those of the normal images, by threshold."""
+        used = np.flatnonzero(self.share)[::-1]
+        rate = np.cumsum(self.share[used])
+        return FalsePositives(used, rate / max(int(rate[-1]), 1) if rate.size else rate / 1.0)
+
+
+@dataclass(frozen=True)
+class FalsePositives:
+    """The rates that normal images reach at `bins` (K,), from the highest bin down."""
+
+    bins: NDArray[np.int64]
+    rate: NDArray[np.float64]
+
+    def aupimo(self, found: NDArray[np.int64]) -> float | None:
+        """Mean recall over log FPR from 10⁻⁵ to 10⁻⁴ of one image.
+
+        At the rate z the threshold is the lowest that keeps it: recall is a step function but for
+        bins that normal and defective pixels share, where it is linear in log z.
+
+        Args:
+            found: (n,) the bins of the image's defective pixels.
+
+        Returns None without normal images or without defective pixels.
+        """
+        if not (self.rate.size and found.size):
+            return None
+        bins, width, toward_start, toward_end = self._steps
+        ascending = np.sort(found)
+        # Recall where the bin is not yet and where it is fully above the threshold.
+        before = 1 - np.searchsorted(ascending, bins, side="right") / found.size
+        after = 1 - np.searchsorted(ascending, bins, side="left") / found.size
+        start = before + (after - before) * toward_start
+        end = before + (after - before) * toward_end
+        return float(np.sum(width * (start + end) / 2))
+
+    @cached_property
+    def _steps(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The steps of the rate that lie in the bounds.
+
+        Of each: its bin; its width as a share of the log range; and how far the way from the
+        earlier rate to its own has gone, in log FPR, at its start and at its end in the bounds.
+        """
+        low, high = np.log(LOWER), np.log(UPPER)
+        with np.errstate(divide="ignore"):
+            right = np.log(self.rate)
+        left = np.concatenate([[-np.inf], right[:-1]])
+        inside = (right > low) & (left < high)
+        left, right = left[inside], right[inside]
+        start, end = left.clip(low, high), right.clip(low, high)
+        # From a rate of 0 no finite way leads to the first step: recall stays until it is there.
+        way = np.where(np.isfinite(left), right - left, np.inf)
+        begun = np.where(np.isfinite(left), start - left, 0.0)
+        width = (end - start) / (high - low)
+        return self.bins[inside], width, begun / way, (begun + end - start) / way

@@ -1,0 +1,1 @@
+"""Restructuring a unit: split, masks, foregrounds, twins, manifest."""

@@ -1,0 +1,1 @@
+"""Where the textures of synthetic defects come from."""

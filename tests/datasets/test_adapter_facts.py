@@ -1,0 +1,224 @@
+"""What each adapter says about its images: slices, channels, splits, groups, notes."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blemish.core.params import DataParams
+from blemish.datasets import (
+    lcd_light,
+    lcd_surface,
+    loco,
+    loco_logical,
+    mad_man,
+    mad_sys,
+    mvtec,
+    pcb,
+    visa,
+)
+from blemish.datasets.dataset import Item, Layout
+from blemish.datasets.layouts.boxes import Box
+from blemish.datasets.layouts.tiles import MARGIN, Annotated, grid, tile_items
+from blemish.images.manifest import read_manifest
+from blemish.prepare.prepare import prepare
+from tests.miniatures import layouts
+from tests.miniatures.paint import picture
+
+
+def of(layout: Layout, **where: object) -> list[Item]:
+    return [
+        item
+        for item in layout.items
+        if all(getattr(item, name) == value for name, value in where.items())
+    ]
+
+
+def test_loco_slices_and_channels(tmp_path: Path) -> None:
+    layouts.loco(tmp_path)
+    raw = tmp_path / "screw_bag"
+    layout = loco.DATA_SET.layout(raw, "screw_bag")
+    assert Counter(item.slice for item in layout.items if item.label) == {
+        "structural": 3,
+        "logical": 4,
+    }
+    assert {item.slice for item in layout.items if not item.label} == {""}
+    assert layout.extra_slices == ()
+    assert layout.files == (raw / "defects_config.json",)
+    first = of(layout, defect="logical_anomalies")[0]
+    assert first.channels == raw / "ground_truth" / "logical_anomalies" / "000"
+    only = loco_logical.DATA_SET.layout(raw, "screw_bag")
+    assert {item.slice for item in only.items} == {""}
+    assert len(of(only, defect="good", split="val")) == 2
+
+
+def test_loco_keeps_its_channels_its_config_and_its_validation(tmp_path: Path) -> None:
+    layouts.loco(tmp_path / "archive")
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    raw = tmp_path / "archive" / "screw_bag"
+    prepare(loco.DATA_SET, "screw_bag", raw, DataParams(), folder)
+    manifest = read_manifest(folder)
+    rows = manifest.rows
+    assert dict(rows["split"].value_counts()) == {"train": 6, "val": 2, "test": 9}
+    assert (folder / "defects_config.json").read_bytes() == (
+        raw / "defects_config.json"
+    ).read_bytes()
+    row = rows[rows["defect"] == "structural_anomalies"].iloc[0]
+    assert {path.name for path in (folder / row["channels"]).iterdir()} == {"000.png", "001.png"}
+    union = np.asarray(Image.open(folder / row["mask"]))
+    assert (union == 255).sum() == 4 * 4 + 2 * 2
+    assert any("Published: 360 train images; found: 6" in note for note in manifest.facts.notes)
+
+
+def test_mad_subsets_are_slices_and_the_strongest_stays_outside(tmp_path: Path) -> None:
+    subsets = tmp_path / "archive"
+    layouts.mad_sys(subsets)
+    raw = tmp_path / "raw"
+    layouts.category(raw, good=0, defective=0)
+    for subset in (subsets / "MAD-sys").iterdir():
+        (subset / "leather").rename(raw / subset.name)
+    layout = mad_sys.DATA_SET.layout(raw, "leather")
+    names = [f"beta-0.{digit}" for digit in (1, 3, 5, 7, 9)]
+    assert Counter(item.slice for item in layout.items) == {"": 6, **dict.fromkeys(names, 5)}
+    assert all(len(of(layout, slice=name, defect="good")) == 2 for name in names)
+    assert layout.extra_slices == ("beta-0.9",)
+    assert any("MVTec AD training images" in note for note in layout.notes)
+
+
+def test_mad_man_says_that_its_images_are_mvtec_s(tmp_path: Path) -> None:
+    layouts.category(tmp_path, good=0, defective=0)
+    layouts.category(tmp_path / "Person_4", train=0)
+    layout = mad_man.DATA_SET.layout(tmp_path, "screw")
+    assert {item.slice for item in layout.items} == {"", "person-4"}
+    assert any("MVTec AD test images" in note for note in layout.notes)
+    assert layout.extra_slices == ()
+
+
+def test_visa_follows_the_table_and_not_the_folders(tmp_path: Path) -> None:
+    layouts.visa(tmp_path)
+    table = tmp_path / "split_csv" / "1cls.csv"
+    line = "candle,train,normal,candle/Data/Images/Normal/0003.JPG,"
+    table.write_text(table.read_text().replace(line, line.replace("train", "test")))
+    layout = visa.DATA_SET.layout(tmp_path, "candle")
+    assert len(of(layout, split="train")) == 5
+    assert {item.image.name for item in of(layout, split="test", defect="good")} == {
+        *("0003.JPG", "0006.JPG", "0007.JPG")
+    }
+    assert {item.mask_threshold for item in layout.items} == {0}
+
+
+def test_published_counts_add_up() -> None:
+    for facts in (mvtec.DATA_SET, visa.DATA_SET):
+        total: Counter[str] = Counter()
+        for category in facts.categories:
+            total.update(facts.expected[category])
+        assert total == facts.expected[""]
+    # recalled in datasets.md; the archive has seven more images than the publisher's table
+    found: Counter[str] = Counter()
+    for category in loco.DATA_SET.categories:
+        found.update(loco.DATA_SET.expected[category])
+    assert found == {"train": 1778, "val": 305, "test_good": 575, "test_defective": 993}
+
+
+def test_a_board_is_split_by_running_number(tmp_path: Path) -> None:
+    layouts.pcb(tmp_path)
+    top = tmp_path / "PCB_DATASET"
+    for file in [*top.rglob("01_*"), *top.rglob("1[12]*"), *top.rglob("01.JPG")]:
+        file.unlink()
+    layout = pcb.DATA_SET.layout(top, "04")
+    assert {item.image.stem for item in of(layout, split="test")} == {
+        *("04_missing_hole_05", "04_short_05")
+    }
+    assert {item.image.stem for item in of(layout, split="train")} == {
+        *("04_missing_hole_01", "04_short_01", "04")
+    }
+    assert all(item.group == item.image.stem for item in layout.items)
+    assert any("3 defective tiles of theirs are not used" in note for note in layout.notes)
+    short = of(layout, defect="short")[0]
+    assert short.tile == (0, 0, 512, 512)
+    assert short.outlines == (((500, 60), (540, 110)),)
+
+
+def test_boards_of_the_test_are_never_trained_on(tmp_path: Path) -> None:
+    layouts.pcb(tmp_path)
+    layout = pcb.DATA_SET.layout(tmp_path / "PCB_DATASET", "board")
+    assert {item.group for item in of(layout, split="test")} == {"11", "12"}
+    assert {item.group for item in of(layout, split="train")} == {"01", "04"}
+    assert any("16 images were found, 693" in note for note in layout.notes)
+
+
+def test_every_fifth_display_is_the_test(tmp_path: Path) -> None:
+    layouts.lcd_light_voc(tmp_path)
+    layout = lcd_light.DATA_SET.layout(tmp_path, "panel")
+    assert {item.group for item in of(layout, split="test")} == {"0005", "0010"}
+    assert any("8 defective tiles" in note for note in layout.notes)
+
+
+def test_yolo_and_voc_say_the_same(tmp_path: Path) -> None:
+    layouts.lcd_light_voc(tmp_path / "voc")
+    layouts.lcd_light_yolo(tmp_path / "yolo")
+    (voc,) = {
+        item.outlines for item in lcd_light.layout(tmp_path / "voc", "panel").items if item.label
+    }
+    (yolo,) = {
+        item.outlines for item in lcd_light.layout(tmp_path / "yolo", "panel").items if item.label
+    }
+    np.testing.assert_allclose(np.array(yolo), np.array(voc), atol=1e-3)
+
+
+def test_class_masks_count_above_zero(tmp_path: Path) -> None:
+    """Palette index 1 is a dark red: still a defect."""
+    layouts.msd(tmp_path)
+    layouts.msd_good(tmp_path / "MSD")
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    prepare(lcd_surface.DATA_SET, "phone", tmp_path / "MSD", DataParams(), folder)
+    for row in read_manifest(folder).rows.query("label == 1").itertuples():
+        assert (np.asarray(Image.open(folder / row.mask)) == 255).sum() == 16
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "starts"),
+    [
+        ((1100, 700), 512, ([0, 512, 588], [0, 188])),
+        ((1024, 512), 512, ([0, 512], [0])),
+        ((300, 512), 512, ([0], [0])),
+        ((513, 400), 512, ([0, 1], [0])),
+    ],
+)
+def test_tiles_cover_an_image(
+    size: tuple[int, int], side: int, starts: tuple[list[int], list[int]]
+) -> None:
+    tiles = grid(size, side)
+    assert [tile[:2] for tile in tiles] == [(x, y) for y in starts[1] for x in starts[0]]
+    covered = np.zeros((size[1], size[0]), dtype=bool)
+    for left, top, width, height in tiles:
+        covered[top : top + height, left : left + width] = True
+        assert left + width <= size[0]
+        assert top + height <= size[1]
+    assert covered.all()
+
+
+def test_a_tile_that_only_a_margin_reaches_is_neither(tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png", (200, 100))
+
+    def labels(left: float, right: float) -> list[str]:
+        box = Box("dent", left, 10, right, 20)
+        items, _ = tile_items([Annotated(image, (box,), "a", True)], 100)
+        return [item.defect for item in items]
+
+    assert labels(50, 100 - MARGIN) == ["dent", "good"]
+    assert labels(50, 100 - MARGIN + 1) == ["dent"]
+    assert labels(50, 100) == ["dent"]
+    assert labels(50, 101) == ["dent", "dent"]
+
+
+def test_the_type_that_covers_most_names_the_tile(tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png", (100, 100))
+    boxes = (Box("spot", 1, 1, 5, 5), Box("mura", 20, 20, 80, 80))
+    (item,), unused = tile_items([Annotated(image, boxes, "a", True)], 100)
+    assert (item.defect, len(item.outlines), unused) == ("mura", 2, 0)
+    assert tile_items([Annotated(image, boxes, "a", False)], 100) == ([], 1)

@@ -1,6 +1,6 @@
 """DSARAD: time and peak memory of a training step and of a forward pass, ours against plain.
 
-The plain version has the shape of the published code (`methods/dsarad.md` §§4–5, §11): attention
+The plain version has the shape of the published code (`docs/spec/dsarad.md` §§4–5, §11): attention
 with its matrix of scores, a teacher that runs whole and receives gradients nobody applies, SSIM
 with an 11×11 window, a one-hot focal loss, tests on the host, channels apart. It shares the
 weights, so the two must agree; that is checked. Each version runs in a process of its own, so that

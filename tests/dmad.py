@@ -1,4 +1,4 @@
-"""DMAD filled with the specification's numbers (`methods/dmad.md` §12)."""
+"""DMAD filled with the specification's numbers (`docs/spec/dmad.md` §12)."""
 
 from functools import cache
 from typing import Any

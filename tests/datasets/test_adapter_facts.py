@@ -116,7 +116,7 @@ def test_published_counts_add_up() -> None:
         for category in facts.categories:
             total.update(facts.expected[category])
         assert total == facts.expected[""]
-    # recalled in datasets.md; the archive has seven more images than the publisher's table
+    # recalled in docs/spec/datasets.md; the archive has seven more images than the publisher's table
     found: Counter[str] = Counter()
     for category in loco.DATA_SET.categories:
         found.update(loco.DATA_SET.expected[category])

@@ -73,7 +73,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return made("lcdsim/grey", tmp_path_factory.mktemp("lcdsim"), TINY)
 
 
-# published: datasets.md; (good, defective, doubtful), then (train, val, test) of the good ones:
+# published: docs/spec/datasets.md; (good, defective, doubtful), then (train, val, test) of the good ones:
 # test is a fifth, rounded up to whole images, val 15 % of what is left
 ELPV = {
     "elpv/mono": ((588, 313, 173), (399, 71, 118)),

@@ -1,4 +1,4 @@
-"""`dlas_lcd`: coherent shifts, the active shell, its switches (`methods/dlas-net.md` §8.2)."""
+"""`dlas_lcd`: coherent shifts, the active shell, its switches (`docs/spec/dlas-net.md` §8.2)."""
 
 from itertools import pairwise
 from typing import Any

@@ -135,7 +135,7 @@ def test_the_reference_agrees_with_scikit_learn():
 
 
 def test_one_outlier_pixel_moves_the_common_recipe_but_not_ours():
-    """anchors.md §6.5: 200 thresholds between minimum and maximum lose points to one pixel."""
+    """`docs/spec/measures.md` §5: 200 thresholds between minimum and maximum lose points to one pixel."""
     maps, masks = scene(np.random.default_rng(6), 10, (128, 128), strength=2.5)
     maps = [one.astype(np.float32) for one in maps]
     before = exact(maps, masks)["aupro"]

@@ -1,4 +1,4 @@
-"""Display defects (`methods/dlas-net.md` §8.2): shapes, their sizes, and their visibility."""
+"""Display defects (`docs/spec/dlas-net.md` §8.2): shapes, their sizes, and their visibility."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""PRO as the code of GLASS computes it, to compare with its tables (`methods/glass.md` §13)."""
+"""PRO as the code of GLASS computes it, to compare with its tables (`docs/spec/glass.md` §13)."""
 
 from collections.abc import Iterable
 

@@ -79,7 +79,7 @@ class TrainingUnit:
     def foregrounds(self, framing: Framing) -> Tensor | None:
         """Where defects may lie on each training normal, bool (N, size, size); None: everywhere.
 
-        A pixel that the part covers in part counts (`methods/glass.md` §2.4).
+        A pixel that the part covers in part counts (`docs/spec/glass.md` §2.4).
         """
         rows = self.manifest.of("train", 0)
         if rows["foreground"].isna().all():

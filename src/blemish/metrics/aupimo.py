@@ -1,7 +1,7 @@
 """AUPIMO: how much of its defect a detector finds in each image at very few false positives.
 
 Bertoldo et al., "AUPIMO: Redefining Visual Anomaly Detection Benchmarks with High Speed and Low
-Tolerance", BMVC 2024, section 4; bounds as in anchors.md §6.3.
+Tolerance", BMVC 2024, section 4; bounds as in `docs/spec/measures.md` §3.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class PatchEmbedding(nn.Module):
-    """Neighbourhood embedding of any backbone's feature maps (`methods/glass.md` §4).
+    """Neighbourhood embedding of any backbone's feature maps (`docs/spec/glass.md` §4).
 
     Equal to: `patch`×`patch` patches (stride 1, zero padding) flattened as (channel, row, column),
     bilinearly up-sampled to the first level's grid (align_corners=False), adaptively average-pooled

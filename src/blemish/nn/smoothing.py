@@ -1,4 +1,4 @@
-"""From cell scores to anomaly maps and image scores (`methods/glass.md` §12)."""
+"""From cell scores to anomaly maps and image scores (`docs/spec/glass.md` §12)."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""A prediction as LabelMe's JSON, for a person to correct (`methods/dsarad.md` §10)."""
+"""A prediction as LabelMe's JSON, for a person to correct (`docs/spec/dsarad.md` §10)."""
 
 import os
 from collections.abc import Sequence

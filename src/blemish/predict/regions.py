@@ -32,7 +32,7 @@ def find_regions(
 
     Pixels that touch, be it at a corner, are one region; those smaller than `min_area` pixels are
     left out, holes are filled. Outlines are simplified by up to `tolerance` pixels, less where the
-    polygon would stray from its region (`LIKENESS`). (`methods/dsarad.md` §10)
+    polygon would stray from its region (`LIKENESS`). (`docs/spec/dsarad.md` §10)
     """
     above = (anomaly_map > threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)

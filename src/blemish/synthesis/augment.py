@@ -1,4 +1,4 @@
-"""The nine texture augmenters of GLASS (`methods/glass.md` §3.3), bit for bit Pillow's.
+"""The nine texture augmenters of GLASS (`docs/spec/glass.md` §3.3), bit for bit Pillow's.
 
 Contrast, brightness, automatic contrast and equalisation are tables of 256 levels: one pass over
 the picture where Pillow's own functions make several. Pillow's loops over bytes leave Python's
@@ -29,7 +29,7 @@ Step = tuple[int, list[float]]  # an operation and the numbers drawn for it
 
 
 def augment(texture: Image.Image, seed: int) -> Image.Image:
-    """Three of nine operations, without repetition, in drawn order (`methods/glass.md` §3.3)."""
+    """Three of nine operations, without repetition, in drawn order (`docs/spec/glass.md` §3.3)."""
     for operation, numbers in _steps(seed):
         texture = _apply(operation, texture, numbers)
     return texture

@@ -1,4 +1,4 @@
-"""The ten texture augmenters of DSARAD (`methods/dsarad.md` §2.5), on 8-bit pictures."""
+"""The ten texture augmenters of DSARAD (`docs/spec/dsarad.md` §2.5), on 8-bit pictures."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How visible a defect is: contrast in units of the image's own noise (`dlas-net.md` §8.2)."""
+"""How visible a defect is: contrast in units of the image's own noise (`docs/spec/dlas-net.md` §8.2)."""
 
 import torch
 import torch.nn.functional as F

@@ -71,14 +71,14 @@ Drawn = tuple[Tensor, Tensor]  # pictures float32 (B, 3, H, W) in [0, 1], masks 
 
 
 def _textured(batch: Batch, maker: MaskMaker, drawer: str = "draw") -> Drawn:
-    """A texture of weight 1 − β under a mask (`methods/glass.md` §3.4)."""
+    """A texture of weight 1 − β under a mask (`docs/spec/glass.md` §3.4)."""
     masks = batch.masks(maker)
     textures = batch.textures_by(drawer, masks)
     return blend(batch.images, textures, 1 - batch.numbers("beta")), masks
 
 
 def _dsarad(batch: Batch) -> Drawn:
-    """DSARAD (`methods/dsarad.md` §2.4): a mask may be empty, and is then not drawn again."""
+    """DSARAD (`docs/spec/dsarad.md` §2.4): a mask may be empty, and is then not drawn again."""
     masks = single_perlin_masks(batch.seeds, *batch.size)
     if batch.foreground is not None:
         masks &= batch.foreground
@@ -93,7 +93,7 @@ def _clean(batch: Batch) -> Drawn:
 
 
 def _contrasting(batch: Batch, kind: str, shape: ShapeMaker) -> Drawn:
-    """A soft shape of a visibility in units of local noise (`methods/dlas-net.md` §8.2)."""
+    """A soft shape of a visibility in units of local noise (`docs/spec/dlas-net.md` §8.2)."""
 
     def draw(seeds: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
         profile, label = shape(seeds, *batch.size)

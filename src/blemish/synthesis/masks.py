@@ -17,7 +17,7 @@ DLAS_SIDE = 288  # pixels that the sizes of DLAS-Net's shapes refer to
 
 
 def perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
-    """The masks of GLASS before rejection (`methods/glass.md` §3.1–3.2).
+    """The masks of GLASS before rejection (`docs/spec/glass.md` §3.1–3.2).
 
     Two thresholded Perlin fields, joined by union, intersection, or the first alone.
     seeds: (B,) int64. Returns (B, height, width) bool; may be empty.
@@ -35,12 +35,12 @@ def perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
 
 
 def single_perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
-    """The masks of DSARAD: one thresholded Perlin field (`methods/dsarad.md` §2.4)."""
+    """The masks of DSARAD: one thresholded Perlin field (`docs/spec/dsarad.md` §2.4)."""
     return perlin_exceeds(seeds, 1, height, width)
 
 
 def dlas_masks(seeds: Tensor, height: int, width: int) -> Tensor:
-    """The masks of DLAS-Net before rejection (`methods/dlas-net.md` §2).
+    """The masks of DLAS-Net before rejection (`docs/spec/dlas-net.md` §2).
 
     One thresholded Perlin field, to which lines, points or nothing are added, a third each. The
     published pixel sizes belong to 288 pixels and scale with the shorter side.
@@ -148,7 +148,7 @@ def draw_until_seen(
     cell: int,
     foreground: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
-    """What `draw` makes of seeds, drawn again where the mask is empty (`methods/glass.md` §3.2).
+    """What `draw` makes of seeds, drawn again where the mask is empty (`docs/spec/glass.md` §3.2).
 
     draw: seeds (n,) and the rows (n,) that they belong to → a bool mask (n, H, W) and more tensors
     of length n. The mask is cut to `foreground` (B, H, W). Empty means no positive cell of

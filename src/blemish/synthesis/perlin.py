@@ -1,4 +1,4 @@
-"""Perlin fields, turned, and where they exceed the threshold (`methods/glass.md` §3.1)."""
+"""Perlin fields, turned, and where they exceed the threshold (`docs/spec/glass.md` §3.1)."""
 
 import math
 
@@ -21,7 +21,7 @@ Whole = NDArray[np.int64]
 
 
 def perlin_field(seeds: Tensor, stream: int, height: int, width: int) -> Tensor:
-    """Gradient noise × √2, turned about the image's centre (`methods/glass.md` §3.1).
+    """Gradient noise × √2, turned about the image's centre (`docs/spec/glass.md` §3.1).
 
     Cells a side are 2^a, a uniform in {0…5}, each axis its own. This is the definition;
     `perlin_exceeds` says faster where it exceeds the threshold. Returns (B, height, width) float64.

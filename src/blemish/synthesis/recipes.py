@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 )
 TEXTURED = frozenset({"perlin", "dlas", "self", "shapes"})  # kinds with a texture and a β
 VISIBLE = frozenset(AMPLITUDES)  # kinds measured in the deviations of local noise
-DSARAD_BETA = 0.8  # b ~ U(0, 0.8), the weight of the original (`methods/dsarad.md` §2.4)
+DSARAD_BETA = 0.8  # b ~ U(0, 0.8), the weight of the original (`docs/spec/dsarad.md` §2.4)
 NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 

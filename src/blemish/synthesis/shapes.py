@@ -1,4 +1,4 @@
-"""The soft shapes of display defects (`methods/dlas-net.md` §8.2), batched functions of seeds.
+"""The soft shapes of display defects (`docs/spec/dlas-net.md` §8.2), batched functions of seeds.
 
 Each returns the defect's profile, (B, H, W) float32 in [−1, 1] with its peak at 1 or −1, and its
 label, (B, H, W) bool. Sizes are the specification's, in pixels of a picture of 1000, and scale

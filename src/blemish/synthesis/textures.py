@@ -61,7 +61,7 @@ class TextureBank:
     def draw(
         self, name: str, seed: int, height: int, width: int, places: Places | None = None
     ) -> Picture:
-        """One texture of GLASS, uint8 (height, width, 3) (`methods/glass.md` §3.3).
+        """One texture of GLASS, uint8 (height, width, 3) (`docs/spec/glass.md` §3.3).
 
         Resized so that it covers the image, three random operations, then the centre.
         """
@@ -71,7 +71,7 @@ class TextureBank:
     def draw_squashed(
         self, name: str, seed: int, height: int, width: int, places: Places | None = None
     ) -> Picture:
-        """One texture of DSARAD, uint8 (height, width, 3) (`methods/dsarad.md` §2.4).
+        """One texture of DSARAD, uint8 (height, width, 3) (`docs/spec/dsarad.md` §2.4).
 
         Resized to the image's size, whatever the aspect, then three random operations.
         """

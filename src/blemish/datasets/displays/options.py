@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 CATEGORIES = ("grey", "white", "black", "red", "green", "blue", "gradient", "checker", "text")
 
-# Defective test images of AnoLCD by type (methods/dlas-net.md §0): the mix that is kept here.
+# Defective test images of AnoLCD by type (docs/spec/dlas-net.md §0): the mix that is kept here.
 ANOLCD_COUNTS = {"spot": 250, "line": 150, "mura": 50, "scratch": 100, "cylinder": 200}
 DEFECTS = tuple(ANOLCD_COUNTS)
 

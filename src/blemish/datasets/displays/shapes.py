@@ -1,6 +1,6 @@
 """Five kinds of display defects as shapes, drawn in display space.
 
-Kinds and sizes follow methods/dlas-net.md §8.2, in camera pixels of a 1000-pixel picture; what
+Kinds and sizes follow docs/spec/dlas-net.md §8.2, in camera pixels of a 1000-pixel picture; what
 "cylinder" means in AnoLCD is unpublished: here it is a bubble or fibre under the film.
 """
 

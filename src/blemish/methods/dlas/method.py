@@ -1,4 +1,4 @@
-"""DLAS-Net (2025), after `methods/dlas-net.md`: GLASS with five changes (§1).
+"""DLAS-Net (2025), after `docs/spec/dlas-net.md`: GLASS with five changes (§1).
 
 Its masks (§2) are the kind `dlas` of training's defects, its single level, small batches and
 narrow smoothing (§4, §5) are parameters. Left for this file is the feature level (§3).

@@ -1,4 +1,4 @@
-"""The parameters of DLAS-Net; the defaults are the published ones (`methods/dlas-net.md` §4)."""
+"""The parameters of DLAS-Net; the defaults are the published ones (`docs/spec/dlas-net.md` §4)."""
 
 from typing import Literal
 

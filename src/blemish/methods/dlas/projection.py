@@ -1,4 +1,4 @@
-"""What DLAS-Net adds at the feature level (`methods/dlas-net.md` §3)."""
+"""What DLAS-Net adds at the feature level (`docs/spec/dlas-net.md` §3)."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Coherent shifts: one vector added to all cells of a region (`methods/dlas-net.md` §8.2).
+"""Coherent shifts: one vector added to all cells of a region (`docs/spec/dlas-net.md` §8.2).
 
 Noise that is drawn cell by cell cannot look like mura, a faint change that many neighbouring cells
 share. A coherent shift can: its direction is one in which neighbouring normal cells differ, its

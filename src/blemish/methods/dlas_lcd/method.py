@@ -1,4 +1,4 @@
-"""`dlas_lcd`: DLAS-Net for weak display defects, ours (`methods/dlas-net.md` §8.2).
+"""`dlas_lcd`: DLAS-Net for weak display defects, ours (`docs/spec/dlas-net.md` §8.2).
 
 Display defects of a chosen visibility take the place of textures (the kinds `spot`, `line`, `mura`
 and `scratch`), the projection's shell is narrow enough to act, and a fourth branch is

@@ -1,4 +1,4 @@
-"""The parameters of `dlas_lcd`; the defaults are ours (`methods/dlas-net.md` §8.2)."""
+"""The parameters of `dlas_lcd`; the defaults are ours (`docs/spec/dlas-net.md` §8.2)."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""DMAD: diversity-measurable anomaly detection (CVPR 2023), after `methods/dmad.md`.
+"""DMAD: diversity-measurable anomaly detection (CVPR 2023), after `docs/spec/dmad.md`.
 
 Reverse distillation behind a warp: a small network bends each image towards a prototype before a
 frozen encoder sees it, and a bottleneck and a decoder reproduce the encoder's levels. Where they

@@ -1,4 +1,4 @@
-"""The parameters of DMAD; the defaults are the published ones (`methods/dmad.md` §§2–5)."""
+"""The parameters of DMAD; the defaults are the published ones (`docs/spec/dmad.md` §§2–5)."""
 
 from typing import Annotated, Literal
 

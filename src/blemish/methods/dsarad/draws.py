@@ -23,7 +23,7 @@ ANY_PIXEL = 1  # a mask with a single pixel is not empty
 
 @dataclass(frozen=True)
 class Draws:
-    """Batches of a unit's normals (`methods/dsarad.md` §2.3).
+    """Batches of a unit's normals (`docs/spec/dsarad.md` §2.3).
 
     images: uint8 (N, 3, size, size); foreground: bool (N, size, size) or None. All batches are
     whole, as published, unless there are fewer images than one batch takes. Pictures come as the

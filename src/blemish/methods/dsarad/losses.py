@@ -1,4 +1,4 @@
-"""DSARAD's losses (`methods/dsarad.md` §4); the focal loss is `nn.losses.focal`.
+"""DSARAD's losses (`docs/spec/dsarad.md` §4); the focal loss is `nn.losses.focal`.
 
 They compute in the precision of their inputs: give them float32 or float64.
 """

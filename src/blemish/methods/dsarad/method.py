@@ -1,4 +1,4 @@
-"""DSARAD: distilled reconstruction with attention and a segmenter, after `methods/dsarad.md`.
+"""DSARAD: distilled reconstruction with attention and a segmenter, after `docs/spec/dsarad.md`.
 
 A teacher learns to reconstruct normal images, a student to turn images with synthetic defects into
 the normal ones and to have the teacher's features on the way; a segmenter learns from the

@@ -1,4 +1,4 @@
-"""DSARAD's networks (`methods/dsarad.md` §3): reconstruction with attention, and the segmenter."""
+"""DSARAD's networks (`docs/spec/dsarad.md` §3): reconstruction with attention, and the segmenter."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The parameters of DSARAD; the defaults are the published ones (`methods/dsarad.md` §§2–6)."""
+"""The parameters of DSARAD; the defaults are the published ones (`docs/spec/dsarad.md` §§2–6)."""
 
 from typing import Annotated, Literal
 

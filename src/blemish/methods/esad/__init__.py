@@ -1,1 +1,1 @@
-"""ESAD (The Visual Computer): inpaint, fill, reconstruct; specification in `methods/esad.md`."""
+"""ESAD (The Visual Computer): inpaint, fill, reconstruct; specification in `docs/spec/esad.md`."""

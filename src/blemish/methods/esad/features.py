@@ -1,4 +1,4 @@
-"""N, the frozen early layer in whose space images are compared (`methods/esad.md` §5)."""
+"""N, the frozen early layer in whose space images are compared (`docs/spec/esad.md` §5)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Masks that remove every pixel exactly once (`methods/esad.md` §3).
+"""Masks that remove every pixel exactly once (`docs/spec/esad.md` §3).
 
 A mask is kept as the part, 0 to 2, that each cell of a grid belongs to: mask t removes part t.
 """

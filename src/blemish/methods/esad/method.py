@@ -1,4 +1,4 @@
-"""ESAD: inpaint, fill, reconstruct (The Visual Computer), after `methods/esad.md`.
+"""ESAD: inpaint, fill, reconstruct (The Visual Computer), after `docs/spec/esad.md`.
 
 Masks remove every pixel of an image once. One U-Net inpaints what a mask removed, another one
 reconstructs the filled image; an early layer of a frozen backbone compares the reconstruction

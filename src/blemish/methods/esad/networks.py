@@ -1,4 +1,4 @@
-"""The light U-Net, which ESAD has twice: P inpaints, G reconstructs (`methods/esad.md` §5)."""
+"""The light U-Net, which ESAD has twice: P inpaints, G reconstructs (`docs/spec/esad.md` §5)."""
 
 import copy
 

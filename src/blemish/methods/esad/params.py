@@ -1,4 +1,4 @@
-"""The parameters of ESAD; the defaults are the published ones (`methods/esad.md`).
+"""The parameters of ESAD; the defaults are the published ones (`docs/spec/esad.md`).
 
 [F] is a fact of the authors' code, [U] the default of the code they built on, [I] inferred, and
 [O] our own: the authors have no such setting, or what they chose could not be read.

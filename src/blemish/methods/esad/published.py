@@ -1,4 +1,4 @@
-"""The test set as the authors score it, for protocol `paper` (`methods/esad.md` §8, §10)."""
+"""The test set as the authors score it, for protocol `paper` (`docs/spec/esad.md` §8, §10)."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""The weights of the best epoch, judged on validation normals (ours, `methods/esad.md` §10)."""
+"""The weights of the best epoch, judged on validation normals (ours, `docs/spec/esad.md` §10)."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""From feature differences to anomaly maps (`methods/esad.md` §8)."""
+"""From feature differences to anomaly maps (`docs/spec/esad.md` §8)."""
 
 from functools import lru_cache
 

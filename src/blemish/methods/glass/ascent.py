@@ -1,4 +1,4 @@
-"""Feature-level synthesis: noise, gradient ascent and projection (`methods/glass.md` §§7–8).
+"""Feature-level synthesis: noise, gradient ascent and projection (`docs/spec/glass.md` §§7–8).
 
 The published loop climbs in the space of features; this one climbs in that of the discriminator's
 first layer, z(x) = W x + b, and gives the same rows (§20). Why: with W fixed during the loop and δ

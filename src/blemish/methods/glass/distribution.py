@@ -1,4 +1,4 @@
-"""Manifold or hypersphere? The Fourier rule on the mean training image (`methods/glass.md` §11)."""
+"""Manifold or hypersphere? The Fourier rule on the mean training image (`docs/spec/glass.md` §11)."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What GLASS and its relatives share: `methods/glass.md`, and the hooks that change it.
+"""What GLASS and its relatives share: `docs/spec/glass.md`, and the hooks that change it.
 
 A frozen backbone gives a vector for each cell of a grid; a linear adaptor and a small
 discriminator tell normal vectors from synthetic ones, made by noise and gradient ascent in

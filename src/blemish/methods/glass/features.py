@@ -13,7 +13,7 @@ from blemish.nn.precision import full_precision
 
 
 class FrozenFeatures(nn.Module):
-    """Images to one vector a cell (`methods/glass.md` §4), optionally standardised (ours).
+    """Images to one vector a cell (`docs/spec/glass.md` §4), optionally standardised (ours).
 
     Features travel as pooled `Levels`, each at its own grid; `linear` maps them as if they were
     cells, so that the vectors of the cells are formed only where they are asked for.

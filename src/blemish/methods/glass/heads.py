@@ -13,7 +13,7 @@ MOMENTUM = 0.1  # of the running statistics
 
 
 class Adaptor(nn.Module):
-    """One linear layer dim → dim (`methods/glass.md` §5); 1536 have 2,360,832 parameters.
+    """One linear layer dim → dim (`docs/spec/glass.md` §5); 1536 have 2,360,832 parameters.
 
     The map is affine, so the mean of adapted features is the adapted mean. generator: the only
     source of randomness.

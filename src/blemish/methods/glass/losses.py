@@ -1,4 +1,4 @@
-"""The losses of GLASS and its relatives (`methods/glass.md` §9): L = L_n + L_gas + L_las."""
+"""The losses of GLASS and its relatives (`docs/spec/glass.md` §9): L = L_n + L_gas + L_las."""
 
 import torch
 import torch.nn.functional as F

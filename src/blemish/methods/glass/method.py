@@ -1,4 +1,4 @@
-"""GLASS: global and local anomaly co-synthesis (ECCV 2024), after `methods/glass.md`."""
+"""GLASS: global and local anomaly co-synthesis (ECCV 2024), after `docs/spec/glass.md`."""
 
 from blemish.methods.glass.family import CoSynthesis
 

@@ -1,4 +1,4 @@
-"""The parameters of GLASS; the defaults are the published ones (`methods/glass.md` §15)."""
+"""The parameters of GLASS; the defaults are the published ones (`docs/spec/glass.md` §15)."""
 
 from blemish.methods.glass.family_params import CoSynthesisParams
 

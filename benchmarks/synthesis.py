@@ -204,9 +204,9 @@ def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
 
 
 def main(count: int = 64) -> None:
-    from blemish.synthesis.kinds import KINDS
+    from blemish.synthesis.kinds import TRAINED, UNTRAINED
 
-    kinds = [kind for kind in KINDS if kind not in {"perlin", "self", "crops"}]
+    kinds = [kind for kind in (*TRAINED, *UNTRAINED) if kind not in {"perlin", "self", "crops"}]
     figures: dict[str, float] = {"threads": torch.get_num_threads()}
     with tempfile.TemporaryDirectory() as name:
         build_bank(TextureParams(), Path(name))

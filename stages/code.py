@@ -6,12 +6,13 @@ upgrade those that import the package, and a comment none. What each file holds 
 
 from pathlib import Path
 
-from blemish.core.code import SOURCE, describe, module_file, read_lock
+from blemish.core.code import SOURCE, closure, describe, module_file, read_lock
 from blemish.core.errors import run_stage
 from blemish.core.files import finished_folder, write_json
 from blemish.datasets.dataset import module_name
 from blemish.datasets.registry import DATA_SETS, OWN_FOLDER
 from blemish.methods.registry import METHODS
+from blemish.synthesis import kinds
 
 STAGES = SOURCE.parent / "stages"
 # The modules of a method that a stage imports by the method's name.
@@ -28,6 +29,10 @@ def main(lock: str, out: str) -> None:
 def entry_points() -> dict[str, list[Path]]:
     """Where the code begins of each stage, `train/<method>`, `datasets/<data set>`, …"""
     starts = {script.stem: [script] for script in STAGES.glob("*.py")}
+    renderer = module_file("blemish.synthesis.render")
+    for begin in starts.values():
+        if renderer in closure(begin):
+            begin += kinds_of_defects()
     for stage, parts in OF_METHOD.items():
         script = starts.pop(stage)
         for method in METHODS:
@@ -37,6 +42,13 @@ def entry_points() -> dict[str, list[Path]]:
         module = module_file(module_name(name, {OWN_FOLDER: ""}))
         starts[f"datasets/{name}"] = [module] if module else []
     return starts
+
+
+def kinds_of_defects() -> list[Path]:
+    """The modules that rendering imports by a recipe's kind."""
+    names = map(kinds.module_name, [*kinds.TRAINED, *kinds.UNTRAINED])
+    modules = (module_file(f"blemish.synthesis.kinds.{name}") for name in names)
+    return [module for module in modules if module]
 
 
 if __name__ == "__main__":

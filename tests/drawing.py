@@ -14,13 +14,14 @@ from torch import Tensor
 from blemish.core.params import SynthesisParams
 from blemish.images.manifest import read_manifest
 from blemish.synthesis.crops import prepare_crops
-from blemish.synthesis.kinds import KINDS
+from blemish.synthesis.kinds import TRAINED, UNTRAINED
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.textures import TextureBank
 from tests.units import scratch, texture_bank, tiny_unit
 
 SOFT = {"spot", "mura", "cylinder", "crops", "dots", "stains"}  # beyond what counts as defect
 MAY_BE_EMPTY = {"clean", "dsarad"}
+KINDS = (*TRAINED, *UNTRAINED)
 COUNT = 2 * len(KINDS)
 
 
@@ -45,7 +46,7 @@ def new_bank() -> TextureBank:
     return TextureBank(texture_bank(), "train", tiny_unit().prepared, crops())
 
 
-def some_recipes(count: int = COUNT, kinds: Collection[str] = tuple(KINDS)) -> pd.DataFrame:
+def some_recipes(count: int = COUNT, kinds: Collection[str] = KINDS) -> pd.DataFrame:
     """Recipes of all kinds, mixed."""
     normals = read_manifest(tiny_unit().prepared).of("train", 0)["image"].tolist()
     sources = {"self": normals, "crops": ["0000.png", "0001.png"]}

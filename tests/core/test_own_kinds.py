@@ -62,5 +62,5 @@ def test_a_profiles_mix_replaces_the_whole_of_ours(tmp_path: Path) -> None:
     changed = apply_profile("mine", tmp_path, target)
     assert changed == ["glass.kinds: None → {'spot': 0.5, 'line': 1.0}"]
     changed = apply_profile("other", tmp_path, target)
-    assert changed == ["glass.kinds.line: 1.0 → 2.0", "glass.kinds.spot: 0.5 → removed"]
-    assert read_yaml(target)["glass"]["kinds"] == {"line": 2.0}
+    assert changed == ["glass.kinds.line: 1.0 → 2.0", "glass.kinds.spot: 0.5 → 0.0"]
+    assert read_yaml(target)["glass"]["kinds"] == {"spot": 0.0, "line": 2.0}

@@ -103,12 +103,12 @@ WRONG = [
     (
         "synthesis.kinds.perlim",
         1,
-        ["unknown key `synthesis.kinds.perlim`", "did you mean `perlin`"],
+        ["`synthesis.kinds`: unknown kind `perlim`", "did you mean `perlin`"],
     ),
     (
         "glass.kinds",
         {"perlim": 1.0},
-        ["unknown key `glass.kinds.perlim`", "did you mean `perlin`", "cutpaste"],
+        ["`glass.kinds`: unknown kind `perlim`", "did you mean `perlin`", "cutpaste"],
     ),
     ("glass.kinds", {}, ["`glass.kinds`", "every share is 0"]),
     ("glass.kinds", {"line": -1.0}, ["`glass.kinds.line` is -1.0", "equal to 0"]),

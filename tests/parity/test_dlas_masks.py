@@ -84,13 +84,13 @@ def test_emptiness_before_rejection(drawn) -> None:
 
 def test_shapes_alone_have_the_published_areas() -> None:
     seeds = torch.arange(1500) * 7
-    lines = areas(torch.cat([module._lines(part, SIZE, SIZE) for part in seeds.split(100)]))
+    lines = areas(torch.cat([module.line_masks(part, SIZE, SIZE) for part in seeds.split(100)]))
     assert lines.mean().item() == near(0.20, lines, 0.01)
     bands = lines[(uniforms(seeds, 61, 1)[:, 0] >= 0.5)]
     assert bands.mean().item() == near(0.39, bands, 0.01)
     assert bands.min().item() == pytest.approx(0.09, abs=0.01)
     assert 0.70 < bands.max().item() <= 4 * 61 / 288  # published: 0.81, of other draws
-    points = areas(torch.cat([module._points(part, SIZE, SIZE) for part in seeds.split(100)]))
+    points = areas(torch.cat([module.point_masks(part, SIZE, SIZE) for part in seeds.split(100)]))
     assert points.mean().item() == near(0.002, points, 0.001)
     pixels = points * SIZE * SIZE
     assert pixels.max().item() <= 29 * 9
@@ -100,11 +100,11 @@ def test_shapes_alone_have_the_published_areas() -> None:
 def test_sizes_scale_with_the_resolution() -> None:
     seeds = torch.arange(600)
     small, large = (
-        areas(torch.cat([module._lines(part, side, side) for part in seeds.split(100)]))
+        areas(torch.cat([module.line_masks(part, side, side) for part in seeds.split(100)]))
         for side in (96, 288)
     )
     assert small.mean().item() == pytest.approx(large.mean().item(), rel=0.06)
 
 
 def test_drawn_again_until_a_cell_is_positive() -> None:
-    assert draw_masks("dlas", SEEDS[:200], SIZE, SIZE, CELL).flatten(1).any(dim=1).all()
+    assert draw_masks(dlas_masks, SEEDS[:200], (SIZE, SIZE), CELL).flatten(1).any(dim=1).all()

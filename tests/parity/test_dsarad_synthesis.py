@@ -13,7 +13,7 @@ from skimage import data
 from blemish.core.params import SynthesisParams
 from blemish.synthesis import augment_dsarad as augmenters
 from blemish.synthesis.masks import single_perlin_masks
-from blemish.synthesis.perlin import _draws, _straight_field
+from blemish.synthesis.perlin import draw_numbers, straight_field
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.render import render
 from tests.drawing import new_bank, some_images
@@ -31,8 +31,8 @@ def test_coverage_before_rotation() -> None:
     seeds = torch.arange(800)
     fields = []
     for part in seeds.split(50):
-        cells, _, angles = _draws(part, 1)
-        fields.append(_straight_field(cells, angles, 256, 256) > 0.5)
+        cells, _, angles = draw_numbers(part, 1)
+        fields.append(straight_field(cells, angles, 256, 256) > 0.5)
     areas = torch.cat(fields).flatten(1).double().mean(dim=1)
     error = 3 * areas.std().item() * math.sqrt(1 / 800 + 1 / 1000)
     assert areas.mean().item() == pytest.approx(0.056, abs=error + 0.0005)

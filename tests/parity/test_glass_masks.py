@@ -22,7 +22,7 @@ from torchvision.transforms.v2 import functional as tv
 from blemish.core.params import BlendParams, SynthesisParams
 from blemish.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from blemish.synthesis import augment, perlin, textures
-from blemish.synthesis.masks import cell_masks, draw_masks, perlin_masks
+from blemish.synthesis.masks import cell_masks, draw_masks, perlin_masks, shape_masks
 from blemish.synthesis.perlin import MOST_CELLS, perlin_exceeds, perlin_field
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.recipes import draw_recipes
@@ -217,16 +217,19 @@ def test_emptiness_of_fields_with_few_cells(cells: int, empty: float, digit: flo
     assert share == rate(empty, 200, digit)
 
 
-@pytest.mark.parametrize("kind", ["perlin", "shapes"])
+MAKERS = {"perlin": perlin_masks, "shapes": shape_masks}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize(("height", "width", "cell"), [(64, 64, 16), (50, 93, 7)])
 def test_drawn_masks_have_a_positive_cell(kind: str, height: int, width: int, cell: int) -> None:
-    masks = draw_masks(kind, torch.arange(300), height, width, cell)
+    masks = draw_masks(MAKERS[kind], torch.arange(300), (height, width), cell)
     whole = masks[:, : height // cell * cell, : width // cell * cell]
     assert whole.flatten(1).any(dim=1).all()
 
 
 def test_rejection_redraws_everything_and_keeps_what_was_accepted(sample: Sample) -> None:
-    drawn = draw_masks("perlin", torch.arange(60), SIZE, SIZE, CELL)
+    drawn = draw_masks(perlin_masks, torch.arange(60), (SIZE, SIZE), CELL)
     accepted = sample.accepted[:60]
     assert not accepted.all()
     assert torch.equal(drawn[accepted], sample.masks[:60][accepted])
@@ -316,7 +319,9 @@ OPERATIONS = {
 def test_each_texture_operation_alone(name: str) -> None:
     number, numbers, expected = OPERATIONS[name]
     fixed = Fixed(*numbers)
-    found = np.asarray(augment._apply(number, picture(), augment._numbers(number, fixed)))
+    found = np.asarray(
+        augment.apply_operation(number, picture(), augment.draw_strengths(number, fixed))
+    )
     assert fixed.draws == []
     assert np.array_equal(found, np.asarray(expected(picture())))
     assert not np.array_equal(found, np.asarray(picture()))
@@ -329,13 +334,13 @@ def test_each_texture_operation_alone(name: str) -> None:
 
 def test_three_different_operations_in_drawn_order(monkeypatch: pytest.MonkeyPatch) -> None:
     applied: list[int] = []
-    real = augment._apply
+    real = augment.apply_operation
 
     def watched(operation: int, *rest: object) -> Image.Image:
         applied.append(operation)
         return real(operation, *rest)
 
-    monkeypatch.setattr(augment, "_apply", watched)
+    monkeypatch.setattr(augment, "apply_operation", watched)
     small = picture().resize((12, 10))
     for seed in range(1500):
         augment.augment(small, seed)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.synthesis.crops import LARGEST, WIDEST, prepare_crops, read_crop, read_extents
-from blemish.synthesis.paste import paste_crop
+from blemish.synthesis.kinds.crops import paste_crop
 from stages import synthesize
 from tests.units import bytes_of, run_stage, tiny_unit
 

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 from blemish.synthesis import contrast
-from blemish.synthesis.contrast import AMPLITUDES, local_noise, strength
-from blemish.synthesis.held_out import HELD_OUT
-from blemish.synthesis.masks import MASKS, draw_masks
+from blemish.synthesis.contrast import local_noise, strength
+from blemish.synthesis.kinds import TRAINED, UNTRAINED, kind
+from blemish.synthesis.masks import dlas_masks, draw_masks, perlin_masks, shape_masks
 from blemish.synthesis.render import render
-from blemish.synthesis.shapes import SHAPES
 from tests.drawing import new_bank
 
 SEEDS = torch.arange(120) * 44_497
-SOFT = SHAPES | HELD_OUT
+KINDS = {name: kind(name) for name in (*TRAINED, *UNTRAINED)}
+SOFT = {name: found.shape for name, found in KINDS.items() if found.shape}
+AMPLITUDES = {name: found.amplitude for name, found in KINDS.items() if found.amplitude}
 
 
 def noisy(count: int, deviation: float, level: int = 120, side: int = 128) -> Tensor:
@@ -76,7 +77,7 @@ def test_sizes_scale_with_the_resolution(kind: str) -> None:
 
 
 def test_lines_and_bands_follow_the_specified_shares() -> None:
-    labels = SHAPES["line"](torch.arange(400), 64, 64)[1]
+    labels = SOFT["line"](torch.arange(400), 64, 64)[1]
     axis_aligned = [
         (label.any(dim=0).sum() <= 3) or (label.any(dim=1).sum() <= 3) for label in labels
     ]
@@ -109,7 +110,9 @@ def test_contrast_is_the_visibility_in_units_of_local_noise(kind: str) -> None:
     pictures, masks = render(drawn, images, new_bank(), 8)
     change = (pictures - images.float() / 255).abs()[:, 0].flatten(1).amax(dim=1).double()
     noise = local_noise(images, masks)
-    units = strength(kind, torch.tensor(drawn["seed"].tolist()), torch.full((40,), 0.5).double())
+    units = strength(
+        AMPLITUDES[kind], torch.tensor(drawn["seed"].tolist()), torch.full((40,), 0.5).double()
+    )
     clear = units * noise > 1 / 255
     assert change[clear].numpy() == pytest.approx((units * noise)[clear].numpy(), rel=0.02)
     low, high = AMPLITUDES[kind]
@@ -128,7 +131,9 @@ def test_a_visible_texture_differs_by_its_visibility_and_never_more_than_the_tex
     found = torch.stack(
         [one[mask].mean().sqrt() for one, mask in zip(squares, masks, strict=True)]
     ).double()
-    units = strength("texture", torch.tensor(drawn["seed"].tolist()), torch.tensor(0.3).double())
+    units = strength(
+        AMPLITUDES["texture"], torch.tensor(drawn["seed"].tolist()), torch.tensor(0.3).double()
+    )
     wanted = (units * local_noise(images, masks)).clamp(min=1 / 255)
     assert found.numpy() == pytest.approx(wanted.numpy(), rel=0.01)
 
@@ -162,11 +167,12 @@ def test_the_window_of_local_noise_never_exceeds_exact_sums() -> None:
     assert contrast.LARGEST_WINDOW**2 * 3 * 255 < 2**24
 
 
+MASKS = {"perlin": perlin_masks, "dlas": dlas_masks, "shapes": shape_masks}
 KNOWN = {"perlin": "6b89fe001f2a4252", "dlas": "33bbe306e73c05b0", "shapes": "f04bc7cf5bbe1c56"}
 
 
 @pytest.mark.parametrize("kind", MASKS)
 def test_known_masks(kind: str) -> None:
     # A change of these digests changes every user's synthetic defects: it must be meant.
-    masks = draw_masks(kind, torch.arange(64) * 7919, 96, 80, 8)
+    masks = draw_masks(MASKS[kind], torch.arange(64) * 7919, (96, 80), 8)
     assert hashlib.sha256(np.packbits(masks.numpy()).tobytes()).hexdigest()[:16] == KNOWN[kind]

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from blemish.core.errors import UserError
-from blemish.synthesis.kinds import KINDS
+from blemish.synthesis.kinds import TRAINED, UNTRAINED
 from blemish.synthesis.render import render
 from tests.drawing import MAY_BE_EMPTY, new_bank, some_images, some_recipes
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"clean"}))
+@pytest.mark.parametrize("kind", sorted({*TRAINED, *UNTRAINED} - {"clean"}))
 def test_defects_lie_on_the_foreground_alone(kind: str) -> None:
     recipes, images = some_recipes(12, [kind]), some_images(64, 80, 12) // 4 + 96
     foreground = torch.zeros(12, 64, 80, dtype=torch.bool)

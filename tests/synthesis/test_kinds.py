@@ -8,9 +8,8 @@ from scipy import stats
 
 from blemish.core.errors import UserError
 from blemish.core.params import KindParams, SynthesisParams, TextureParams
-from blemish.synthesis.held_out import HELD_OUT
-from blemish.synthesis.kinds import KINDS
-from blemish.synthesis.recipes import TEXTURED, VISIBLE, draw_recipes
+from blemish.synthesis.kinds import TRAINED, UNTRAINED, kind
+from blemish.synthesis.recipes import draw_recipes
 
 TEXTURES = [f"class{number % 5}/{number}.png" for number in range(40)]
 SOURCES = {"self": ["a.png", "b.png"], "crops": ["0000.png", "0001.png"]}
@@ -25,10 +24,12 @@ def drawn(shares: dict[str, float] | None = None, **changes: Any) -> pd.DataFram
 
 
 def test_every_kind_of_the_parameters_can_be_drawn() -> None:
-    assert set(KindParams.model_fields) < set(KINDS)
-    assert set(KINDS) > TEXTURED | VISIBLE
+    assert tuple(KindParams(perlin=1.0).root) == TRAINED
+    assert not {*TRAINED} & {*UNTRAINED}
     # Held-out sets are made by kinds that no parameter can give to training.
-    assert not {"shapes", "shades", *HELD_OUT} & set(KindParams.model_fields)
+    for name in UNTRAINED:
+        with pytest.raises(ValueError, match=f"unknown kind `{name}`"):
+            KindParams(**{name: 1.0})
 
 
 def test_shares_are_relative() -> None:
@@ -40,17 +41,17 @@ def test_shares_are_relative() -> None:
     pd.testing.assert_frame_equal(recipes, drawn({kind: 3 * part for kind, part in shares.items()}))
 
 
-@pytest.mark.parametrize("kind", sorted(set(KindParams.model_fields) - {"dsarad"}))
-def test_what_a_kind_is_drawn_with(kind: str) -> None:
-    recipes = drawn({"perlin": 0.0, kind: 1.0})
-    assert set(recipes["kind"]) == {kind}
+@pytest.mark.parametrize("name", sorted({*TRAINED} - {"dsarad"}))
+def test_what_a_kind_is_drawn_with(name: str) -> None:
+    recipes = drawn({"perlin": 0.0, name: 1.0})
+    assert set(recipes["kind"]) == {name}
     beta, visibility = recipes["beta"].notna(), recipes["visibility"].notna()
-    assert beta.all() == beta.any() == (kind in TEXTURED)
-    assert visibility.all() == visibility.any() == (kind in VISIBLE)
+    assert beta.all() == beta.any() == kind(name).blended
+    assert visibility.all() == visibility.any() == (kind(name).amplitude is not None)
     known = {*TEXTURES, *SOURCES["self"], *SOURCES["crops"]} if recipes["texture"].any() else set()
     assert set(recipes["texture"].dropna()) <= known
-    if kind in SOURCES:
-        assert set(recipes["texture"]) == set(SOURCES[kind])
+    if name in SOURCES:
+        assert set(recipes["texture"]) == set(SOURCES[name])
 
 
 def test_visibility_is_a_beta_distribution_between_its_bounds() -> None:

@@ -11,14 +11,13 @@ from blemish.core.errors import UserError
 from blemish.core.params import SynthesisParams
 from blemish.images.manifest import read_manifest
 from blemish.images.reading import read_image
-from blemish.synthesis.kinds import KINDS
-from blemish.synthesis.masks import MASKS, draw_masks
+from blemish.synthesis.masks import dlas_masks, draw_masks, perlin_masks, shape_masks
 from blemish.synthesis.recipes import read_recipes
 from blemish.synthesis.render import render
 from blemish.synthesis.synthesize import held_out_recipes
 from blemish.synthesis.textures import TextureBank
 from stages import synthesize
-from tests.drawing import COUNT, MAY_BE_EMPTY, SOFT, new_bank, some_images, some_recipes
+from tests.drawing import COUNT, KINDS, MAY_BE_EMPTY, SOFT, new_bank, some_images, some_recipes
 from tests.units import NO_CROPS, Unit, bytes_of, run_stage, texture_bank, tiny_unit
 
 WEAK = ("weak-0.3", "weak-0.7", "visibility-0.5")
@@ -65,7 +64,7 @@ def test_threads_do_not_matter() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 93), (33, 47), (300, 31)])
 def test_never_empty_and_unchanged_outside_the_mask(height: int, width: int) -> None:
-    kinds = KINDS.keys() - SOFT - MAY_BE_EMPTY
+    kinds = {*KINDS} - SOFT - MAY_BE_EMPTY
     recipes, images = some_recipes(kinds=sorted(kinds)), some_images(height, width)
     pictures, masks = render(recipes, images, new_bank(), 8)
     assert pictures.shape == (COUNT, 3, height, width)
@@ -89,8 +88,8 @@ def test_soft_defects_are_strongest_where_they_count(kind: str) -> None:
 
 def test_every_seed_gets_a_defect() -> None:
     seeds = torch.arange(3000) * 1_431_655 % 2**32
-    for kind in MASKS:
-        drawn = [draw_masks(kind, part, 40, 56, 8) for part in seeds.split(250)]
+    for maker in (perlin_masks, dlas_masks, shape_masks):
+        drawn = [draw_masks(maker, part, (40, 56), 8) for part in seeds.split(250)]
         assert torch.cat(drawn).flatten(1).any(dim=1).all()
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from blemish.synthesis.kinds import _blend_on_cpu, _blend_on_device, unit_range
-from blemish.synthesis.perlin import MARGIN, _draws, perlin_field
-from blemish.synthesis.perlin_cpu import _straight, _turned, exceeds_nearly
+from blemish.synthesis.blend import blend_on_cpu, blend_on_device, unit_range
+from blemish.synthesis.perlin import MARGIN, draw_numbers, perlin_field
+from blemish.synthesis.perlin_cpu import exceeds_nearly, field_of_lattice, turn_field
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.textures import Pixels
 from blemish.synthesis.threads import in_threads
@@ -21,18 +21,18 @@ from tests.drawing import some_images
 def test_the_float32_field_errs_far_less_than_the_margin(height: int, width: int) -> None:
     seeds = torch.arange(24) * 1_234_577
     expected = perlin_field(seeds, 2, height, width).numpy()
-    cells, turns, angles = (numbers.numpy() for numbers in _draws(seeds, 2))
+    cells, turns, angles = (numbers.numpy() for numbers in draw_numbers(seeds, 2))
     worst = 0.0
     for number, (rows, columns) in enumerate(cells.astype(int)):
         lattice = angles[number, : rows + 1, : columns + 1].astype(np.float32)
-        found = _turned(_straight(lattice, (height, width)), turns[number])
+        found = turn_field(field_of_lattice(lattice, (height, width)), turns[number])
         worst = max(worst, float(np.abs(found - expected[number]).max()))
     assert 0 < worst < MARGIN / 4
 
 
 def test_pixels_between_the_levels_are_those_of_the_field() -> None:
     seeds = torch.arange(20) * 7919
-    draws = [numbers.numpy() for numbers in _draws(seeds, 1)]
+    draws = [numbers.numpy() for numbers in draw_numbers(seeds, 1)]
     exceeds, between = exceeds_nearly(*draws, (64, 48), 0.3, 0.5)
     field = perlin_field(seeds, 1, 64, 48).numpy()
     assert np.array_equal(exceeds, field > 0.5)
@@ -48,8 +48,8 @@ def test_the_blend_is_the_same_on_a_cpu_and_on_any_device() -> None:
     colours = torch.from_numpy(random.integers(0, 256, (len(row), 3), dtype=np.uint8))
     textures = Pixels(row, y * 56 + x, colours)
     shares = torch.from_numpy(random.random(9)).float()
-    found = _blend_on_cpu(images, textures, shares)
-    assert torch.equal(found, _blend_on_device(images, textures, shares))
+    found = blend_on_cpu(images, textures, shares)
+    assert torch.equal(found, blend_on_device(images, textures, shares))
     # Both against the formula: whole pictures, float64.
     texture = torch.zeros(9, 40, 56, 3, dtype=torch.float64)
     texture[row, y, x] = colours.double() / 255

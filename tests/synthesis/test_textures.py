@@ -12,7 +12,7 @@ from blemish.core.params import TextureParams
 from blemish.images.manifest import read_manifest
 from blemish.synthesis import augment
 from blemish.synthesis.cache import PictureCache
-from blemish.synthesis.textures import TextureBank, _shuffled, draw_under
+from blemish.synthesis.textures import TextureBank, draw_under, shuffle_patches
 from blemish.textures import bank
 from tests.drawing import new_bank
 from tests.units import tiny_unit
@@ -40,8 +40,8 @@ PILLOW = {
 @pytest.mark.parametrize("operation", PILLOW)
 def test_tables_give_the_bytes_of_pillow(operation: int) -> None:
     for seed, picture in enumerate(pictures() * 4):
-        numbers = augment._numbers(operation, np.random.default_rng(seed))
-        found = augment._apply(operation, picture, numbers)
+        numbers = augment.draw_strengths(operation, np.random.default_rng(seed))
+        found = augment.apply_operation(operation, picture, numbers)
         expected = PILLOW[operation](picture, np.random.default_rng(seed))
         assert np.array_equal(np.asarray(found), np.asarray(expected))
 
@@ -82,7 +82,7 @@ def test_colours_under_a_mask_are_those_of_the_whole_texture(drawer: str) -> Non
         found = draw(name, seed, 40, 56, places)
         assert found.shape == (len(places), 3)
         assert np.array_equal(found, whole.reshape(-1, 3)[places])
-        drawn.add(tuple(sorted(operation for operation, _ in augment._steps(seed))))
+        drawn.add(tuple(sorted(operation for operation, _ in augment.draw_steps(seed))))
     assert len(drawn) > 70
     assert draw(name, 0, 40, 56, np.empty(0, np.int64)).shape == (0, 3)
 
@@ -109,7 +109,7 @@ def test_threads_draw_the_same_textures() -> None:
 
 def test_shuffled_patches_are_all_of_them_in_another_order() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (42, 61, 3), dtype=np.uint8)
-    shuffled = _shuffled(picture, 5)
+    shuffled = shuffle_patches(picture, 5)
 
     def patches(image: np.ndarray) -> list[bytes]:
         return [
@@ -122,7 +122,7 @@ def test_shuffled_patches_are_all_of_them_in_another_order() -> None:
     assert sorted(patches(shuffled)) == sorted(patches(picture))
     assert np.array_equal(shuffled[40:], picture[40:])
     assert np.array_equal(shuffled[:, 60:], picture[:, 60:])
-    assert not np.array_equal(shuffled, _shuffled(picture, 6))
+    assert not np.array_equal(shuffled, shuffle_patches(picture, 6))
 
 
 def test_an_empty_bank_and_an_unreadable_texture_are_named(

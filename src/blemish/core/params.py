@@ -9,7 +9,7 @@ import importlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -83,30 +83,36 @@ class BlendParams(Section):
 Share = Annotated[float, Field(ge=0)]
 
 
-class KindParams(Section):
+class KindParams(RootModel[dict[str, Share]]):
     """How often training draws each kind of synthetic defect; shares need not add up to 1.
 
     Section `synthesis.kinds`, the mix of a unit's recipes, and the optional `kinds` of a method.
+    A kind that is not named has the share 0.
     """
 
-    perlin: Share = 0.0
-    dlas: Share = 0.0
-    dsarad: Share = 0.0
-    self: Share = 0.0
-    cutpaste: Share = 0.0
-    crops: Share = 0.0
-    spot: Share = 0.0
-    line: Share = 0.0
-    mura: Share = 0.0
-    scratch: Share = 0.0
-    cylinder: Share = 0.0
-    texture: Share = 0.0
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_kinds(cls, shares: Any) -> Any:
+        if not isinstance(shares, dict):
+            return shares
+        known: tuple[str, ...] = importlib.import_module("blemish.synthesis.kinds").TRAINED
+        for name in shares:
+            if name not in known:
+                hint = _suggest(str(name), list(known))
+                raise ValueError(f"unknown kind `{name}`{hint}; valid: {', '.join(known)}")
+        return dict.fromkeys(known, 0.0) | shares
 
     @model_validator(mode="after")
-    def _some_kind(self) -> "KindParams":
-        if not any(self.model_dump().values()):
+    def _some_kind(self) -> Self:
+        if not any(self.root.values()):
             raise ValueError("every share is 0: give at least one kind a share above 0")
         return self
+
+    def share(self, name: str) -> float:
+        """The share of one kind."""
+        return self.root[name]
 
 
 class VisibilityParams(Section):
@@ -126,16 +132,16 @@ class SynthesisParams(Section):
     """Synthetic defects: the recipes for training and the rendered validation and weak sets."""
 
     seed: Seed = 0
-    draws: Count = 20
+    draws: Count = 25
     size: Annotated[int, Field(ge=32, le=2048)] = 288
     cell: Annotated[int, Field(ge=1, le=256)] = 8
-    kinds: KindParams = KindParams(perlin=1.0)
+    kinds: KindParams = KindParams({"perlin": 1.0})
     blend: BlendParams = BlendParams()
     visibility: VisibilityParams = VisibilityParams()
-    validation_images: Count = 60
+    validation_images: Count = 40
     weak: list[Annotated[float, Field(ge=0, lt=1)]] = [0.1, 0.3, 0.5, 0.7]
     weak_visibility: list[Annotated[float, Field(gt=0, le=1)]] = [1.0, 0.5, 0.25]
-    weak_images: Annotated[int, Field(ge=0)] = 20
+    weak_images: Annotated[int, Field(ge=0)] = 15
     textures: TextureParams = TextureParams()
 
     @model_validator(mode="after")
@@ -149,7 +155,7 @@ class TrainingParams(Section):
     """What every method's training shares."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     keep_every: Annotated[int, Field(ge=0)] = 0
@@ -225,6 +231,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected `key: value` lines, e.g. `units: [elpv/mono]`")
     return content
+
+
+def default_settings() -> dict[str, Any]:
+    """Every setting but the grid with its default, as params.yaml would hold them.
+
+    Those of the methods are their authors'. Of a method's mix of kinds only what it draws is named.
+    """
+    grid: dict[str, Any] = {"units": ["-"], "methods": ["-"], "seeds": [0]}
+    settings = Params(**grid).model_dump(exclude={*grid, "method_sections"})
+    for name in importlib.import_module("blemish.methods.registry").METHODS:
+        settings[name] = _method_params(name)().model_dump()
+        if settings[name].get("kinds"):
+            shares = settings[name]["kinds"].items()
+            settings[name]["kinds"] = {kind: share for kind, share in shares if share}
+    return settings
 
 
 def _method_params(name: str) -> type[Section]:

@@ -1,6 +1,9 @@
-"""Profiles: the same keys with other numbers, written into params.yaml with its comments kept."""
+"""Profiles: other numbers for params.yaml, written with its comments kept.
 
-from collections.abc import Iterator, MutableMapping
+The code holds each setting's default, the authors' of the methods; a profile names what differs.
+"""
+
+from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +14,31 @@ from ruamel.yaml.tokens import CommentToken
 
 from blemish.core.errors import UserError
 from blemish.core.files import finished_file
-from blemish.core.params import PARAMS_FILE, load_params, read_yaml
+from blemish.core.params import PARAMS_FILE, Params, default_settings, load_params, read_yaml
 
 GRID = ("units", "methods", "seeds")
+RESET = "reset"  # of a profile: what it does not name goes back to the defaults
 
 
 def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
-    """Write `profiles/<name>.yaml` into `target`; return what changed as `key: old → new`.
+    """Write a profile into `target`; return what changed as `key: old → new`.
 
-    The result is checked before `target` is replaced. Raises UserError for an unknown profile,
+    The settings that `profiles/<name>.yaml` names are set; with `reset: true` in it the others of
+    the methods, and those of other sections that any profile names, go back to the defaults. The
+    result is checked before `target` is replaced. Raises UserError for an unknown profile,
     one that holds the grid, or one with a bad key or value.
     """
     path = profiles / f"{name}.yaml"
     known = sorted(file.stem for file in profiles.glob("*.yaml"))
     if name not in known:
         raise UserError(f"{path}: there is no such profile; there are: {', '.join(known)}")
-    wanted = read_yaml(path)
+    differences = {profile: read_yaml(profiles / f"{profile}.yaml") for profile in known}
     for key in GRID:
-        if key in wanted:
+        if key in differences[name]:
             raise UserError(f"{path}: `{key}` belongs to the grid, not to a profile: remove it")
+    reset = differences[name].pop(RESET, False)
+    wanted = _defaults_of(differences.values()) if reset else {}
+    _overlay(wanted, differences[name])
     read_yaml(target)  # reports a missing or broken file
     yaml = _keeping_style()
     content = yaml.load(target.read_text(encoding="utf-8"))
@@ -41,6 +50,37 @@ def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
         except UserError as error:
             raise UserError(f"with {path}, {error}") from None
     return changed
+
+
+def _defaults_of(profiles: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The defaults of all settings of the methods, and of the others that some profile names."""
+    defaults = default_settings()
+    general = Params.model_fields.keys()
+    wanted: dict[str, Any] = {key: value for key, value in defaults.items() if key not in general}
+    for profile in profiles:
+        named = {key: value for key, value in profile.items() if key in general}
+        _overlay(wanted, _restricted(defaults, named))
+    return wanted
+
+
+def _restricted(defaults: dict[str, Any], named: Any) -> dict[str, Any]:
+    """The defaults of the keys that a profile names, at any depth; unknown keys are left out."""
+    if not isinstance(named, dict):
+        return {}
+    return {
+        key: _restricted(defaults[key], value) if isinstance(defaults[key], dict) else defaults[key]
+        for key, value in named.items()
+        if key in defaults
+    }
+
+
+def _overlay(settings: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put `changes` into nested `settings`; a mix of kinds is a whole and replaces the old one."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(settings.get(key), dict) and key != "kinds":
+            _overlay(settings[key], value)
+        else:
+            settings[key] = value
 
 
 def set_params(overrides: list[str], target: Path = PARAMS_FILE) -> list[str]:
@@ -88,7 +128,9 @@ def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: st
             yield from _update(old, value, f"{where}{key}.")
             # A mix of kinds is a whole: a share beside those of the profile would change it.
             for extra in [name for name in old if key == "kinds" and name not in value]:
-                yield f"{where}{key}.{extra}: {old.pop(extra)} → removed"
+                if old[extra]:
+                    yield f"{where}{key}.{extra}: {old[extra]} → 0.0"
+                    old[extra] = 0.0
         elif old != value:
             yield f"{where}{key}: {old} → {value}"
             if isinstance(value, list) and isinstance(old, CommentedSeq):

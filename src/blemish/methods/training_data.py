@@ -63,7 +63,7 @@ class TrainingUnit:
         A row of the mix is what `synthesis.kinds` set to it would have put into the recipes. Raises
         UserError where the mix asks for crops and the unit has none.
         """
-        if kinds is not None and kinds.crops and not self.textures.crops:
+        if kinds is not None and kinds.share("crops") and not self.textures.crops:
             raise UserError(
                 f"{self.manifest.facts.unit}: the method's `kinds.crops` is above 0, but no crops "
                 "are prepared: put some into data/crops and give `synthesis.kinds.crops` a share"

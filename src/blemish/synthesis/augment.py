@@ -30,8 +30,8 @@ Step = tuple[int, list[float]]  # an operation and the numbers drawn for it
 
 def augment(texture: Image.Image, seed: int) -> Image.Image:
     """Three of nine operations, without repetition, in drawn order (`docs/spec/glass.md` §3.3)."""
-    for operation, numbers in _steps(seed):
-        texture = _apply(operation, texture, numbers)
+    for operation, numbers in draw_steps(seed):
+        texture = apply_operation(operation, texture, numbers)
     return texture
 
 
@@ -47,15 +47,15 @@ def augment_at(
     """
     if not len(places):
         return np.empty((0, 3), dtype=np.uint8)
-    steps = _steps(seed)
+    steps = draw_steps(seed)
     last = max((n for n, (operation, _) in enumerate(steps) if operation in MEASURING), default=0)
     whole, left = Image.fromarray(texture), steps[last:]
     for operation, numbers in steps[:last]:
-        whole = _apply(operation, whole, numbers)
+        whole = apply_operation(operation, whole, numbers)
     numbered = _numbered(*texture.shape[:2])
     for operation, numbers in left:
         if operation in MOVING:
-            numbered = _apply(operation, numbered, numbers)
+            numbered = apply_operation(operation, numbered, numbers)
     came_from = np.asarray(_centre(numbered, size)).reshape(-1)[places]
     pixels = np.asarray(whole) if last else texture
     colours = pixels.reshape(-1, 3).take(came_from - 1, axis=0)  # 0, no pixel, is blackened below
@@ -66,7 +66,8 @@ def augment_at(
             table = np.stack(_tables(operation, whole, numbers), axis=-1)
             colours = np.asarray(cv2.LUT(colours[None], table[None]), dtype=np.uint8)[0]
         elif operation not in MOVING:
-            colours = np.array(_apply(operation, Image.fromarray(colours[None]), numbers))[0]
+            picture = apply_operation(operation, Image.fromarray(colours[None]), numbers)
+            colours = np.array(picture)[0]
     return colours
 
 
@@ -88,17 +89,17 @@ def _numbered(height: int, width: int) -> Image.Image:
     return Image.fromarray(numbers.reshape(height, width))
 
 
-def _steps(seed: int) -> list[Step]:
+def draw_steps(seed: int) -> list[Step]:
     random = np.random.default_rng([seed, 7])
     chosen = random.choice(9, size=3, replace=False)
-    return [(int(operation), _numbers(int(operation), random)) for operation in chosen]
+    return [(int(operation), draw_strengths(int(operation), random)) for operation in chosen]
 
 
-def _numbers(operation: int, random: np.random.Generator) -> list[float]:
+def draw_strengths(operation: int, random: np.random.Generator) -> list[float]:
     return [random.uniform(low, high) for low, high in RANGES.get(operation, ())]
 
 
-def _apply(operation: int, texture: Image.Image, numbers: Sequence[float]) -> Image.Image:
+def apply_operation(operation: int, texture: Image.Image, numbers: Sequence[float]) -> Image.Image:
     match operation:
         case 2:
             return _shift_hue(ImageEnhance.Color(texture).enhance(numbers[0]), numbers[1])
@@ -132,7 +133,8 @@ def _tables(operation: int, texture: Image.Image, numbers: Sequence[float]) -> l
 def _blended(level: int, factor: float) -> Table:
     """Levels moved away from or towards one of them, in float32 and cut off as Pillow does."""
     moved = np.float32(level) + np.float32(factor) * (LEVELS - level).astype(np.float32)
-    return np.clip(moved, 0, 255).astype(np.uint8)
+    table: Table = np.clip(moved, 0, 255).astype(np.uint8)
+    return table
 
 
 def _histograms(texture: Image.Image) -> NDArray[np.int64]:
@@ -146,7 +148,8 @@ def _stretched(histogram: NDArray[np.int64]) -> Table:
     if high <= low:
         return LEVELS.astype(np.uint8)
     scale = 255.0 / (high - low)
-    return np.clip(LEVELS * scale + -low * scale, 0, 255).astype(np.uint8)
+    table: Table = np.clip(LEVELS * scale + -low * scale, 0, 255).astype(np.uint8)
+    return table
 
 
 def _equalised(histogram: NDArray[np.int64]) -> Table:
@@ -156,7 +159,8 @@ def _equalised(histogram: NDArray[np.int64]) -> Table:
     if len(present) <= 1 or not step:
         return LEVELS.astype(np.uint8)
     below = np.cumsum(histogram) - histogram
-    return np.minimum((step // 2 + below) // step, 255).astype(np.uint8)
+    table: Table = np.minimum((step // 2 + below) // step, 255).astype(np.uint8)
+    return table
 
 
 def _shift_hue(texture: Image.Image, turns: float) -> Image.Image:

@@ -1,4 +1,7 @@
-"""How visible a defect is: contrast in units of the image's own noise (`docs/spec/dlas-net.md` §8.2)."""
+"""How visible a defect is: contrast in units of the image's own noise.
+
+After `docs/spec/dlas-net.md` §8.2.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -37,28 +40,13 @@ def masked_sum(values: Tensor, masks: Tensor) -> Tensor:
     return (values.to(torch.int64) * masks).flatten(1).sum(dim=1).double()
 
 
-def strength(kind: str, seeds: Tensor, visibility: Tensor) -> Tensor:
+def strength(amplitude: tuple[float, float], seeds: Tensor, visibility: Tensor) -> Tensor:
     """v·A: how many standard deviations of local noise a defect differs by, (B,) float64.
 
-    A is log-uniform in the range of its kind.
+    A is log-uniform in `amplitude`, the range of the defect's kind.
     """
-    low, high = AMPLITUDES[kind]
+    low, high = amplitude
     return visibility * low * (high / low) ** uniforms(seeds, 90, 1)[:, 0]
-
-
-# "cylinder" and what is held out (from "strokes" on) are not in the specification.
-AMPLITUDES = {
-    "spot": (2.0, 10.0),
-    "line": (1.5, 8.0),
-    "mura": (0.5, 3.0),
-    "scratch": (1.5, 8.0),
-    "texture": (1.5, 8.0),
-    "cylinder": (2.0, 10.0),
-    "strokes": (4.0, 20.0),
-    "dots": (4.0, 20.0),
-    "stains": (1.5, 8.0),
-    "shades": (4.0, 4.0),
-}
 
 
 def shift(images: Tensor, profile: Tensor, labels: Tensor, units: Tensor, seeds: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def dlas_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """
     masks = perlin_exceeds(seeds, 1, height, width)
     choice = uniforms(seeds, 60, 1)[:, 0]
-    branches = ((choice > 2 / 3, _lines), ((choice > 1 / 3) & (choice <= 2 / 3), _points))
+    branches = ((choice > 2 / 3, line_masks), ((choice > 1 / 3) & (choice <= 2 / 3), point_masks))
     for chosen, shapes in branches:
         rows = chosen.nonzero()[:, 0]
         if len(rows):
@@ -55,7 +55,7 @@ def dlas_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     return masks
 
 
-def _lines(seeds: Tensor, height: int, width: int) -> Tensor:
+def line_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """One to four lines: thin vertical pieces, or thick horizontal bands over the whole width."""
     scale = min(height, width) / DLAS_SIDE
     vertical, count = (uniforms(seeds, 61, 2) * torch.tensor([2, 4], device=seeds.device)).unbind(1)
@@ -77,7 +77,7 @@ def _lines(seeds: Tensor, height: int, width: int) -> Tensor:
     )
 
 
-def _points(seeds: Tensor, height: int, width: int) -> Tensor:
+def point_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """10–29 squares of 3×3 pixels (at 288), cut off at the border."""
     side = max(1, round(3 * min(height, width) / DLAS_SIDE))
     count = 10 + torch.floor(uniforms(seeds, 63, 1) * 20)
@@ -123,22 +123,19 @@ def shape_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     return mask
 
 
-MASKS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
-    "perlin": perlin_masks,
-    "dlas": dlas_masks,
-    "shapes": shape_masks,
-}
-
-
 def draw_masks(
-    kind: str, seeds: Tensor, height: int, width: int, cell: int, foreground: Tensor | None = None
+    maker: Callable[[Tensor, int, int], Tensor],
+    seeds: Tensor,
+    size: tuple[int, int],
+    cell: int,
+    foreground: Tensor | None = None,
 ) -> Tensor:
-    """Masks of a kind in `MASKS`, drawn until none is empty, see `draw_until_seen`."""
+    """Masks of one kind, (B, H, W) bool, drawn until none is empty, see `draw_until_seen`."""
 
     def draw(attempt_seeds: Tensor, _: Tensor) -> tuple[Tensor, ...]:
-        return (MASKS[kind](attempt_seeds, height, width),)
+        return (maker(attempt_seeds, *size),)
 
-    return draw_until_seen(draw, seeds, (height, width), cell, foreground)[0]
+    return draw_until_seen(draw, seeds, size, cell, foreground)[0]
 
 
 def draw_until_seen(

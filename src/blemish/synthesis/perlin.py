@@ -26,8 +26,8 @@ def perlin_field(seeds: Tensor, stream: int, height: int, width: int) -> Tensor:
     Cells a side are 2^a, a uniform in {0…5}, each axis its own. This is the definition;
     `perlin_exceeds` says faster where it exceeds the threshold. Returns (B, height, width) float64.
     """
-    cells, turns, angles = _draws(seeds, stream)
-    field = _straight_field(cells, angles, height, width)
+    cells, turns, angles = draw_numbers(seeds, stream)
+    field = straight_field(cells, angles, height, width)
     return _turned(field, turns)
 
 
@@ -38,7 +38,7 @@ def perlin_exceeds(seeds: Tensor, stream: int, height: int, width: int) -> Tenso
     threshold, so the pixels that float32 cannot decide are computed again in float64. Always made
     on the CPU, which takes a fraction of a millisecond an image, and moved to the seeds' device.
     """
-    cells, turns, angles = (numbers.numpy() for numbers in _draws(seeds.cpu(), stream))
+    cells, turns, angles = (numbers.numpy() for numbers in draw_numbers(seeds.cpu(), stream))
     bounds = THRESHOLD - MARGIN, THRESHOLD + MARGIN
     exceeds, close = exceeds_nearly(cells, turns, angles, (height, width), *bounds)
     exact = _exact(cells, turns, angles, close, height, width)
@@ -46,7 +46,7 @@ def perlin_exceeds(seeds: Tensor, stream: int, height: int, width: int) -> Tenso
     return torch.from_numpy(exceeds).to(seeds.device)
 
 
-def _draws(seeds: Tensor, stream: int) -> tuple[Tensor, Tensor, Tensor]:
+def draw_numbers(seeds: Tensor, stream: int) -> tuple[Tensor, Tensor, Tensor]:
     """Cells (B, 2), rotation (B,) and gradient angles (B, 33, 33) of each seed, float64."""
     numbers = uniforms(seeds, 16 * stream, 3)
     lattice = MOST_CELLS + 1
@@ -55,7 +55,7 @@ def _draws(seeds: Tensor, stream: int) -> tuple[Tensor, Tensor, Tensor]:
     return cells, (numbers[:, 2] - 0.5) * math.pi, angles.view(-1, lattice, lattice)
 
 
-def _straight_field(cells: Tensor, angles: Tensor, height: int, width: int) -> Tensor:
+def straight_field(cells: Tensor, angles: Tensor, height: int, width: int) -> Tensor:
     """The field before it is turned.
 
     The sum over the four corners of fade(y)·fade(x)·(g_y·Δy + g_x·Δx) is a matrix product: a row

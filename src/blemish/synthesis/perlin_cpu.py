@@ -33,7 +33,7 @@ def exceeds_nearly(
     def one(number: int) -> None:
         rows, columns = (int(count) for count in cells[number])
         lattice = angles[number, : rows + 1, : columns + 1].astype(np.float32)
-        field = _turned(_straight(lattice, size), turns[number])
+        field = turn_field(field_of_lattice(lattice, size), turns[number])
         np.greater(field, high, out=exceeds[number])
         place = np.flatnonzero((field > low) ^ exceeds[number])
         between[number] = place + number * size[0] * size[1]
@@ -42,7 +42,7 @@ def exceeds_nearly(
     return exceeds, np.concatenate(between)
 
 
-def _straight(lattice: Floats, size: tuple[int, int]) -> Floats:
+def field_of_lattice(lattice: Floats, size: tuple[int, int]) -> Floats:
     """The field (H, W) before it is turned, from gradient angles (rows + 1, columns + 1).
 
     fade(y)·fade(x)·(g_y·Δy + g_x·Δx), summed over four corners: first along each lattice line,
@@ -89,7 +89,7 @@ def fade(t: Numbers) -> Numbers:
     return t * t * t * (t * (t * 6 - 15) + 10)
 
 
-def _turned(field: Floats, turn: float) -> Floats:
+def turn_field(field: Floats, turn: float) -> Floats:
     """Rotate about ((W−1)/2, (H−1)/2), bilinear, zeros outside."""
     height, width = field.shape
     y, x = (height - 1) / 2, (width - 1) / 2

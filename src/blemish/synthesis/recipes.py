@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,24 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blemish.core.errors import UserError
-from blemish.core.params import BlendParams, SynthesisParams, VisibilityParams
-from blemish.synthesis.contrast import AMPLITUDES
+from blemish.core.params import BlendParams, SynthesisParams
+from blemish.synthesis.kind import Choices, Draft
+from blemish.synthesis.kinds import kind as kind_of
 
 SCHEMA = pa.schema(
     [
         ("image", pa.string()),  # the normal image, as in the unit's manifest
         ("draw", pa.int32()),  # which draw of that image
         ("purpose", pa.string()),  # train, validation, weak-<β>, visibility-<v>
-        ("kind", pa.string()),  # a name in kinds.KINDS
+        ("kind", pa.string()),  # a file of synthesis/kinds
         ("texture", pa.string()),  # a file of the bank, of the unit's normals (self) or crops
         ("beta", pa.float64()),  # weight of the normal image under the mask
         ("visibility", pa.float64()),  # of a defect measured in the image's own noise
         ("seed", pa.int64()),  # of the shape and of the texture's augmentation, in [0, 2^32)
     ]
 )
-TEXTURED = frozenset({"perlin", "dlas", "self", "shapes"})  # kinds with a texture and a β
-VISIBLE = frozenset(AMPLITUDES)  # kinds measured in the deviations of local noise
-DSARAD_BETA = 0.8  # b ~ U(0, 0.8), the weight of the original (`docs/spec/dsarad.md` §2.4)
 NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
@@ -52,52 +51,23 @@ def draw_recipes(
     the rows that keep their kind. Raises UserError where a kind has nothing to be made of.
     """
     shares = _normalised({kind: 1.0} if isinstance(kind, str) else kind)
-    for name in ("self", "crops"):
-        if name in shares and not sources.get(name):
+    for name in shares:
+        picture = kind_of(name).picture
+        if picture not in ("bank", None) and not sources.get(picture):
             raise UserError(f"`synthesis.kinds.{name}` is above 0, but there is no picture for it")
+    choices = Choices(sources, params.visibility, visibility)
     rows = []
     for image, draw in zip(images, draws, strict=True):
         key = f"{params.seed}:{purpose}:{image}:{draw}"
         random = _generator(key)
-        texture: str | None = textures[int(random.integers(len(textures)))]
-        weight: float | None = _draw_beta(random, params.blend) if beta is None else beta
+        texture = textures[int(random.integers(len(textures)))]
+        weight = _draw_beta(random, params.blend) if beta is None else beta
         seed = int(random.integers(2**32))
         name = next(iter(shares)) if len(shares) == 1 else _draw_kind(f"{key}:kind", shares)
-        seen = None
-        if name not in TEXTURED:
-            name, texture, weight, seen = _draw_other(
-                f"{key}:{name}", name, texture, sources, params.visibility, visibility
-            )
-        elif name in sources:
-            texture = _pick(_generator(f"{key}:{name}"), sources[name])
-        rows.append((image, draw, purpose, name, texture, weight, seen, seed))
+        draft = Draft(name, texture, weight)
+        made = kind_of(name).fill(draft, _generator(f"{key}:{name}"), choices)
+        rows.append((image, draw, purpose, *astuple(made), seed))
     return pd.DataFrame(rows, columns=SCHEMA.names).astype({"beta": float, "visibility": float})
-
-
-def _draw_other(
-    key: str,
-    kind: str,
-    texture: str | None,
-    sources: Mapping[str, Sequence[str]],
-    bounds: VisibilityParams,
-    visibility: float | None,
-) -> tuple[str, str | None, float | None, float | None]:
-    """Kind, texture, β and visibility of a row that is no texture of weight 1 − β."""
-    random = _generator(key)
-    if kind == "dsarad":
-        clean = random.random() < 0.5
-        return ("clean", None, None, None) if clean else (
-            kind, texture, random.uniform(0, DSARAD_BETA), None
-        )  # fmt: skip
-    if kind in VISIBLE:
-        drawn = bounds.low + (bounds.high - bounds.low) * random.beta(2, 4)
-        seen = drawn if visibility is None else visibility
-        return kind, texture if kind == "texture" else None, None, seen
-    return kind, _pick(random, sources[kind]) if kind == "crops" else None, None, None
-
-
-def _pick(random: np.random.Generator, names: Sequence[str]) -> str:
-    return names[int(random.integers(len(names)))]
 
 
 def _normalised(shares: Mapping[str, float]) -> dict[str, float]:
@@ -134,7 +104,8 @@ def write_recipes(recipes: pd.DataFrame, path: Path) -> None:
 def read_recipes(path: Path) -> pd.DataFrame:
     """The rows of a recipes file. Raises UserError if it is missing or another file."""
     try:
-        return pq.read_table(path).select(SCHEMA.names).to_pandas()
+        recipes: pd.DataFrame = pq.read_table(path).select(SCHEMA.names).to_pandas()
+        return recipes
     except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(
             f"{path}: not a recipes file of Blemish ({error}): synthesize the unit again"

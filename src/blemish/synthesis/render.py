@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from blemish.core.errors import UserError
-from blemish.synthesis.kinds import KINDS, Batch
+from blemish.synthesis.kind import Batch
+from blemish.synthesis.kinds import TRAINED, UNTRAINED, kind
 from blemish.synthesis.textures import TextureBank
 
 
@@ -25,19 +26,19 @@ def render(
     rows beside it. Raises UserError where no defect fits, see `masks.draw_until_seen`.
     """
     kinds = recipes["kind"].to_numpy(dtype=object)
-    groups = {str(kind): np.flatnonzero(kinds == kind) for kind in sorted(set(kinds))}
-    unknown = sorted(groups.keys() - KINDS.keys())
+    groups = {str(name): np.flatnonzero(kinds == name) for name in sorted(set(kinds))}
+    unknown = sorted(groups.keys() - {*TRAINED, *UNTRAINED})
     if unknown:
         raise UserError(f"a recipe of the unknown kind {unknown[0]!r}: synthesize the unit again")
     seeds = torch.tensor(recipes["seed"].tolist(), device=images.device)
     if len(groups) == 1:
-        (kind,) = groups
-        return KINDS[kind](Batch(recipes, images, foreground, seeds, textures, cell))
+        (name,) = groups
+        return kind(name).draw(Batch(recipes, images, foreground, seeds, textures, cell))
     pictures = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     masks = torch.empty((len(images), *images.shape[2:]), dtype=torch.bool, device=images.device)
-    for kind, rows in groups.items():
+    for name, rows in groups.items():
         chosen = torch.as_tensor(rows, device=images.device)
         inside = None if foreground is None else foreground[chosen]
         part = Batch(recipes.iloc[rows], images[chosen], inside, seeds[chosen], textures, cell)
-        pictures[chosen], masks[chosen] = KINDS[kind](part)
+        pictures[chosen], masks[chosen] = kind(name).draw(part)
     return pictures, masks

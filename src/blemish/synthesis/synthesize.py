@@ -58,7 +58,7 @@ def _sources(
     """What the kinds `self` and `crops` are made of."""
     normals = manifest.of("train", 0)
     sources: dict[str, Sequence[str]] = {"self": normals["image"].tolist()}
-    if params.kinds.crops:
+    if params.kinds.share("crops"):
         unit = manifest.facts.unit
         files = list(images_in(crops / unit)) or list(images_in(crops))
         if not files:

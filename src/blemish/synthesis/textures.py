@@ -85,7 +85,7 @@ class TextureBank:
         if self._normals is None:
             raise ValueError("this bank was opened without the unit's normal images")
         picture = self._covering(self._normals / name, height, width)
-        return _augmented_centre(_shuffled(picture, seed), seed, (height, width), places)
+        return _augmented_centre(shuffle_patches(picture, seed), seed, (height, width), places)
 
     def crop(self, name: str) -> tuple[Picture, float]:
         """A real defect, uint8 (h, w, 4), and its longer side as a share of an image's shorter."""
@@ -160,7 +160,7 @@ def _augmented_centre(
     return augment_at(picture, seed, size, places)
 
 
-def _shuffled(picture: Picture, seed: int) -> Picture:
+def shuffle_patches(picture: Picture, seed: int) -> Picture:
     """The picture's 4×4 equal patches in another order; a rest at the border stays."""
     shuffled = picture.copy()
     high, wide = picture.shape[0] // PATCHES, picture.shape[1] // PATCHES

@@ -1,21 +1,28 @@
-"""Pasting pieces: CutPaste takes them from the image itself, `crops` from real defects."""
+"""CutPaste (Li et al., CVPR 2021): opaque pieces of the image itself, elsewhere in it."""
 
 import math
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from blemish.synthesis.kind import Batch, Drawn, Kind
 from blemish.synthesis.random import uniforms
 
 CUTPASTE_SIDE = 256  # pixels that the sizes of CutPaste's scars refer to
-Picture = NDArray[np.uint8]
+
+
+def draw(batch: Batch) -> Drawn:
+    """Opaque pieces, none of them empty."""
+
+    def paste(seeds: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return cut_and_paste(batch.images[rows], seeds)
+
+    masks, pasted = batch.until_seen(paste)
+    return torch.where(masks[:, None], pasted, torch.div(batch.images, 255)), masks
 
 
 def cut_and_paste(images: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
-    """CutPaste (Li et al., CVPR 2021, §2.2): a piece of an image pasted elsewhere in it.
+    """CutPaste (section 2.2 of the paper): a piece of an image pasted elsewhere in it.
 
     Half are patches (2–15 % of the area, aspect 0.3–3.3), half scars (2–16 × 10–25 pixels at 256,
     turned by up to 45°); brightness and contrast change by up to 10 %.
@@ -62,22 +69,4 @@ def _piece(seeds: Tensor, height: int, width: int) -> tuple[Tensor, ...]:
     return source_y, source_x, inside
 
 
-def paste_crop(crop: Picture, extent: float, seed: int, height: int, width: int) -> Picture:
-    """One crop on an empty picture, uint8 (height, width, 4): colours, and opacity in channel 3.
-
-    Placed, turned and mirrored at random, its size varied by up to 20 %.
-    """
-    random = np.random.default_rng([seed, 10])
-    longer = extent * min(height, width) * 1.2 ** random.uniform(-1, 1)
-    scale = max(longer, 2.0) / max(crop.shape[:2])
-    if scale < 1:  # warpAffine would skip pixels
-        size = [max(1, round(side * scale)) for side in crop.shape[1::-1]]
-        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        scale = 1.0
-    if random.random() < 0.5:
-        crop = np.ascontiguousarray(crop[:, ::-1])
-    middle = ((crop.shape[1] - 1) / 2, (crop.shape[0] - 1) / 2)
-    matrix = cv2.getRotationMatrix2D(middle, random.uniform(0, 360), scale)
-    matrix[:, 2] += random.uniform(0.05, 0.95, 2) * (width, height) - middle
-    pasted = cv2.warpAffine(crop, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return np.asarray(pasted, dtype=np.uint8)
+KIND = Kind(draw)

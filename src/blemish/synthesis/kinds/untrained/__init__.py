@@ -1,0 +1,1 @@
+"""Kinds that no mix of training defects may name."""

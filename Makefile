@@ -17,7 +17,7 @@ test: venv lint  ## install what is pinned, check style and types, run every tes
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 lint: venv
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 ui: venv         ## MLflow's pages on the runs of this workspace
 	@$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

@@ -43,7 +43,7 @@ def test_a_second_run_does_nothing_but_look_at_mlflow(finished: Workspace, again
 def test_what_the_stages_imported_is_described(finished: Workspace) -> None:
     """What was in memory when they ended, imports by computed name included."""
     # Every stage checks the whole of params.yaml; that can stop it but not change what it makes.
-    checks = ["core.checks", "methods.registry", *(f"methods.{name}.params" for name in METHODS)]
+    checks = ["methods.grid", "methods.registry", *(f"methods.{name}.params" for name in METHODS)]
     modules = [*(f"blemish.{name}" for name in checks)]
     modules += [module_name(name, {"own": ""}) for name in [*DATA_SETS, "own"]]
     starts = [file for file in map(module_file, modules) if file]
@@ -116,7 +116,7 @@ def test_comments_and_docstrings_concern_nothing(clean: Workspace) -> None:
         ("src/blemish/methods/glass/params.py", TRAIN | EVALUATE),
         ("src/blemish/methods/dmad/params.py", set()),
         ("src/blemish/methods/registry.py", {"report"}),  # says which are training-free
-        ("src/blemish/core/checks.py", set()),
+        ("src/blemish/methods/grid.py", set()),
         ("src/blemish/report/templates/style.css", {"report"}),
         ("src/blemish/tracking/__init__.py", set()),
         ("src/blemish/run/screen.py", set()),

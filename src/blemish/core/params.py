@@ -211,7 +211,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     sections = {name: content.pop(name) for name in known if name in content}
     _reject_unknown_keys(content, known)
     params = _validate(Params, {**content, "method_sections": sections}, "")
-    importlib.import_module("blemish.core.checks").check_grid(params)
+    importlib.import_module("blemish.methods.grid").check_grid(params)
     for name in sections:
         params.method(name)
     return params

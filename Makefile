@@ -5,10 +5,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help repro test lint venv ui lock clean
+.PHONY: help repro test quick-test lint venv ui lock
 
 help:            ## what can be made
-	@grep -E '^[a-z]+: .*##|^[a-z]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 repro: venv      ## install what is pinned, run the grid of params.yaml, show the leaderboard
 	@$(BIN)/blemish run
@@ -16,7 +16,11 @@ repro: venv      ## install what is pinned, run the grid of params.yaml, show th
 test: venv lint  ## install what is pinned, check style and types, run every test
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
-lint: venv
+quick-test: venv ## the tests that need no minutes, Ray, browser or real archives
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
+	  -m "not slow and not ray and not browser and not archives"
+
+lint: venv       ## style, types, and which package imports which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 ui: venv         ## MLflow's pages on the runs of this workspace

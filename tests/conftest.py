@@ -24,9 +24,27 @@ def mirror() -> Path:
     return folder
 
 
+# By folder or file below tests/: what its tests need. `make quick-test` leaves these out.
+MARKERS = {
+    "pipeline": "slow",
+    "run": "slow",
+    "run/test_cluster.py": "ray",
+    "browser": "browser",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers: the pipeline's tests share workspaces that take a minute to make."""
+    """Mark what needs minutes, Ray, a browser or the real archives.
+
+    With several workers the pipeline's tests share workspaces that take a minute to make, so they
+    run in one of them.
+    """
     for item in items:
-        folder = item.path.parent
-        group = folder if folder.name == "pipeline" else item.path
+        place = item.path.relative_to(ROOT / "tests")
+        for name, marker in MARKERS.items():
+            if place.is_relative_to(name):
+                item.add_marker(marker)
+        if "mirror" in getattr(item, "fixturenames", ()):
+            item.add_marker("archives")
+        group = place.parent if place.parts[0] == "pipeline" else place
         item.add_marker(pytest.mark.xdist_group(str(group)))

@@ -27,9 +27,9 @@ def cited_files() -> Iterator[Path]:
     )
     for name in listed.stdout.splitlines():
         path = ROOT / name
-        if path.suffix in {".py", ".md", ".yaml", ".toml"} and path.is_file():
-            if "§" in path.read_text(encoding="utf-8") and path != Path(__file__):
-                yield path
+        is_text = path.suffix in {".py", ".md", ".yaml", ".toml"} and path.is_file()
+        if is_text and path != Path(__file__) and "§" in path.read_text(encoding="utf-8"):
+            yield path
 
 
 def faults(path: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from blemish.methods.dsarad.losses import distillation_loss, dynamic_range, ssim_loss
 from blemish.methods.glass.losses import focal
-from blemish.synthesis.perlin import _straight_field
+from blemish.synthesis.perlin import straight_field
 
 
 def waves(b: float, c: float, i: float, j: float, shape: tuple[int, ...]) -> Tensor:
@@ -139,7 +139,7 @@ def test_perlin_vector() -> None:
     angles = 2 * math.pi * ((0.37 * nodes[:, None] + 0.61 * nodes) % 1)
     # The vector's gradients are (cos, sin) down and right, ours (sin, cos): as uniform in angle.
     ours = (math.pi / 2 - angles)[None]
-    field = _straight_field(torch.tensor([[4.0, 2.0]]), ours, 64, 64)[0]
+    field = straight_field(torch.tensor([[4.0, 2.0]]), ours, 64, 64)[0]
     found = [field.mean(), field.std(correction=0), field.min(), field.max()]
     wanted = [-0.00220415456, 0.34610063722, -0.70163647018, 0.68753026299]
     assert [float(one) for one in found] == pytest.approx(wanted, abs=1e-11)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from blemish.core.params import TrainingParams
 from blemish.datasets import elpv
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.images.store import load_images
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset

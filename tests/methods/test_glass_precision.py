@@ -13,8 +13,8 @@ from torch import Tensor
 
 from blemish.core.params import DataParams, SynthesisParams, TrainingParams
 from blemish.datasets.elpv import DATA_SET
+from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.images.reading import Framing
 from blemish.images.store import load_images
 from blemish.methods.glass.method import Glass
 from blemish.methods.glass.params import Params

@@ -13,7 +13,7 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.core.params import TextureParams
-from blemish.download import Archive
+from blemish.download.archive import Archive
 from blemish.synthesis.augment import augment
 from blemish.synthesis.textures import INDEX, TextureBank
 from blemish.textures import bank as bank_module

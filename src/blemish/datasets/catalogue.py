@@ -12,7 +12,8 @@ from rich.text import Text
 from blemish.datasets.dataset import DataSet, data_set, split_unit
 from blemish.datasets.layouts.published import for_category
 from blemish.datasets.registry import DATA_SETS, check_unit
-from blemish.download import DOWNLOADS, Archive, availability
+from blemish.download.archive import DOWNLOADS, Archive
+from blemish.download.places import availability
 from blemish.images.manifest import read_manifest
 
 PREPARED = Path("data/prepared")

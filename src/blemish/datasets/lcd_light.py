@@ -9,7 +9,7 @@ from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
 from blemish.datasets.layouts.published import bring_tree, by_hand, folders_below, listing
 from blemish.datasets.layouts.tiles import Annotated, tile_items
-from blemish.download import unpacked
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/SijieLuo/Detail-aware-network-with-contrast-attention"
 ARCHIVES = (by_hand("lcd-light", f"the Baidu drive linked by {HOME}, renamed"),)

@@ -15,7 +15,7 @@ from blemish.datasets.layouts.published import (
     holding,
     listing,
 )
-from blemish.download import unpacked
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/jianzhang96/MSD"
 ORIGIN = f"the OneDrive or Baidu drive linked by {HOME}"

@@ -6,7 +6,8 @@ from typing import Any
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.datasets.layouts.published import bring_tree, child, find_folder, holding
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 COMMIT = "cc4eb530b57b9cb7225bf76023873043ffd50655"
 REPOSITORY = "abin24/Magnetic-tile-defect-datasets."

@@ -8,7 +8,7 @@ from typing import Any
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Item, Layout, images_in
 from blemish.datasets.layouts.published import bring_tree, by_hand, folders_below, listing
-from blemish.download import unpacked
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/Wangh277/DSARAD"
 ARCHIVES = (by_hand("magnetic-tile-thu", f"the Google Drive folder linked by {HOME}, renamed"),)

@@ -6,7 +6,7 @@ from typing import Any
 from blemish.datasets.dataset import DataSet, Layout
 from blemish.datasets.layouts.mvtec_archive import fetch_category, read_category
 from blemish.datasets.layouts.published import counts, for_category
-from blemish.download import Archive
+from blemish.download.archive import Archive
 
 HOME = "mvtec.com/company/research/datasets/mvtec-ad"
 # The publisher's links changed five times since 2022: where this one is dead, by hand.

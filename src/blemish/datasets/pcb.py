@@ -18,7 +18,7 @@ from blemish.datasets.layouts.published import (
     listing,
 )
 from blemish.datasets.layouts.tiles import Annotated, tile_items
-from blemish.download import unpacked
+from blemish.download.fetch import unpacked
 
 HOME = "robotics.pkusz.edu.cn"
 ARCHIVES = (by_hand("PCB_DATASET", f"{HOME}, the open-lab data set of PCB defects"),)

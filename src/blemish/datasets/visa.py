@@ -8,7 +8,8 @@ from typing import Any
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.datasets.layouts.published import bring, child, counts, find_folder, holding
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/amazon-science/spot-diff"
 ARCHIVES = (

@@ -10,6 +10,8 @@ SUFFIXES = (
     *(".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tbz2"),
     *(".tar", ".zip", ".7z", ".rar"),
 )
+# How cloud drives and people pack a folder.
+PACKINGS = (".zip", ".tar.gz", ".tar", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,8 @@ class Archive:
             if self.file.lower().endswith(suffix):
                 return self.file[: -len(suffix)]
         return Path(self.file).stem
+
+
+def hand_placed(stem: str, origin: str) -> tuple[Archive, ...]:
+    """An archive that only a person can fetch from `origin`, in whatever packing it comes."""
+    return tuple(Archive(file=f"{stem}{packing}", by_hand=origin) for packing in PACKINGS)

@@ -7,8 +7,7 @@ from blemish.core.errors import UserError
 from blemish.core.progress import byte_progress
 
 from .archive import Archive
-from .formats import is_archive
-from .unpack import content_digest
+from .unpack import content_digest, is_archive
 
 BLOCK = 2**20
 
@@ -42,13 +41,13 @@ def note_down(path: Path, target: Path) -> None:
 
 def digest(path: Path, algorithm: str) -> str:
     """The digest of a file's bytes in hex, with progress: the largest archives take a minute."""
-    found = hashlib.new(algorithm)
+    result = hashlib.new(algorithm)
     size = path.stat().st_size
     with path.open("rb") as file, byte_progress(f"verifying {path.name}", size) as advance:
         while block := file.read(BLOCK):
-            found.update(block)
+            result.update(block)
             advance(len(block))
-    return found.hexdigest()
+    return result.hexdigest()
 
 
 def _note(path: Path) -> Path:

@@ -12,7 +12,8 @@ from blemish.core.files import link
 from blemish.core.params import TextureParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 from blemish.images.reading import read_image
 from blemish.synthesis import INDEX
 from blemish.textures import procedural

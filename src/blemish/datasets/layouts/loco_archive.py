@@ -18,7 +18,8 @@ from blemish.datasets.layouts.published import (
     folders_in,
     holding,
 )
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 HOME = "mvtec.com/company/research/datasets/mvtec-loco"
 ARCHIVES = (

@@ -24,7 +24,8 @@ from blemish.datasets.layouts.published import (
     for_category,
     listing,
 )
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/cqylunlun/GLASS"
 CITATION = (

@@ -14,7 +14,8 @@ from blemish.datasets.layouts.published import (
     folders_in,
     holding,
 )
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 
 def fetch_category(archives: Sequence[Archive], category: str, folder: Path) -> None:

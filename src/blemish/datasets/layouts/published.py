@@ -12,7 +12,7 @@ from pathlib import Path
 from blemish.core.errors import UserError
 from blemish.core.files import link
 from blemish.datasets.dataset import images_in
-from blemish.download import Archive
+from blemish.download.archive import Archive
 
 DEPTH = 8  # levels that are searched: no publisher nests deeper, but links may form a circle
 PACKINGS = (".zip", ".tar.gz", ".tar", ".7z", ".rar")

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from blemish.core.errors import UserError
-from blemish.datasets import catalogue, mpdd
+from blemish.datasets import catalogue
 from blemish.datasets.dataset import data_set
 from blemish.datasets.registry import DATA_SETS, all_units, check_unit
 from tests.miniatures import layouts
@@ -113,7 +113,7 @@ def test_an_archive_at_hand_makes_its_units_ready(empty: Path) -> None:
     assert found["mvtec/tile"] == "downloadable"
     Path("data/downloads/MPDD").mkdir(parents=True)
     layouts.mpdd(Path("data/downloads/MPDD"))
-    assert catalogue.describe(mpdd.DATA_SET, "tubes")["status"] == "ready"
+    assert catalogue.describe(data_set("mpdd", {}), "tubes")["status"] == "ready"
 
 
 def printed(function: Any, *arguments: Any) -> str:

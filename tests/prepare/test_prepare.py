@@ -72,7 +72,7 @@ def prepared(root: Path, folder: Path, category: str = "all") -> Manifest:
     raw, target = folder / "raw", folder / "prepared"
     raw.mkdir(parents=True)
     target.mkdir()
-    found.fetch(category, {}, raw)
+    found.fetch(category, raw)
     prepare(found, category, raw, DataParams(), target)
     return read_manifest(target)
 
@@ -288,8 +288,9 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     content["units"], content["data"]["folders"] = ["bolts/M6"], {"bolts": "../photos"}
     YAML().dump(content, Path("params.yaml"))
+    stage("code").main(str(ROOT / "requirements.lock"), "data/code")
     stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
-    stage("sources").main("data/folders", "data/sources")
+    stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     source = json.loads(Path("data/sources/bolts/M6.json").read_text())
     assert (source["unit"], len(source["options"]["files"])) == ("bolts/M6", 32)
     stage("fetch").main("bolts/M6", "data/sources/bolts/M6.json", "data/raw/bolts/M6")
@@ -303,7 +304,7 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     first = Path("data/sources/bolts/M6.json").read_bytes()
     picture(own / "M6" / "good" / "000.png", width=20)
     stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
-    stage("sources").main("data/folders", "data/sources")
+    stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     assert Path("data/sources/bolts/M6.json").read_bytes() != first
 
 

@@ -24,7 +24,7 @@ from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.images.framing import Framing
 from blemish.images.manifest import read_manifest
 from blemish.images.store import ImageStore
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 
 
 def generate(raw: Path, count: int, size: int) -> None:

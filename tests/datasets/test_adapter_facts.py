@@ -12,7 +12,7 @@ from blemish.datasets.dataset import Item, Layout, Outline, data_set
 from blemish.datasets.layouts.boxes import Box
 from blemish.datasets.layouts.tiles import MARGIN, Annotated, grid, tile_items
 from blemish.images.manifest import read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from tests.miniatures import layouts
 from tests.miniatures.paint import picture
 

@@ -11,7 +11,7 @@ from PIL import Image
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import Layout, data_set, split_unit
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from tests.miniatures import MINIATURES, Miniature, layouts
 from tests.miniatures.paint import pack
 

@@ -19,7 +19,7 @@ from blemish.datasets.dataset import data_set, split_unit
 from blemish.datasets.displays.options import CATEGORIES, LcdsimOptions
 from blemish.datasets.registry import DATA_SETS
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from stages.sources import options
 
 TINY = DataParams(lcdsim=LcdsimParams(train=10, test_good=4, test_defective=5, size=200))

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import data_set, split_unit
 from blemish.images.manifest import read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from stages import synthesize
 from tests.methods.test_methods import TINY
 from tests.miniatures import layouts

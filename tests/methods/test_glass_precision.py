@@ -21,7 +21,7 @@ from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit
 from blemish.metrics.image_metrics import image_metrics
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.textures import TextureBank
 from tests.units import texture_bank

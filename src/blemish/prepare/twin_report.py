@@ -1,4 +1,4 @@
-"""What is said about images that show the same thing: a table of pairs, and notes on leaks."""
+"""What users are told of images that show the same thing: a table of pairs, notes on leaks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,8 @@ def write_twins(twins: Pairs, rows: Rows, path: Path) -> None:
         return
     columns = ["image", "split", "twin", "twin_split", "alike"]
     table = [
-        (*_place(rows[one]), *_place(rows[other]), round(alike, 3)) for one, other, alike in twins
+        (*_place(rows[first]), *_place(rows[second]), round(likeness, 3))
+        for first, second, likeness in twins
     ]
     pd.DataFrame(sorted(table), columns=columns).to_csv(path, index=False)
 
@@ -32,16 +33,16 @@ def leak_notes(twins: Pairs, rows: Rows) -> list[str]:
     """How many images have twins, and which of the test set were seen in training."""
     if not twins:
         return []
-    alike = {position for one, other, _ in twins for position in (one, other)}
-    equal = {position for one, other, value in twins if value == 1 for position in (one, other)}
+    twinned = {position for *pair, _ in twins for position in pair}
+    copies = {position for *pair, likeness in twins if likeness == 1 for position in pair}
     notes = [
-        f"{len(alike)} of {len(rows)} images have a twin in the unit ({len(equal)} an exact copy): "
-        "twins.csv lists them; our own splits keep twins together."
+        f"{len(twinned)} of {len(rows)} images have a twin in the unit ({len(copies)} an exact "
+        "copy): twins.csv lists them; our own splits keep twins together."
     ]
     notes += _contradictions(twins, rows)
     leaks = {}
-    for one, other, _ in twins:
-        first, second = rows[one], rows[other]
+    for *pair, _ in twins:
+        first, second = (rows[position] for position in pair)
         if (first["split"] == "test") != (second["split"] == "test"):
             tested, trained = (first, second) if first["split"] == "test" else (second, first)
             leaks[tested["image"]] = trained["image"]
@@ -56,9 +57,9 @@ def leak_notes(twins: Pairs, rows: Rows) -> list[str]:
 
 def _contradictions(twins: Pairs, rows: Rows) -> list[str]:
     pairs = [
-        (rows[one], rows[other])
-        for one, other, alike in twins
-        if alike == 1 and rows[one]["label"] != rows[other]["label"]
+        (rows[first], rows[second])
+        for first, second, likeness in twins
+        if likeness == 1 and rows[first]["label"] != rows[second]["label"]
     ]
     if not pairs:
         return []

@@ -18,7 +18,7 @@ from blemish.core.params import DataParams
 from blemish.datasets.own_folder import categories_in, folder_data_set, inventory
 from blemish.download.unpack import unpack
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -64,6 +64,12 @@ def test_every_published_unit_is_registered() -> None:
     assert [name for name in DATA_SETS if data_set(name, {}).open_categories] == ["anolcd"]
 
 
+def test_every_set_has_its_row_in_the_specification() -> None:
+    table = (ROOT / "docs/spec/datasets.md").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert [name for name in DATA_SETS if not any(f"`{name}/`" in row for row in rows)] == []
+
+
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_a_set_states_its_facts(name: str) -> None:
     facts = data_set(name, {})

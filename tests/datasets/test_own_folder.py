@@ -306,21 +306,3 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
     stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     assert Path("data/sources/bolts/M6.json").read_bytes() != first
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        (None, r"manifest\.parquet is missing: run `dvc repro prepare@bolts/all`"),
-        (b"junk", r"manifest\.parquet: not a manifest of Blemish .+ prepare the unit again"),
-    ],
-)
-def test_a_missing_or_foreign_manifest_is_named(
-    content: bytes | None, match: str, tmp_path: Path
-) -> None:
-    root = tmp_path / "bolts" / "all"
-    root.mkdir(parents=True)
-    if content is not None:
-        (root / "manifest.parquet").write_bytes(content)
-    with pytest.raises(UserError, match=match):
-        read_manifest(root)

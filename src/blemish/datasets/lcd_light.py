@@ -5,7 +5,7 @@ from pathlib import Path
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
-from blemish.datasets.layouts.archive_tree import folders_below, link_tree, listing
+from blemish.datasets.layouts.archive_tree import folders_below, link_tree
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
 from blemish.datasets.layouts.tiles import Annotated, tile_items
 from blemish.download.archive import hand_placed
@@ -22,12 +22,10 @@ CLASS_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
 
 def fetch(_category: str, folder: Path) -> None:
     """Link the images and the annotations, wherever they lie."""
-    root = unpacked(ARCHIVES[0])
     suffixes = IMAGE_SUFFIXES | {".xml", ".txt", ".names"}
-    if not link_tree(root, folder, lambda file: file.suffix.lower() in suffixes):
-        raise UserError(
-            f"{root}: expected images with VOC xml or YOLO txt files; found {listing(root)}"
-        )
+    expected = "expected images with VOC xml or YOLO txt files"
+    root = unpacked(ARCHIVES[0])
+    link_tree(root, folder, lambda file: file.suffix.lower() in suffixes, expected)
 
 
 def layout(folder: Path, _category: str) -> Layout:

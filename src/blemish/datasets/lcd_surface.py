@@ -11,7 +11,6 @@ from blemish.datasets.layouts.archive_tree import (
     holding,
     known_entry,
     link_tree,
-    listing,
 )
 from blemish.download.archive import hand_placed
 from blemish.download.fetch import unpacked
@@ -31,8 +30,7 @@ def fetch(_category: str, folder: Path) -> None:
     for name in ("JPEGImages", "SegmentationClass"):
         link_tree(known_entry(root, name), folder / name, is_image)
     good = unpacked(ARCHIVES[1])
-    if not link_tree(good, folder / "good", is_image):
-        raise UserError(f"{good}: expected the defect-free images; found {listing(good)}")
+    link_tree(good, folder / "good", is_image, "expected the defect-free images")
 
 
 def layout(folder: Path, _category: str) -> Layout:

@@ -75,16 +75,16 @@ def loco(name: str, title: str, *kinds: str) -> DataSet:
         fetch=fetch,
         layout=layout,
         archives=(ARCHIVES,),
-        expected={
-            category: {
-                **dict(zip(("train", "val", "test_good"), row, strict=False)),
-                "test_defective": sum(
-                    dict(zip(KINDS, row[3:], strict=True))[kind] for kind in kinds
-                ),
-            }
-            for category, row in COUNTS.items()
-        },
+        expected={category: _counts(row, kinds) for category, row in COUNTS.items()},
     )
+
+
+def _counts(row: Sequence[int], kinds: Sequence[str]) -> dict[str, int]:
+    """A row of `COUNTS` by name, with the anomalies of `kinds` together."""
+    *normals, structural, logical = row
+    anomalies = {"structural": structural, "logical": logical}
+    named = dict(zip(("train", "val", "test_good"), normals, strict=True))
+    return {**named, "test_defective": sum(anomalies[kind] for kind in kinds)}
 
 
 def fetch_kinds(kinds: Sequence[str], category: str, folder: Path) -> None:

@@ -52,12 +52,7 @@ def mad(
     archive = hand_placed(stem, f"the Google Drive folder linked by {GLASS_HOME}")
 
     def fetch(category: str, folder: Path) -> None:
-        """MVTec AD's `train/good` and `<subset>/{test,ground_truth}` of each published subset."""
-        root = unpacked(archive)
-        expected = f"folders {prefix}… with {category}/test in them"
-        top = find_folder(root, lambda place: bool(_subsets(place, prefix, category)), expected)
-        for subset in _subsets(top, prefix, category):
-            link_test(known_entry(subset, category), folder / subset.name)
+        _link_subsets(unpacked(archive), prefix, category, folder)
         trained = unpacked(for_category(MVTEC_ARCHIVES, category))
         link_train(category_folder(trained, category), folder)
 
@@ -66,7 +61,7 @@ def mad(
         if not items:
             raise UserError(f"{folder}: expected folders {prefix}…; found {listing(folder)}")
         source = "Test-only: the training images are MVTec AD's of the same category."
-        extra = (unused,) if unused in {item.slice for item in items} and unused else ()
+        extra = tuple({unused} & {item.slice for item in items})
         all_items = mvtec_train_items(folder) + items
         return Layout(all_items, "pixel", extra_slices=extra, notes=(source, *notes))
 
@@ -82,6 +77,14 @@ def mad(
         archives=(archive, MVTEC_ARCHIVES),
         expected=counts,
     )
+
+
+def _link_subsets(root: Path, prefix: str, category: str, folder: Path) -> None:
+    """Link `<subset>/{test,ground_truth}` of each published subset."""
+    expected = f"folders {prefix}… with {category}/test in them"
+    top = find_folder(root, lambda place: bool(_subsets(place, prefix, category)), expected)
+    for subset in _subsets(top, prefix, category):
+        link_test(known_entry(subset, category), folder / subset.name)
 
 
 def _subsets(folder: Path, prefix: str, category: str) -> list[Path]:

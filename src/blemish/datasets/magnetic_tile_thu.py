@@ -20,9 +20,7 @@ ANNOTATIONS = frozenset({"mask", "masks", "label", "labels", "gt", "ground"})
 
 def fetch(_category: str, folder: Path) -> None:
     """Link the images in their class folders."""
-    root = unpacked(ARCHIVES[0])
-    if not link_tree(root, folder, is_image):
-        raise UserError(f"{root}: expected folders of images; found {listing(root)}")
+    link_tree(unpacked(ARCHIVES[0]), folder, is_image, "expected folders of images")
 
 
 def layout(folder: Path, _category: str) -> Layout:

@@ -12,7 +12,6 @@ from blemish.datasets.layouts.archive_tree import (
     holding,
     known_entry,
     link_tree,
-    listing,
 )
 from blemish.datasets.layouts.boxes import image_size, voc_boxes
 from blemish.datasets.layouts.tiles import Annotated, tile_items
@@ -43,9 +42,7 @@ def fetch(category: str, folder: Path) -> None:
         return category == WHOLE or file.stem.partition("_")[0] == category
 
     for name in PARTS:
-        part = known_entry(root, name)
-        if not link_tree(part, folder / name, wanted):
-            raise UserError(f"{part}: no file of {category!r}; found {listing(part)}")
+        link_tree(known_entry(root, name), folder / name, wanted, f"no file of {category!r}")
 
 
 def layout(folder: Path, category: str) -> Layout:

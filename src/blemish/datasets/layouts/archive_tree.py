@@ -93,10 +93,16 @@ def link_images(source: Path | None, target: Path) -> None:
         link_file(image, target / image.name)
 
 
-def link_tree(source: Path, target: Path, wanted: Callable[[Path], bool]) -> int:
-    """Link the files below `source` that are `wanted`, in the same folders; return how many."""
+def link_tree(
+    source: Path, target: Path, wanted: Callable[[Path], bool], if_none: str = ""
+) -> None:
+    """Link the files below `source` that are `wanted`, in the same folders.
+
+    Raises UserError with the text `if_none` if there are none; without it, none is fine.
+    """
     files = [file for folder in folders_below(source) for file in sorted(folder.iterdir())]
     files = [file for file in files if file.is_file() and wanted(file)]
     for file in files:
         link_file(file, target / file.relative_to(source))
-    return len(files)
+    if if_none and not files:
+        raise UserError(f"{source}: {if_none}; found {listing(source)}")

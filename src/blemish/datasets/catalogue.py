@@ -27,27 +27,27 @@ def records(folders: Mapping[str, str]) -> list[Record]:
     ]
 
 
-def _records_of(data_set: DataSet) -> list[Record]:
-    return [describe(data_set, category) for category in data_set.categories or ("",)]
+def _records_of(known: DataSet) -> list[Record]:
+    return [describe(known, category) for category in known.categories or ("",)]
 
 
-def describe(data_set: DataSet, category: str) -> Record:
+def describe(known: DataSet, category: str) -> Record:
     """What is known about a unit without reading its data, as plain JSON values."""
-    needed = [for_category(alternatives, category) for alternatives in data_set.archives]
+    needed = [for_category(alternatives, category) for alternatives in known.archives]
     states = [availability(alternatives) for alternatives in needed]
-    if data_set.package:
-        states.append("ready" if find_spec(data_set.package) else "by hand")
+    if known.package:
+        states.append("ready" if find_spec(known.package) else "by hand")
     return {
-        "unit": f"{data_set.name}/{category}" if category else None,
-        "data_set": data_set.name,
+        "unit": f"{known.name}/{category}" if category else None,
+        "data_set": known.name,
         "category": category or None,
-        "title": data_set.title,
+        "title": known.title,
         "status": max(states, key=list(COLOURS).index, default="ready"),
-        "licence": data_set.licence,
-        "citation": data_set.citation,
-        "home": data_set.home,
-        "open_categories": data_set.open_categories,
-        "expected": dict(data_set.expected.get(category, {})),
+        "licence": known.licence,
+        "citation": known.citation,
+        "home": known.home,
+        "open_categories": known.open_categories,
+        "expected": dict(known.expected.get(category, {})),
         "archives": [
             {
                 "status": availability(alternatives),
@@ -118,8 +118,8 @@ def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
     console.print("`blemish units mvtec/screw` tells all about one.", highlight=False)
 
 
-def _category_names(data_set: DataSet) -> str:
-    return " ".join(data_set.categories) or "the archive's folders"
+def _category_names(known: DataSet) -> str:
+    return " ".join(known.categories) or "the archive's folders"
 
 
 def _to_do(record: Record) -> list[str]:

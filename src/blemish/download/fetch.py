@@ -11,7 +11,7 @@ from .disk import locked, require_free
 from .partial import Partial
 from .places import local_file, local_places, local_tree, unpacked_tree, urls
 from .unpack import unpack
-from .verify import digest, fault, note_down
+from .verify import digest, fault, record_digest
 
 
 def fetch(archives: Sequence[Archive]) -> Path:
@@ -86,7 +86,7 @@ def _downloaded(archive: Archive, failures: dict[str, str]) -> Path | None:
             partial.discard()
             continue
         if not (archive.checksum or archive.content):
-            note_down(partial.path, target)
+            record_digest(partial.path, target)
         partial.finish(target)
         return target
     return None

@@ -17,7 +17,7 @@ def fault(path: Path, archive: Archive) -> str:
 
     The checksum decides, or the content digest where that differs or is unknown. An archive that
     has neither must have the known size and be an archive; one that was downloaded must still be
-    what it was then (`note_down`).
+    what it was then (`record_digest`).
     """
     size = path.stat().st_size
     if archive.size and size != archive.size and not archive.content:
@@ -34,8 +34,8 @@ def fault(path: Path, archive: Archive) -> str:
     return ""
 
 
-def note_down(path: Path, target: Path) -> None:
-    """Remember what `path` holds that `target` will, where the publisher gives no checksum."""
+def record_digest(path: Path, target: Path) -> None:
+    """Record beside `target` the digest of `path`, which will become it, as its own checksum."""
     _note(target).write_text(digest(path, "sha256") + "\n", encoding="utf-8")
 
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from PIL import Image
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
+from blemish.images.manifest import Row
 from blemish.images.reading import read_image, read_mask
 from blemish.prepare.masks import write_mask
 
@@ -114,7 +114,7 @@ def read_foreground(path: Path, size: tuple[int, int]) -> Mask:
     return mask
 
 
-def add_foregrounds(rows: Sequence[dict[str, Any]], folder: Path, hand_made: Path) -> None:
+def add_foregrounds(rows: Sequence[Row], folder: Path, hand_made: Path) -> None:
     """Write `foreground/<stem>.png` for each normal of train and val, name it in its row, and
     draw the contact sheet `foreground.png`.
 
@@ -130,7 +130,7 @@ def add_foregrounds(rows: Sequence[dict[str, Any]], folder: Path, hand_made: Pat
             "foreground mask as its image"
         )
 
-    def make(row: dict[str, Any]) -> Path:
+    def make(row: Row) -> Path:
         image = folder / row["image"]
         file = given.get(image.stem)
         size = (row["height"], row["width"])
@@ -140,10 +140,11 @@ def add_foregrounds(rows: Sequence[dict[str, Any]], folder: Path, hand_made: Pat
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = progress(pool.map(make, normals), "foregrounds", len(normals), "image")
-        for row, target in zip(normals, made, strict=True):
-            row["foreground"] = target.as_posix()
-    pairs = [(folder / row["image"], folder / row["foreground"]) for row in normals]
+        masks = list(progress(pool.map(make, normals), "foregrounds", len(normals), "image"))
+    for row, mask in zip(normals, masks, strict=True):
+        row["foreground"] = mask.as_posix()
+    images = [folder / row["image"] for row in normals]
+    pairs = list(zip(images, (folder / mask for mask in masks), strict=True))
     write_foreground_sheet(pairs, folder / "foreground.png")
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from PIL import Image
 from blemish.core.errors import UserError
 from blemish.core.files import link
 from blemish.datasets.dataset import Item, images_in
+from blemish.images.manifest import Row
 from blemish.images.reading import read_image
 from blemish.prepare.masks import item_mask, write_mask
 from blemish.prepare.twins import Signature, signature
@@ -54,7 +55,7 @@ def unique_names(items: Sequence[Item], raw: Path) -> list[str]:
     ]
 
 
-def place(item: Item, decoded: Decoded, name: str, split: str, folder: Path) -> dict[str, Any]:
+def place(item: Item, decoded: Decoded, name: str, split: str, folder: Path) -> Row:
     """Link an item's image and channels into `folder`, write its mask; the manifest's row.
 
     A tile, which no publisher made, is written as PNG.

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from blemish.images.manifest import Row
+
 Pairs = Sequence[tuple[int, int, float]]
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Row]
 
 
 def write_twins(twins: Pairs, rows: Rows, path: Path) -> None:
@@ -25,7 +26,7 @@ def write_twins(twins: Pairs, rows: Rows, path: Path) -> None:
     pd.DataFrame(sorted(table), columns=columns).to_csv(path, index=False)
 
 
-def _place(row: dict[str, Any]) -> tuple[str, str]:
+def _place(row: Row) -> tuple[str, str]:
     return row["image"], row["split"]
 
 
@@ -40,17 +41,17 @@ def leak_notes(twins: Pairs, rows: Rows) -> list[str]:
         "copy): twins.csv lists them; our own splits keep twins together."
     ]
     notes += _contradictions(twins, rows)
-    leaks = {}
+    leaks: dict[str, str] = {}  # test image → its twin
     for *pair, _ in twins:
         first, second = (rows[position] for position in pair)
         if (first["split"] == "test") != (second["split"] == "test"):
             tested, trained = (first, second) if first["split"] == "test" else (second, first)
             leaks[tested["image"]] = trained["image"]
     if leaks:
-        tested, trained = min(leaks.items())
+        image, twin = min(leaks.items())
         notes.append(
             f"The published split leaks: {len(leaks)} test image(s) have a twin among the training "
-            f"normals, such as {tested} and {trained}. It is left as published."
+            f"normals, such as {image} and {twin}. It is left as published."
         )
     return notes
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 
@@ -15,7 +15,7 @@ from blemish.core.files import link
 from blemish.core.params import DataParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import DataSet, Item, Layout
-from blemish.images.manifest import Facts, write_manifest
+from blemish.images.manifest import Facts, Row, write_manifest
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, decode, place, unique_names
 from blemish.prepare.split import split_items
@@ -64,7 +64,7 @@ def prepare(
 
 def _place_all(
     unit: str, layout: Layout, raw: Path, params: DataParams, folder: Path
-) -> tuple[list[dict[str, Any]], Twins]:
+) -> tuple[list[Row], Twins]:
     """Decode, split and place all items; the manifest's rows and the twins among them."""
     images = _for_each(decode, layout.items, f"reading {unit}")
     twins = list(
@@ -84,7 +84,7 @@ def _place_all(
         twinned = f"; {count} images show the same as another one" if count else ""
         raise UserError(f"{unit}: {error}{twinned}") from None
 
-    def place_job(job: tuple[Item, Decoded, str, str]) -> dict[str, Any]:
+    def place_job(job: tuple[Item, Decoded, str, str]) -> Row:
         return place(*job, folder)
 
     jobs = list(zip(items, images, names, splits, strict=True))
@@ -99,7 +99,7 @@ def _for_each(work: Callable[[U], T], items: Sequence[U], title: str) -> list[T]
         return list(progress(pool.map(work, items), title, len(items), "image"))
 
 
-def _count_notes(data_set: DataSet, category: str, rows: Iterable[dict[str, Any]]) -> list[str]:
+def _count_notes(data_set: DataSet, category: str, rows: Iterable[Row]) -> list[str]:
     """A note where a publisher's counts are not met: an archive of another version, or a part."""
     counts = Counter(
         row["split"]

@@ -10,7 +10,7 @@ import pytest
 from blemish.core.errors import UserError
 from blemish.core.files import sha256
 from blemish.datasets import magnetic_tile
-from blemish.download.archive import Archive
+from blemish.download.archive import Archive, hand_placed
 from blemish.download.fetch import fetch, unpacked
 from blemish.download.places import availability
 from blemish.download.unpack import content_digest
@@ -200,6 +200,17 @@ def test_availability_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert availability([by_hand]) == "downloadable"
     put(DOWNLOADS, b"junk")
     assert availability([by_hand]) == "ready"
+
+
+def test_a_rar_is_ready_once_somebody_has_unpacked_it() -> None:
+    alternatives = hand_placed("tiles", "example.org")
+    rar = put(DOWNLOADS, b"Rar!\x1a\x07\x01\x00" + bytes(99), "tiles.rar")
+    assert availability(alternatives) == "by hand"
+    with pytest.raises(UserError, match=rf"{rar}: .*unpack it by hand into data/downloads/tiles/"):
+        unpacked(alternatives)
+    put(DOWNLOADS / "tiles", b"1", "top/one")
+    assert availability(alternatives) == "ready"
+    assert unpacked(alternatives) == DOWNLOADS / "tiles"
 
 
 def test_the_real_archive_repacked_is_accepted(

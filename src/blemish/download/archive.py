@@ -10,6 +10,8 @@ SUFFIXES = (
     *(".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tbz2"),
     *(".tar", ".zip", ".7z", ".rar"),
 )
+# What a person has to unpack: no well-kept package reads these without a program of the machine's.
+BY_HAND = (".rar", ".tar.zst")
 # How cloud drives and people pack a folder.
 PACKINGS = (".zip", ".tar.gz", ".tar", ".7z", ".rar")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from .archive import DOWNLOADS, Archive
+from .archive import BY_HAND, DOWNLOADS, Archive
 
 TREES = DOWNLOADS / "unpacked"
 
@@ -51,7 +51,9 @@ def local_places() -> list[str]:
 
 
 def _is_at_hand(archive: Archive) -> bool:
-    if local_file(archive) or local_tree(archive):
+    if local_file(archive) and not archive.file.lower().endswith(BY_HAND):
+        return True
+    if local_tree(archive):
         return True
     return bool(archive.checksum) and unpacked_tree(archive).is_dir()
 

@@ -25,7 +25,6 @@ READERS: dict[bytes, Reader] = {
     b"BZh": read_tar,  # bzip2
     b"\xfd7zXZ\x00": read_tar,  # xz
 }
-# No well-kept package unpacks these without a program of the machine's.
 UNREADABLE = {b"Rar!\x1a\x07": "rar", b"\x28\xb5\x2f\xfd": "zstd"}
 
 

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.predict import predict
+from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, Manifest
-from blemish.images.reading import Framing
 from blemish.methods.detector import Method
 
 LIMIT = 1.5 * 2**30

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from blemish.core.params import TrainingParams
 from blemish.datasets import elpv
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.images.store import load_images
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset
@@ -42,7 +42,7 @@ def patches(count: int) -> Tensor:
     """Projected patch features of as many solar cells as needed: (count, 128)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        elpv.fetch("mono", {}, folder)
+        elpv.fetch("mono", folder)
         with (folder / "labels.csv").open(encoding="utf-8") as stream:
             good = [
                 folder / name for name, probability in csv.reader(stream) if not float(probability)

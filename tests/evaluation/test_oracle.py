@@ -22,8 +22,8 @@ from blemish.evaluation.glass_pro import pro_of_glass
 from blemish.evaluation.oracle import as_published, combine
 from blemish.evaluation.predict import mask_to_model, predict
 from blemish.evaluation.predictions import Predictions
+from blemish.images.framing import Framing
 from blemish.images.manifest import read_manifest
-from blemish.images.reading import Framing
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import create, load, load_state
 from blemish.methods.registry import METHODS

@@ -21,8 +21,9 @@ from blemish.core.errors import UserError
 from blemish.core.params import Section
 from blemish.evaluation import maps
 from blemish.evaluation.results import predict
+from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, read_manifest, write_manifest
-from blemish.images.reading import Framing, read_image
+from blemish.images.reading import read_image
 from blemish.methods.detector import Method, create, load, save, score_all
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit

@@ -16,7 +16,7 @@ from blemish.core import progress as progress_module
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
 from blemish.core.progress import progress
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.loop import Loop, choose_device
 from blemish.synthesis.recipes import read_recipes, write_recipes
 from tests.units import tiny_unit

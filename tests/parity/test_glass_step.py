@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from blemish.core.params import TrainingParams
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.glass.distribution import judge
 from blemish.methods.glass.family import mean_image
 from blemish.methods.glass.method import Glass

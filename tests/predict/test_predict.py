@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from blemish.commands.app import app
 from blemish.core.errors import UserError
 from blemish.core.params import Section
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.detector import Method, save
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit

@@ -12,8 +12,8 @@ from torch import Tensor
 from blemish.core.progress import progress
 from blemish.evaluation.maps import map_store
 from blemish.evaluation.predictions import Mask, Predictions
+from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest
-from blemish.images.reading import Framing
 from blemish.images.store import IN_MEMORY, ImageStore
 from blemish.methods.detector import Components, Method, score_each
 from blemish.metrics.channels import CONFIG, read_defects

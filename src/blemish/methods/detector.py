@@ -20,7 +20,7 @@ from blemish.core.errors import UserError
 from blemish.core.files import write_json
 from blemish.core.params import Section, Seed
 from blemish.core.progress import progress
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.author_protocol import Practice
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blemish.core.errors import UserError
-from blemish.images.reading import Framing, read_image
+from blemish.images.framing import Framing
+from blemish.images.reading import read_image
 from blemish.methods.detector import Method, score_each
 from blemish.predict.regions import Region, find_regions
 from blemish.predict.sources import Source

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import BATCH, Components, Method
 from blemish.methods.dmad.bottleneck import PlainBottleneck, QuantisedBottleneck, Quantiser

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import Method
 from blemish.methods.dsarad.draws import Draws

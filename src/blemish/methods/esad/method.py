@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blemish.core.progress import progress
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import BATCH, Components, Method
 from blemish.methods.esad.features import EarlyFeatures

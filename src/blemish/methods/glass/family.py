@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import BATCH, Method
 from blemish.methods.glass import ascent

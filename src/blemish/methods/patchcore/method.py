@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from blemish.core.progress import progress
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.detector import BATCH, Method
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset

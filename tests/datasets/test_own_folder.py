@@ -5,7 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 from blemish.core.errors import UserError
 from blemish.core.params import DataParams
 from blemish.datasets.own_folder import categories_in, folder_data_set, inventory
-from blemish.download import unpack
+from blemish.download.unpack import unpack
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,7 +72,7 @@ def prepared(root: Path, folder: Path, category: str = "all") -> Manifest:
     raw, target = folder / "raw", folder / "prepared"
     raw.mkdir(parents=True)
     target.mkdir()
-    found.fetch(category, {}, raw)
+    found.fetch(category, raw)
     prepare(found, category, raw, DataParams(), target)
     return read_manifest(target)
 
@@ -264,10 +264,9 @@ def test_faults_name_the_file_and_the_folder_to_correct(tmp_path: Path) -> None:
 def test_the_fragment_of_a_real_set_is_refused_by_name(mirror: Path, tmp_path: Path) -> None:
     """mvtec-leather-sample.tar: 20 defective images, 18 masks, 11 of them of one of the images."""
 
-    def inside(name: PurePosixPath) -> PurePosixPath:
-        return PurePosixPath(*name.parts[1:])
-
-    unpack(mirror / "mvtec-leather-sample.tar", tmp_path / "own", inside)
+    unpack(mirror / "mvtec-leather-sample.tar", tmp_path)
+    (folder,) = tmp_path.iterdir()
+    folder.rename(tmp_path / "own")
     with pytest.raises(UserError, match=r"test/\w+/\d{3}\.png: no mask in .+/ground_truth/\w+ \("):
         prepared(tmp_path / "own", tmp_path)
 
@@ -289,8 +288,9 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     content["units"], content["data"]["folders"] = ["bolts/M6"], {"bolts": "../photos"}
     YAML().dump(content, Path("params.yaml"))
+    stage("code").main(str(ROOT / "requirements.lock"), "data/code")
     stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
-    stage("sources").main("data/folders", "data/sources")
+    stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     source = json.loads(Path("data/sources/bolts/M6.json").read_text())
     assert (source["unit"], len(source["options"]["files"])) == ("bolts/M6", 32)
     stage("fetch").main("bolts/M6", "data/sources/bolts/M6.json", "data/raw/bolts/M6")
@@ -304,23 +304,5 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     first = Path("data/sources/bolts/M6.json").read_bytes()
     picture(own / "M6" / "good" / "000.png", width=20)
     stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
-    stage("sources").main("data/folders", "data/sources")
+    stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     assert Path("data/sources/bolts/M6.json").read_bytes() != first
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        (None, r"manifest\.parquet is missing: run `dvc repro prepare@bolts/all`"),
-        (b"junk", r"manifest\.parquet: not a manifest of Blemish .+ prepare the unit again"),
-    ],
-)
-def test_a_missing_or_foreign_manifest_is_named(
-    content: bytes | None, match: str, tmp_path: Path
-) -> None:
-    root = tmp_path / "bolts" / "all"
-    root.mkdir(parents=True)
-    if content is not None:
-        (root / "manifest.parquet").write_bytes(content)
-    with pytest.raises(UserError, match=match):
-        read_manifest(root)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from blemish.core.errors import UserError
-from blemish.download import gate, unpack
+from blemish.download import members
+from blemish.download.unpack import unpack
 from tests.archives import (
     FORMATS,
-    rarred,
     renamed,
     sevenzipped,
     tarred,
@@ -50,7 +50,7 @@ def refused(data: bytes, folder: Path) -> str:
     (folder / "in").mkdir()
     (folder / "in" / "archive").write_bytes(data)
     with pytest.raises(UserError) as caught:
-        unpack(folder / "in" / "archive", folder / "in" / "out", lambda name: name)
+        unpack(folder / "in" / "archive", folder / "in" / "out")
     message = str(caught.value)
     assert message.startswith(f"{folder / 'in' / 'archive'}: ")
     assert len(message) < 500 + len(str(folder))
@@ -80,8 +80,8 @@ def test_names_are_refused(kind: str, group: str, names: list[str], tmp_path: Pa
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", BACKSLASH)
 def test_backslashes_are_refused(kind: str, name: str, tmp_path: Path) -> None:
-    """Unix takes them as letters, other systems as folders; 7z and rar mean folders by them."""
-    shown = name.replace("\\", "/") if kind in {"7z", "rar"} else name
+    """Unix takes them as letters, other systems as folders; 7z means folders by them."""
+    shown = name.replace("\\", "/") if kind == "7z" else name
     message = refused(FORMATS[kind]({name: b"x"}), tmp_path)
     assert f"member {shown!r} leads outside the folder" in message
 
@@ -91,9 +91,7 @@ def test_backslashes_are_refused(kind: str, name: str, tmp_path: Path) -> None:
 def test_a_name_that_is_there_twice_is_refused(kind: str, name: str, tmp_path: Path) -> None:
     other = name[:-1] + "_"
     data = FORMATS[kind]([(name, b"1"), (other, b"2")])
-    if kind == "rar":
-        data = rarred([(name, b"1"), (name, b"2")])
-    elif kind == "7z":
+    if kind == "7z":
         data = sevenzipped([(name, b"1"), (name, b"2")])
     elif kind == "tar":
         data = tarred([(name, b"1"), (name, b"2")])
@@ -115,11 +113,6 @@ def test_links_and_devices_are_refused(kind: str, mode: int, tmp_path: Path) -> 
     assert "'top/link' is a link or a device" in message
 
 
-def test_a_link_in_a_rar_is_refused(tmp_path: Path) -> None:
-    data = rarred({"top/link": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
-    assert "'top/link' is a link or a device" in refused(data, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("kind", "target"),
     [
@@ -138,7 +131,6 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         "zip that says so": renamed(zipped({"top/é": b""}), "é".encode(), b"\xe9x"),
         "zip that does not": renamed(zipped({"top/ab": b""}), b"ab", b"\xe9x"),
         "tar": renamed_tar(b"\xe9x"),
-        "rar": rarred({"top/\udce9x": b""}),
     }
     for case, data in cases.items():
         (tmp_path / case).mkdir()
@@ -160,13 +152,9 @@ def test_an_encrypted_member(flags: int, tmp_path: Path) -> None:
     assert "'top/one' is encrypted" in refused(with_flags(flags), tmp_path)
 
 
-def test_an_encrypted_7z_or_rar(tmp_path: Path) -> None:
-    for kind, data in {
-        "7z": sevenzipped({"top/one": b"1" * 99}, password="x"),
-        "rar": rarred({"top/one": b"1"}, flags=0x04),
-    }.items():
-        (tmp_path / kind).mkdir()
-        assert "encrypted" in refused(data, tmp_path / kind)
+def test_an_encrypted_7z(tmp_path: Path) -> None:
+    data = sevenzipped({"top/one": b"1" * 99}, password="x")
+    assert "'top/one' is encrypted" in refused(data, tmp_path)
 
 
 def claiming(size: int, name: str = "top/bomb.png") -> bytes:
@@ -176,7 +164,7 @@ def claiming(size: int, name: str = "top/bomb.png") -> bytes:
 
 
 def test_bombs(tmp_path: Path) -> None:
-    zeros = bytes(gate.FREE_BYTES + 1)
+    zeros = bytes(members.FREE_BYTES + 1)
     cases = {
         "tar claim": (claiming(2**31 + 1), "'top/bomb.png' claims 2,147,483,649 bytes"),
         "zip ratio": (zipped({"top/bomb.png": zeros}), "'top/bomb.png' claims 100,000,001"),
@@ -206,7 +194,7 @@ def big_header() -> bytes:
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_too_many_members(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "MOST_MEMBERS", 20)
+    monkeypatch.setattr(members, "MOST_MEMBERS", 20)
     files = [(f"top/{number}", b"") for number in range(21)]
     assert "'top/20' is one of more than 20" in refused(FORMATS[kind](files), tmp_path)
 

@@ -1,4 +1,4 @@
-"""The one place that every member of an archive must pass: its kind, its name, its size.
+"""The members of an archive: what each must satisfy, and what receives those that do.
 
 Names are judged for the strictest file system an archive may be shared on: what collides on a
 disk that ignores case would silently lose a file there.
@@ -6,7 +6,10 @@ disk that ignores case would silently lose a file there.
 
 import re
 import unicodedata
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from blemish.core.errors import UserError
 
@@ -19,6 +22,18 @@ LONGEST_NAME = 1024  # bytes of a whole member name
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 DRIVE = re.compile(r"[A-Za-z]:")
+
+Write = Callable[[bytes], object]
+
+
+class Receiver(Protocol):
+    """What an archive is read for. Is given the members that the gate admits, in their order."""
+
+    def expect(self, size: int) -> None:
+        """Told the bytes of all members before the first, where the format has a list of them."""
+
+    def member(self, name: PurePosixPath, size: int) -> AbstractContextManager[Write]:
+        """A context in which the member's bytes are written."""
 
 
 class Gate:
@@ -36,7 +51,8 @@ class Gate:
     def admit(
         self, name: str, size: int, *, is_folder: bool = False, is_regular: bool = True
     ) -> PurePosixPath | None:
-        """The safe relative path of a file; None for a folder or what macOS leaves behind."""
+        """The safe relative path of a file of `size` bytes; None for what need not be unpacked: a
+        folder, or what macOS leaves behind. Raises UserError for a member that is refused."""
         self._count(name, 0 if is_folder else size)
         path = PurePosixPath(name)
         reason = _fault(name, path)
@@ -44,7 +60,7 @@ class Gate:
             raise self.refusal(name, reason)
         if not (is_regular or is_folder):
             raise self.refusal(name, "is a link or a device")
-        if _is_dropping(path):
+        if _is_from_macos(path):
             return None
         if is_folder:
             self._enter(name, path)
@@ -110,8 +126,8 @@ def _fault(name: str, path: PurePosixPath) -> str:
     return ""
 
 
-def _is_dropping(path: PurePosixPath) -> bool:
-    """Whether macOS wrote this beside the user's files."""
+def _is_from_macos(path: PurePosixPath) -> bool:
+    """Whether macOS wrote this beside the user's own files."""
     return any(part in {"__MACOSX", ".DS_Store"} or part.startswith("._") for part in path.parts)
 
 

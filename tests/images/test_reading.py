@@ -1,18 +1,17 @@
-"""Images and masks of every kind that users have, and the way to the network's view and back."""
+"""Images and masks of every kind that users have, and what is no image."""
 
 import io
 import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from blemish.core.errors import UserError
-from blemish.images.reading import Framing, read_image, read_mask
+from blemish.images.reading import read_image, read_mask
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (20, 30), dtype=np.uint8)
@@ -213,61 +212,3 @@ def test_what_is_no_image_is_named_with_the_remedy(data: bytes, tmp_path: Path) 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.png: the image is missing"):
         read_image(tmp_path / "gone.png")
-
-
-def dot(height: int, width: int, row: int, column: int) -> np.ndarray:
-    """A black image with a white square of 5×5 about one pixel."""
-    image = np.zeros((height, width, 3), dtype=np.uint8)
-    image[row - 2 : row + 3, column - 2 : column + 3] = 255
-    return image
-
-
-FRAMES: list[tuple[Literal["squash", "crop"], int, int, tuple[int, int]]] = [
-    ("squash", 100, 160, (20, 150)),
-    ("squash", 301, 97, (280, 10)),
-    ("crop", 100, 160, (20, 100)),
-    ("crop", 301, 97, (130, 10)),
-    ("crop", 64, 64, (9, 50)),
-    ("squash", 30, 40, (25, 5)),
-]
-
-
-@pytest.mark.parametrize(("resize", "height", "width", "place"), FRAMES)
-def test_a_spot_comes_back_where_it_was(
-    resize: Literal["squash", "crop"], height: int, width: int, place: tuple[int, int]
-) -> None:
-    framing = Framing(64, resize)
-    seen = framing.to_model(dot(height, width, *place))
-    assert seen.shape == (3, 64, 64)
-    assert seen.dtype == np.uint8
-    assert seen.max() > 60
-    back = framing.to_original(seen[0].astype(np.float32), (height, width))
-    assert back.shape == (height, width)
-    assert back.dtype == np.float32
-    rows, columns = np.nonzero(back > 0.5 * back.max())
-    pixel = max(height, width) / 64 if resize == "squash" else min(height, width) / 64
-    assert abs(rows.mean() - place[0]) < max(1.0, pixel)
-    assert abs(columns.mean() - place[1]) < max(1.0, pixel)
-
-
-def test_a_crop_keeps_the_aspect_and_judges_nothing_outside() -> None:
-    framing = Framing(64, "crop")
-    wide = np.zeros((100, 200, 3), dtype=np.uint8)
-    wide[:, :45] = 255  # beyond the central square, which starts at column 50
-    assert framing.to_model(wide)[:, :, 2:].max() == 0
-    back = framing.to_original(
-        np.full((8, 8), 7, dtype=np.float32) + np.eye(8, dtype=np.float32), (100, 200)
-    )
-    assert (back[:, :48] == 7).all()
-    assert (back[:, 152:] == 7).all()
-    assert back[:, 52:148].max() == pytest.approx(8, abs=0.2)
-
-
-def test_a_coarse_map_is_interpolated() -> None:
-    ramp = np.tile(np.arange(16, dtype=np.float32), (16, 1))
-    for resize in ("squash", "crop"):
-        back = Framing(256, resize).to_original(ramp, (256, 256))  # type: ignore[arg-type]
-        steps = np.diff(back[128])
-        assert steps.min() >= 0
-        assert steps.max() == pytest.approx(1 / 16, rel=1e-3)
-        assert back.mean() == pytest.approx(7.5)

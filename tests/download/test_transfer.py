@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from blemish.core.errors import UserError
-from blemish.download import Archive, disk, obtain, unpacked
-from blemish.download import transfer as download
+from blemish.download import disk, transfer
+from blemish.download.archive import Archive
+from blemish.download.fetch import fetch, unpacked
 from blemish.download.transfer import Patience
 from tests.archives import FILES, zipped
 from tests.faulty_server import OTHER, Server, serving
@@ -31,7 +32,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BLEMISH_MIRROR", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(download, "PATIENCE", PATIENT)
+    monkeypatch.setattr(transfer, "PATIENCE", PATIENT)
     with serving(DATA) as running:
         yield running
 
@@ -41,7 +42,7 @@ def tiles(*urls: str, checksum: str = SHA256, size: int = 0, content: str = "") 
 
 
 def lose_patience(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PATIENCE", replace(PATIENT, **SHORTER.get(fault, {})))
+    monkeypatch.setattr(transfer, "PATIENCE", replace(PATIENT, **SHORTER.get(fault, {})))
 
 
 def left() -> list[str]:
@@ -75,7 +76,7 @@ def test_a_fault_that_heals_is_overcome(
     lose_patience(fault, monkeypatch)
     if fault.startswith("changed") and size:
         size = 0  # the old version is refused for its size: see below
-    path = obtain([tiles(f"{server.url}/{fault}/tiles.zip", size=size)])
+    path = fetch([tiles(f"{server.url}/{fault}/tiles.zip", size=size)])
     assert path == TARGET
     assert path.read_bytes() == DATA
     assert left() == ["tiles.zip"]
@@ -84,7 +85,7 @@ def test_a_fault_that_heals_is_overcome(
 
 
 def test_a_resumed_download_asks_for_the_rest_only(server: Server) -> None:
-    obtain([tiles(f"{server.url}/cut/tiles.zip")])
+    fetch([tiles(f"{server.url}/cut/tiles.zip")])
     assert [wanted for _, wanted in server.asked] == ["", f"bytes={len(DATA) - len(DATA) // 4}-"]
 
 
@@ -93,11 +94,11 @@ def test_a_connection_that_keeps_being_cut_is_given_up_and_goes_on_next_time(
 ) -> None:
     server.faults = 3
     with pytest.raises(UserError, match=r"broke the connection \(asked 3 times\)"):
-        obtain([tiles(f"{server.url}/cut/tiles.zip")])
+        fetch([tiles(f"{server.url}/cut/tiles.zip")])
     assert left() == ["tiles.zip.part", "tiles.zip.part.json"]
     there = Path(f"{TARGET}.part").stat().st_size
     assert 0 < there < len(DATA)
-    assert obtain([tiles(f"{server.url}/cut/tiles.zip")]).read_bytes() == DATA
+    assert fetch([tiles(f"{server.url}/cut/tiles.zip")]).read_bytes() == DATA
     assert server.asked[-1][1] == f"bytes={there}-"
     assert left() == ["tiles.zip"]
 
@@ -108,10 +109,10 @@ def test_a_file_that_was_whole_when_the_process_died_is_not_asked_for_again(
     url = f"{server.url}/cut/tiles.zip"
     server.faults = 3
     with pytest.raises(UserError):
-        obtain([tiles(url)])
+        fetch([tiles(url)])
     Path(f"{TARGET}.part").write_bytes(DATA)
     before = len(server.asked)
-    assert obtain([tiles(url)]).read_bytes() == DATA
+    assert fetch([tiles(url)]).read_bytes() == DATA
     assert len(server.asked) == before
 
 
@@ -120,7 +121,7 @@ def test_a_partial_file_without_a_readable_note_starts_anew(note: str, server: S
     TARGET.parent.mkdir(parents=True)
     Path(f"{TARGET}.part").write_bytes(b"junk")
     Path(f"{TARGET}.part.json").write_text(note)
-    assert obtain([tiles(f"{server.url}/ok/tiles.zip")]).read_bytes() == DATA
+    assert fetch([tiles(f"{server.url}/ok/tiles.zip")]).read_bytes() == DATA
     assert [wanted for _, wanted in server.asked] == [""]
 
 
@@ -146,20 +147,20 @@ def test_what_does_not_heal_is_named_and_the_next_url_is_tried(
     lose_patience(fault, monkeypatch)
     faulty = f"{server.url}/{fault}/tiles.zip"
     with pytest.raises(UserError) as caught:
-        obtain([tiles(faulty)])
+        fetch([tiles(faulty)])
     message = str(caught.value)
     assert f"{faulty}: " in message
     assert FINAL[fault] in message
     assert message.startswith("tiles.zip could not be had (asked: data/downloads: not there; ")
     assert not TARGET.exists()
-    assert obtain([tiles(faulty, f"{server.url}/ok/tiles.zip")]).read_bytes() == DATA
+    assert fetch([tiles(faulty, f"{server.url}/ok/tiles.zip")]).read_bytes() == DATA
     assert left() == ["tiles.zip"]
 
 
 @pytest.mark.parametrize("fault", ["other", "hidden-login", "ok"])
 def test_a_wrong_size_is_refused_before_the_body_arrives(fault: str, server: Server) -> None:
     with pytest.raises(UserError, match=f"offers [0-9,]+ bytes, expected {len(DATA) + 1:,}"):
-        obtain([tiles(f"{server.url}/{fault}/tiles.zip", size=len(DATA) + 1)])
+        fetch([tiles(f"{server.url}/{fault}/tiles.zip", size=len(DATA) + 1)])
     assert left() == []
 
 
@@ -173,11 +174,11 @@ def test_without_a_checksum_the_file_must_be_a_whole_archive(fault: str, server:
 def test_urls_that_are_none_and_hosts_that_are_not_there(server: Server) -> None:
     urls = (NOWHERE, "http://no-such-host.invalid/x", "ftp://x/y", "http://[x/y", "nothing", "")
     with pytest.raises(UserError) as caught:
-        obtain([tiles(*urls)])
+        fetch([tiles(*urls)])
     for url in urls:
         assert f"{url}: cannot be " in str(caught.value)
     assert str(caught.value).count("cannot be reached") == 2
-    assert obtain([tiles(*urls, f"{server.url}/ok/tiles.zip")]).read_bytes() == DATA
+    assert fetch([tiles(*urls, f"{server.url}/ok/tiles.zip")]).read_bytes() == DATA
 
 
 def test_a_mirror_url_comes_first_and_is_asked_once(
@@ -185,20 +186,20 @@ def test_a_mirror_url_comes_first_and_is_asked_once(
 ) -> None:
     monkeypatch.setenv("BLEMISH_MIRROR", f"{server.url}/ok/our sets/")
     for _ in range(3):
-        assert obtain([tiles(f"{server.url}/other/tiles.zip")]).read_bytes() == DATA
+        assert fetch([tiles(f"{server.url}/other/tiles.zip")]).read_bytes() == DATA
     assert [path for path, _ in server.asked] == ["/ok/our%20sets/tiles.zip"]
 
 
 def test_without_a_checksum_a_download_must_stay_what_it_was(server: Server) -> None:
     archive = tiles(f"{server.url}/ok/tiles.zip", checksum="")
     for _ in range(2):
-        assert obtain([archive]).read_bytes() == DATA
+        assert fetch([archive]).read_bytes() == DATA
     assert len(server.asked) == 1
     TARGET.write_bytes(OTHER)
     with pytest.raises(UserError, match=r"is not what was downloaded \(delete .*\.sha256 too\)"):
-        obtain([archive])
+        fetch([archive])
     TARGET.unlink()
-    assert obtain([archive]).read_bytes() == DATA
+    assert fetch([archive]).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("size", [0, len(DATA)])
@@ -209,20 +210,20 @@ def test_a_full_disk_is_noticed_first(
     usage = shutil.disk_usage(".")._replace(free=free)
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="GB are free: make room"):
-        obtain([tiles(f"{server.url}/ok/tiles.zip", size=size)])
+        fetch([tiles(f"{server.url}/ok/tiles.zip", size=size)])
     assert left() == []
 
 
-def fetch(folder: str, url: str) -> None:
+def fetch_and_unpack(folder: str, url: str) -> None:
     os.chdir(folder)
-    assert obtain([tiles(url)]).read_bytes() == DATA
+    assert fetch([tiles(url)]).read_bytes() == DATA
     assert (unpacked([tiles(url)]) / "top" / "empty").exists()
 
 
 def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     arguments = (str(tmp_path), f"{server.url}/slow-ok/tiles.zip")
-    both = [context.Process(target=fetch, args=arguments) for _ in range(3)]
+    both = [context.Process(target=fetch_and_unpack, args=arguments) for _ in range(3)]
     for process in both:
         process.start()
     for process in both:
@@ -237,5 +238,5 @@ def test_progress_tells_bytes_speed_and_time_left(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("blemish.core.progress.LINE_EVERY", 0.0)
-    obtain([tiles(f"{server.url}/ok/tiles.zip")])
+    fetch([tiles(f"{server.url}/ok/tiles.zip")])
     assert "downloading tiles.zip: 0 MB of 0 MB, " in capsys.readouterr().err

@@ -10,7 +10,10 @@ import pytest
 from blemish.core.errors import UserError
 from blemish.core.files import sha256
 from blemish.datasets import magnetic_tile
-from blemish.download import Archive, availability, content_digest, obtain, unpacked
+from blemish.download.archive import Archive, hand_placed
+from blemish.download.fetch import fetch, unpacked
+from blemish.download.places import availability
+from blemish.download.unpack import content_digest
 from tests.archives import FILES, WHOLE, tarred, zipped
 
 DATA = zipped(FILES)
@@ -45,17 +48,17 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_the_mirror_is_asked_before_the_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand = put(DOWNLOADS, DATA)
-    assert obtain([archive_of(DATA)]) == by_hand
+    assert fetch([archive_of(DATA)]) == by_hand
     monkeypatch.setenv("BLEMISH_MIRROR", str(MIRROR))
-    assert obtain([archive_of(DATA)]) == by_hand
+    assert fetch([archive_of(DATA)]) == by_hand
     mirrored = put(MIRROR, DATA)
-    assert obtain([archive_of(DATA)]) == mirrored
+    assert fetch([archive_of(DATA)]) == mirrored
 
 
-def test_the_first_archive_that_can_be_had_is_taken() -> None:
+def test_the_first_archive_that_is_available_is_taken() -> None:
     small = put(DOWNLOADS, tarred(FILES), "some.tar")
     archives = [Archive("all.tar.gz", "md5:0"), Archive("some.tar", f"sha256:{sha256(small)}")]
-    assert obtain(archives).name == "some.tar"
+    assert fetch(archives).name == "some.tar"
     assert tree(unpacked(archives)) == FILES
 
 
@@ -70,7 +73,7 @@ def test_a_missing_archive_says_where_it_was_looked_for_and_where_to_put_it(
         f"data/downloads: not there; {NOWHERE}: cannot be reached): put it into data/downloads/ "
         "(from example.org/tiles) or set BLEMISH_MIRROR to a folder or URL that has it"
     )
-    for ask in (obtain, unpacked):
+    for ask in (fetch, unpacked):
         with pytest.raises(UserError) as caught:
             ask(archives)
         assert str(caught.value) == expected
@@ -82,7 +85,7 @@ def test_a_missing_archive_says_where_it_was_looked_for_and_where_to_put_it(
 def test_a_wrong_checksum_names_the_file(data: bytes, content: str) -> None:
     put(DOWNLOADS, data)
     with pytest.raises(UserError) as caught:
-        obtain([Archive("tiles.zip", "sha256:" + "0" * 64, content=content)])
+        fetch([Archive("tiles.zip", "sha256:" + "0" * 64, content=content)])
     found = hashlib.sha256(data).hexdigest()[:12]
     assert str(caught.value) == (
         f"data/downloads/tiles.zip: wrong checksum (sha256 {found}…, expected 000000000000…): the "
@@ -107,7 +110,7 @@ def test_what_is_known_of_an_archive_is_verified(
     monkeypatch.setenv("BLEMISH_MIRROR", str(MIRROR))
     path = put(place, b"junk")
     with pytest.raises(UserError, match=f"^{path}: {reason}"):
-        obtain([Archive("tiles.zip", urls=(NOWHERE,), **facts)])  # type: ignore[arg-type]
+        fetch([Archive("tiles.zip", urls=(NOWHERE,), **facts)])  # type: ignore[arg-type]
 
 
 def test_a_byte_changed_inside_a_member_is_a_wrong_checksum() -> None:
@@ -116,7 +119,7 @@ def test_a_byte_changed_inside_a_member_is_a_wrong_checksum() -> None:
     content = content_digest(put(DOWNLOADS, whole))
     put(DOWNLOADS, whole.replace(b"oneone", b"onEone", 1))
     with pytest.raises(UserError, match="wrong checksum"):
-        obtain([archive_of(whole, content=content)])
+        fetch([archive_of(whole, content=content)])
 
 
 @pytest.mark.parametrize("checksum", ["sha256:" + "0" * 64, ""])
@@ -124,13 +127,13 @@ def test_an_archive_packed_anew_is_known_by_its_content(checksum: str) -> None:
     content = content_digest(put(DOWNLOADS, DATA))
     put(DOWNLOADS, zipped(dict(reversed(FILES.items())), zipfile.ZIP_STORED))
     archive = Archive("tiles.zip", checksum, len(DATA), content=content)
-    assert obtain([archive]) == DOWNLOADS / "tiles.zip"
+    assert fetch([archive]) == DOWNLOADS / "tiles.zip"
     assert tree(unpacked([archive])) == FILES
 
 
 def test_md5_is_checked_too() -> None:
     path = put(DOWNLOADS, b"abc")
-    assert obtain([Archive("tiles.zip", "md5:900150983cd24fb0d6963f7d28e17f72")]) == path
+    assert fetch([Archive("tiles.zip", "md5:900150983cd24fb0d6963f7d28e17f72")]) == path
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -199,6 +202,17 @@ def test_availability_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert availability([by_hand]) == "ready"
 
 
+def test_a_rar_is_ready_once_somebody_has_unpacked_it() -> None:
+    alternatives = hand_placed("tiles", "example.org")
+    rar = put(DOWNLOADS, b"Rar!\x1a\x07\x01\x00" + bytes(99), "tiles.rar")
+    assert availability(alternatives) == "by hand"
+    with pytest.raises(UserError, match=rf"{rar}: .*unpack it by hand into data/downloads/tiles/"):
+        unpacked(alternatives)
+    put(DOWNLOADS / "tiles", b"1", "top/one")
+    assert availability(alternatives) == "ready"
+    assert unpacked(alternatives) == DOWNLOADS / "tiles"
+
+
 def test_the_real_archive_repacked_is_accepted(
     mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,8 +228,8 @@ def test_the_real_archive_repacked_is_accepted(
                 target.writestr(f"renamed/{name.partition('/')[2]}", source.read(name))
     assert sha256(repacked) != sha256(mirror / "magnetic-tile.zip")
     monkeypatch.setenv("BLEMISH_MIRROR", str(MIRROR))
-    assert obtain([magnetic_tile.ARCHIVE]) == repacked
+    assert fetch([magnetic_tile.ARCHIVE]) == repacked
     with zipfile.ZipFile(repacked, "a") as target:
         target.writestr("renamed/MT_Free/Imgs/extra.jpg", b"x")
     with pytest.raises(UserError, match="wrong checksum"):
-        obtain([magnetic_tile.ARCHIVE])
+        fetch([magnetic_tile.ARCHIVE])

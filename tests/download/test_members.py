@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.core.errors import UserError
-from blemish.download import unpack
-from blemish.download.gate import Gate
+from blemish.download.members import Gate
+from blemish.download.unpack import unpack
 from tests.archives import zipped
 
 NAMES = st.text(st.characters() | st.sampled_from("/\\.:\0aA\u0301"), max_size=30) | st.lists(
@@ -21,11 +21,11 @@ NAMES = st.text(st.characters() | st.sampled_from("/\\.:\0aA\u0301"), max_size=3
 @given(st.lists(NAMES, max_size=8))
 def test_no_admitted_name_leads_outside_or_collides(names: list[str]) -> None:
     """Whatever the names are: each admitted one stays below the folder, and no two meet."""
-    doorkeeper = Gate(Path(__file__))
+    gate = Gate(Path(__file__))
     admitted, complaints = [], []
     for name in names:
         try:
-            path = doorkeeper.admit(name, 0)
+            path = gate.admit(name, 0)
         except UserError as error:
             complaints.append(str(error))
             continue
@@ -55,7 +55,7 @@ def test_any_name_in_a_zip_is_unpacked_inside_or_refused(
         return
     (folder / "archive").write_bytes(data)
     try:
-        count = unpack(folder / "archive", folder / "out", lambda found: found)
+        count = unpack(folder / "archive", folder / "out")
     except UserError:
         count = 0
     assert sum(path.is_file() for path in (folder / "out").rglob("*")) == count

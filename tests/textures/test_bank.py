@@ -13,12 +13,13 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.core.params import TextureParams
-from blemish.download import Archive
+from blemish.download.archive import Archive
 from blemish.synthesis.augment import augment
-from blemish.synthesis.textures import INDEX, TextureBank
+from blemish.synthesis.textures import TextureBank
 from blemish.textures import bank as bank_module
 from blemish.textures import procedural
-from blemish.textures.bank import SIDE, SKIMAGE, SKLEARN, build_bank
+from blemish.textures.bank import SIDE, SKIMAGE, SKLEARN, build_bank, write_photographs
+from blemish.textures.index import INDEX, held_out_classes
 
 DTD_CLASSES = [
     "banded", "blotchy", "braided", "bubbly", "bumpy",
@@ -82,7 +83,7 @@ def test_no_class_serves_two_purposes(builtin: Path) -> None:
 
 
 def test_photographs_are_cut_the_same_way_every_time(builtin: Path, tmp_path: Path) -> None:
-    bank_module._builtin_photographs(tmp_path)
+    write_photographs(tmp_path)
     again, first = digests(tmp_path), digests(builtin)
     assert len(again) == 52
     assert again.items() <= first.items()
@@ -98,20 +99,17 @@ def test_procedural_textures_are_the_same_bytes_for_a_seed(tmp_path: Path) -> No
 
 
 def test_the_whole_index_follows_from_the_seed(builtin: Path) -> None:
-    classes = sorted(set(pd.read_csv(builtin / INDEX)["class"]))
-    held_out = bank_module._held_out(classes, TextureParams())
-    assert set(held_out) == purposes(builtin)["validation"]
-    other = bank_module._held_out(classes, TextureParams(seed=1))
-    assert set(other) != set(held_out)
+    classes = set(pd.read_csv(builtin / INDEX)["class"])
+    held_out = held_out_classes(classes, 0.25, 0)
+    assert held_out == purposes(builtin)["validation"]
+    assert held_out_classes(classes, 0.25, 1) != held_out
     # A class that is added moves at most the one at the border.
-    more = bank_module._held_out([*classes, "added"], TextureParams())
-    assert len(set(held_out) - set(more)) <= 1
+    assert len(held_out - held_out_classes({*classes, "added"}, 0.25, 0)) <= 1
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.01, 1), (0.25, 2), (0.5, 5), (0.99, 9)])
 def test_each_purpose_has_a_class(share: float, count: int) -> None:
-    params = TextureParams(validation_fraction=share)
-    assert len(bank_module._held_out(DTD_CLASSES, params)) == count
+    assert len(held_out_classes(set(DTD_CLASSES), share, 0)) == count
 
 
 def test_dtd_comes_from_the_mirror(

@@ -1,13 +1,14 @@
-"""What is said about images that show the same thing: a table of pairs, and notes on leaks."""
+"""What users are told of images that show the same thing: a table of pairs, notes on leaks."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from blemish.images.manifest import Row
+
 Pairs = Sequence[tuple[int, int, float]]
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Row]
 
 
 def write_twins(twins: Pairs, rows: Rows, path: Path) -> None:
@@ -19,12 +20,13 @@ def write_twins(twins: Pairs, rows: Rows, path: Path) -> None:
         return
     columns = ["image", "split", "twin", "twin_split", "alike"]
     table = [
-        (*_place(rows[one]), *_place(rows[other]), round(alike, 3)) for one, other, alike in twins
+        (*_place(rows[first]), *_place(rows[second]), round(likeness, 3))
+        for first, second, likeness in twins
     ]
     pd.DataFrame(sorted(table), columns=columns).to_csv(path, index=False)
 
 
-def _place(row: dict[str, Any]) -> tuple[str, str]:
+def _place(row: Row) -> tuple[str, str]:
     return row["image"], row["split"]
 
 
@@ -32,33 +34,33 @@ def leak_notes(twins: Pairs, rows: Rows) -> list[str]:
     """How many images have twins, and which of the test set were seen in training."""
     if not twins:
         return []
-    alike = {position for one, other, _ in twins for position in (one, other)}
-    equal = {position for one, other, value in twins if value == 1 for position in (one, other)}
+    twinned = {position for *pair, _ in twins for position in pair}
+    copies = {position for *pair, likeness in twins if likeness == 1 for position in pair}
     notes = [
-        f"{len(alike)} of {len(rows)} images have a twin in the unit ({len(equal)} an exact copy): "
-        "twins.csv lists them; our own splits keep twins together."
+        f"{len(twinned)} of {len(rows)} images have a twin in the unit ({len(copies)} an exact "
+        "copy): twins.csv lists them; our own splits keep twins together."
     ]
     notes += _contradictions(twins, rows)
-    leaks = {}
-    for one, other, _ in twins:
-        first, second = rows[one], rows[other]
+    leaks: dict[str, str] = {}  # test image → its twin
+    for *pair, _ in twins:
+        first, second = (rows[position] for position in pair)
         if (first["split"] == "test") != (second["split"] == "test"):
             tested, trained = (first, second) if first["split"] == "test" else (second, first)
             leaks[tested["image"]] = trained["image"]
     if leaks:
-        tested, trained = min(leaks.items())
+        image, twin = min(leaks.items())
         notes.append(
             f"The published split leaks: {len(leaks)} test image(s) have a twin among the training "
-            f"normals, such as {tested} and {trained}. It is left as published."
+            f"normals, such as {image} and {twin}. It is left as published."
         )
     return notes
 
 
 def _contradictions(twins: Pairs, rows: Rows) -> list[str]:
     pairs = [
-        (rows[one], rows[other])
-        for one, other, alike in twins
-        if alike == 1 and rows[one]["label"] != rows[other]["label"]
+        (rows[first], rows[second])
+        for first, second, likeness in twins
+        if likeness == 1 and rows[first]["label"] != rows[second]["label"]
     ]
     if not pairs:
         return []

@@ -1,4 +1,4 @@
-"""Published annotations of every kind as one mask: bool (H, W), True where defective."""
+"""Masks: published annotations of every kind as bool (H, W), True where defective."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from blemish.images.reading import read_mask
 Mask = NDArray[np.bool_]
 
 
-def annotated(item: Item, size: tuple[int, int]) -> Mask:
+def item_mask(item: Item, size: tuple[int, int]) -> Mask:
     """The mask of an item's whole image of `size` (H, W): its file, its outlines, its channels.
 
     Raises UserError naming a mask that is damaged or has another size.

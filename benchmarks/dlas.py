@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from glass import measure, peak, update
 from torch import Tensor, nn
 
-from blemish.core.memory import keep_freed_memory
+from blemish.core.device import keep_freed_memory
 from blemish.methods.dlas.method import Dlas
 from blemish.methods.dlas.params import Params
 from blemish.synthesis.masks import dlas_masks

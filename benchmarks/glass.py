@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from blemish.core.memory import keep_freed_memory
+from blemish.core.device import keep_freed_memory
 from blemish.methods.glass.feature_cache import Levels
 from blemish.methods.glass.method import Glass
 from blemish.methods.glass.params import Params

@@ -75,7 +75,7 @@ def as_published(
         metrics = metrics | {"pixel_pro_glass": _glass_pro(best[2][0], shrink, headline)}
         last = last | {"pixel_pro_glass": _glass_pro(honest, shrink, headline)}
     return {
-        "protocol": protocol.note,
+        "practice": protocol.note,
         "epoch": int(best[1].stem) if protocol.chosen_by else None,
         "epochs": len(files) if protocol.chosen_by else None,
         "last": {name: last[name] for name in metrics},

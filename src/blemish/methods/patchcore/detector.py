@@ -39,7 +39,7 @@ class PatchCore(Detector[Params]):
         )
         self.resize_bank(0)
         leave_out_backbone(self)
-        self.register_load_state_dict_pre_hook(_make_room)
+        self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the bank comes from, and how many patches it holds."""

@@ -26,8 +26,9 @@ from blemish.images.framing import Framing
 from blemish.images.store import load_images
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset
-from blemish.methods.patchcore.method import PatchCore
+from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.patchcore.params import Params
+from blemish.methods.trainer import trainer_of
 
 SIZE, CELLS = 256, 32**2
 WHOLE, STEPS = 20_000, 10  # points done whole by all; plain steps that are extrapolated
@@ -50,7 +51,7 @@ def patches(count: int) -> Tensor:
         images = load_images(good[: -(-count // CELLS)], Framing(SIZE, "squash"), "reading")
     method = PatchCore(PARAMS, 0)
     loop = Loop(TrainingParams(device="cpu"), 0, "benchmark")
-    return method.project(images, loop.generator(2), loop)[:count].clone()
+    return trainer_of(method).project(images, loop.generator(2), loop)[:count].clone()
 
 
 def by_differences(points: Tensor, pick: int) -> Tensor:

@@ -16,9 +16,10 @@ from blemish.datasets.dataset import data_set
 from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.store import load_images
-from blemish.methods.glass.method import Glass
+from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
 from blemish.metrics.image_metrics import image_metrics
 from blemish.prepare.unit import prepare
@@ -65,7 +66,7 @@ def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
     def trained(precision: str, seed: int) -> tuple[float, Tensor]:
         glass = Glass(PARAMS, seed)
         training = TrainingParams(device="cpu", precision=precision)
-        glass.fit(unit, Loop(training, seed, "elpv/mono"))
+        trainer_of(glass).fit(unit, Loop(training, seed, "elpv/mono"))
         glass.eval()
         with torch.inference_mode():
             scores = torch.cat([glass.score(batch)[1] for batch in images.split(16)])

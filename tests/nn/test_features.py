@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from blemish.core.errors import UserError
-from blemish.methods.glass.feature_cache import BATCH, GIB, FeatureCache, Levels
-from blemish.methods.glass.method import Glass
+from blemish.methods.glass.detector import Glass
+from blemish.methods.glass.feature_cache import BATCH, GIB, FeatureCache
+from blemish.methods.glass.features import Levels
 from blemish.methods.glass.params import Params
 from blemish.nn.patches import PatchEmbedding
 

@@ -1,53 +1,45 @@
-"""DSARAD: distilled reconstruction with attention and a segmenter, after `docs/spec/dsarad.md`.
+"""DSARAD's training, after `docs/spec/dsarad.md` §§4–5.
 
-A teacher learns to reconstruct normal images, a student to turn images with synthetic defects into
-the normal ones and to have the teacher's features on the way; a segmenter learns from the
-student's picture and its input where the defects are. The teacher is used in training alone.
+A teacher learns to reconstruct normal images, the student to turn images with synthetic defects
+into the normal ones and to have the teacher's features on the way; the segmenter learns where the
+defects are. The teacher is used in training alone.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.images.framing import Framing
-from blemish.methods.author_protocol import Practice
-from blemish.methods.detector import Method
+from blemish.methods.dsarad.detector import Dsarad, anomaly_probability
 from blemish.methods.dsarad.draws import Draws
 from blemish.methods.dsarad.losses import distillation_loss, ssim_loss
-from blemish.methods.dsarad.networks import Reconstruction, Segmenter
-from blemish.methods.dsarad.params import Params
-from blemish.methods.dsarad.pixels import Pixels
-from blemish.methods.glass.losses import focal
+from blemish.methods.dsarad.networks import Reconstruction
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
+from blemish.nn.losses import focal
 
 
-class Dsarad(Method):
-    """One model per unit: a student (§3.1) and a segmenter (§3.3)."""
-
-    name = "dsarad"
-
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing(params.image_size, params.resize)
-        self.pixels = Pixels(params.flat_field, params.image_size)
-        generator = torch.Generator().manual_seed(seed)
-        self.student = Reconstruction(params.width, generator)
-        self.segmenter = Segmenter(params.segmenter_width, generator)
+class DsaradTrainer(Trainer[Dsarad]):
+    """Fits student and segmenter, with the teacher's help."""
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:
         """Two stages (§5): student and teacher in turn, then the student alone."""
-        p: Params = self.params
+        p = self.detector.params
         unit = unit.with_kinds(p.kinds)
-        images = unit.normals(self.framing)
-        self.pixels.measure(images)
-        draws = Draws(unit, images, unit.foregrounds(self.framing), p, self.pixels, loop)
-        teacher = Reconstruction(p.width, loop.generator(2)).to(self.dtype)
-        for network in (self, teacher):  # the teacher's BatchNorm uses the batch's statistics too
+        images = unit.normals(self.detector.framing)
+        self.detector.pixels.measure(images)
+        draws = Draws(
+            unit, images, unit.foregrounds(self.detector.framing), p, self.detector.pixels, loop
+        )
+        teacher = Reconstruction(p.width, loop.generator(2)).to(self.detector.dtype)
+        for network in (
+            self.detector,
+            teacher,
+        ):  # the teacher's BatchNorm uses the batch's statistics too
             network.to(loop.device).train()
-        learner = torch.optim.Adam(self.parameters())
+        learner = torch.optim.Adam(self.detector.parameters())
         instructor = torch.optim.Adam(teacher.parameters())
-        both = (self, teacher, learner, instructor)
+        both = (self.detector, teacher, learner, instructor)
 
         for epoch in loop.epochs(p.first_epochs, *both, phase="teacher and student"):
             for number in range(epoch * p.passes, (epoch + 1) * p.passes):
@@ -67,14 +59,14 @@ class Dsarad(Method):
         What training leaves is a running mean over about ten small batches, seen by weights that
         still moved (Wu & Johnson, *Rethinking "Batch" in BatchNorm*, 2021, §3).
         """
-        norms = [one for one in self.modules() if isinstance(one, nn.BatchNorm2d)]
+        norms = [one for one in self.detector.modules() if isinstance(one, nn.BatchNorm2d)]
         usual = [one.momentum for one in norms]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean
-        for _, corrupted, _ in draws.synthetic(self.params.epochs, self.dtype):
-            reconstruction, _ = self.student(corrupted)
-            self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
+        for _, corrupted, _ in draws.synthetic(self.detector.params.epochs, self.detector.dtype):
+            reconstruction, _ = self.detector.student(corrupted)
+            self.detector.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         for norm, momentum in zip(norms, usual, strict=True):
             norm.momentum = momentum
 
@@ -88,7 +80,7 @@ class Dsarad(Method):
     ) -> None:
         """One pass of the teacher over the clean images."""
         # Orders and rotations of its own: the student's passes count from 0.
-        for images in draws.clean(self.params.epochs + number, self.dtype):
+        for images in draws.clean(self.detector.params.epochs + number, self.detector.dtype):
             with draws.loop.autocast():
                 reconstruction, _ = teacher(images)
             losses = reconstruction_losses(reconstruction.to(images.dtype), images)
@@ -104,12 +96,12 @@ class Dsarad(Method):
     ) -> None:
         """One epoch of student and segmenter, number `number` of all."""
         loop = draws.loop
-        for images, corrupted, masks in draws.synthetic(number, self.dtype):
+        for images, corrupted, masks in draws.synthetic(number, self.detector.dtype):
             with loop.autocast():
                 losses = self.losses(teacher, images, corrupted, masks)
             descend(losses, optimizer, rate)
             loop.log(**losses)
-        loop.keep(self, number)
+        loop.save_epoch(self.detector, number)
 
     def losses(
         self, teacher: Reconstruction, images: Tensor, corrupted: Tensor, masks: Tensor
@@ -121,8 +113,8 @@ class Dsarad(Method):
         """
         with torch.no_grad():
             targets = teacher.features(images)
-        reconstruction, features = self.student(corrupted)
-        logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
+        reconstruction, features = self.detector.student(corrupted)
+        logits = self.detector.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # Out of bfloat16, where the networks computed in it: losses are sums over many pixels.
         with torch.autocast(images.device.type, enabled=False):
             whole = [one.to(images.dtype) for one in (reconstruction, logits, *features, *targets)]
@@ -131,36 +123,6 @@ class Dsarad(Method):
                 "loss_focal": focal(anomaly_probability(whole[1]), masks).mean(),
                 "loss_distillation": distillation_loss(whole[2:-levels], whole[-levels:]),
             }
-
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Probability maps, not smoothed, and the image score of §6, averaged over the boxes."""
-        corrupted = self.pixels(images.to(self.dtype) / 255)
-        reconstruction, _ = self.student(corrupted)
-        logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
-        # In float64 confident pixels stay apart, where float32 rounds them all to one.
-        probability = anomaly_probability(logits.double())
-        scores = [box_score(probability, box) for box in self.params.score_boxes]
-        return probability.float(), torch.stack(scores).mean(dim=0)
-
-    def practice(self, unit: str) -> Practice:  # noqa: ARG002
-        """Which of the kept epochs a number comes from differs by experiment: inferred (§9)."""
-        return Practice(
-            note="best kept epoch on test, masks cut off to whole pixels",
-            chosen_by=("image_auroc", "pixel_auroc"),
-            mask_above=254,  # §2.2
-        )
-
-    def views(self, images: Tensor) -> dict[str, Tensor]:
-        """The student's picture: what the image would be without a defect."""
-        pictures = images.to(self.dtype) / 255
-        seen, _ = self.student(self.pixels(pictures))
-        reconstruction = self.pixels.inverse(seen, pictures).clamp(0, 1)
-        return {"reconstruction": (reconstruction * 255).round().to(torch.uint8)}
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The precision of the weights, in which images are given to the networks."""
-        return self.student.out.weight.dtype
 
 
 def reconstruction_losses(reconstruction: Tensor, images: Tensor) -> dict[str, Tensor]:
@@ -180,18 +142,4 @@ def descend(losses: dict[str, Tensor], optimizer: torch.optim.Optimizer, rate: f
     optimizer.step()
 
 
-def anomaly_probability(logits: Tensor) -> Tensor:
-    """Channel 1 of the softmax over two channels: (B, 2, H, W) → (B, H, W)."""
-    return torch.sigmoid(logits[:, 1] - logits[:, 0])
-
-
-def box_score(probability: Tensor, box: int) -> Tensor:
-    """The largest mean over a box×box square (§6): (B, H, W) → (B,).
-
-    A square that leaves the image is divided by its whole area, so borders count less.
-    """
-    means = F.avg_pool2d(probability[:, None], box, stride=1, padding=box // 2)
-    return means.amax(dim=(1, 2, 3))
-
-
-METHOD = Dsarad
+TRAINER = DsaradTrainer

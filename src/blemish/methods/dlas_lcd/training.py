@@ -1,57 +1,55 @@
-"""`dlas_lcd`: DLAS-Net for weak display defects, ours (`docs/spec/dlas-net.md` §8.2).
+"""Training of `dlas_lcd`, ours (`docs/spec/dlas-net.md` §8.2).
 
 Display defects of a chosen visibility take the place of textures (the kinds `spot`, `line`, `mura`
-and `scratch`), the projection's shell is narrow enough to act, and a fourth branch is
-trained on coherent shifts. Each of the three can be turned off.
+and `scratch`), the projection is narrow enough to act, and a fourth branch is trained on coherent
+shifts. Each of the three can be turned off.
 """
 
 import torch
 from torch import Tensor
 
-from blemish.methods.dlas.projection import adaptive_shell
+from blemish.methods.dlas.projection import adaptive_projection
 from blemish.methods.dlas_lcd.coherent import (
     Spread,
     draw_directions,
     draw_lengths,
     draw_regions,
-    survey,
+    spread_of,
     unit,
 )
-from blemish.methods.dlas_lcd.params import Params
-from blemish.methods.glass.family import CoSynthesis
-from blemish.methods.glass.feature_cache import FeatureCache, Levels
+from blemish.methods.dlas_lcd.detector import DlasLcd
+from blemish.methods.glass.feature_cache import FeatureCache
+from blemish.methods.glass.features import Levels
 from blemish.methods.glass.heads import composed
-from blemish.methods.glass.hidden_ascent import Shell
+from blemish.methods.glass.hidden_ascent import Projection
 from blemish.methods.glass.losses import anomalous_loss, synthesis_loss
-from blemish.nn.smoothing import top_cells_score
+from blemish.methods.glass.training import GlassTrainer
 
-SURVEYED = 64  # images whose neighbouring cells are compared
+MEASURED = 64  # images whose neighbouring cells are compared
 
 
-class DlasLcd(CoSynthesis):
-    """GLASS's training with display defects, an active shell and coherent shifts."""
+class DlasLcdTrainer(GlassTrainer):
+    """GLASS's training with display defects, an active projection and coherent shifts."""
 
-    name = "dlas_lcd"
+    detector: DlasLcd
     spread: Spread
 
-    def practice(self, unit: str) -> None:
-        """There is none: nothing is published."""
-
-    def shell(self, radius: Tensor | None) -> Shell:
+    def projection(self, radius: Tensor | None) -> Projection:
         """DLAS-Net's, or the band, which with the defaults acts on the manifold."""
-        adaptive = self.params.shell == "adaptive"
-        return adaptive_shell(*self.bounds) if adaptive else super().shell(radius)
+        adaptive = self.detector.params.shell == "adaptive"
+        return adaptive_projection(*self.bounds) if adaptive else super().projection(radius)
 
-    def survey(self, normals: FeatureCache) -> None:
+    def learn_statistics(self, normals: FeatureCache) -> None:
         """How neighbouring cells differ, in some of the images, spread evenly."""
-        if not self.params.coherent:
+        if not self.detector.params.coherent:
             return
-        chosen = torch.linspace(0, len(normals) - 1, min(SURVEYED, len(normals))).long()
-        device = next(self.parameters()).device
+        chosen = torch.linspace(0, len(normals) - 1, min(MEASURED, len(normals))).long()
+        device = next(self.detector.parameters()).device
         batches = (
-            self.features.scaled(normals.rows(rows, device)) for rows in chosen.unique().split(8)
+            self.detector.features.scaled(normals.rows(rows, device))
+            for rows in chosen.unique().split(8)
         )
-        self.spread = survey(batches, self.params.coherent_directions)
+        self.spread = spread_of(batches, self.detector.params.coherent_directions)
 
     def losses(
         self,
@@ -63,7 +61,7 @@ class DlasLcd(CoSynthesis):
     ) -> dict[str, Tensor]:
         """GLASS's three branches, then that of the coherent shifts."""
         losses = super().losses(normals, synthetic, masks, center, generator)
-        if self.params.coherent:
+        if self.detector.params.coherent:
             losses["loss_coherent"] = self.coherent_loss(normals, generator)
         return losses
 
@@ -73,9 +71,9 @@ class DlasLcd(CoSynthesis):
         The heads' first two layers are one affine map, so a shift of the features is one of the
         hidden rows, and only one vector an image has to be mapped.
         """
-        p: Params = self.params
-        weight, bias = composed(self.adaptor, self.discriminator)
-        hidden = self.features.linear(normals, weight, bias)  # (B, h, w, H)
+        p = self.detector.params
+        weight, bias = composed(self.detector.adaptor, self.detector.discriminator)
+        hidden = self.detector.features.linear(normals, weight, bias)  # (B, h, w, H)
         images, height, width, _ = hidden.shape
         regions = draw_regions(images, height, width, generator)
         principal = draw_directions(self.spread, images, generator)
@@ -83,7 +81,7 @@ class DlasLcd(CoSynthesis):
         lengths = draw_lengths(self.spread, reach, images, generator)
         hard = self.hard_direction(hidden.detach(), regions, lengths * principal, weight.detach())
         shift = lengths * unit(principal + hard)
-        logits = self.discriminator.after_first(shifted(hidden, regions, shift, weight))
+        logits = self.detector.discriminator.after_first(shifted(hidden, regions, shift, weight))
         return synthesis_loss(torch.sigmoid(logits), regions.flatten(), p.hard_quantile)
 
     def hard_direction(
@@ -91,13 +89,9 @@ class DlasLcd(CoSynthesis):
     ) -> Tensor:
         """Unit vectors (B, C) along which each region's shift would look more normal to D."""
         shift = shift.requires_grad_()
-        logits = self.discriminator.after_first(shifted(hidden, regions, shift, weight))
+        logits = self.detector.discriminator.after_first(shifted(hidden, regions, shift, weight))
         (slope,) = torch.autograd.grad(anomalous_loss(logits[regions.flatten()]), shift)
         return unit(slope)
-
-    def image_scores(self, cells: Tensor) -> Tensor:
-        """The mean of the largest cell scores; the largest alone as published."""
-        return top_cells_score(cells, self.params.top_cells)
 
 
 def shifted(hidden: Tensor, regions: Tensor, shift: Tensor, weight: Tensor) -> Tensor:
@@ -106,4 +100,4 @@ def shifted(hidden: Tensor, regions: Tensor, shift: Tensor, weight: Tensor) -> T
     return (hidden + regions[..., None] * moved).flatten(0, 2)
 
 
-METHOD = DlasLcd
+TRAINER = DlasLcdTrainer

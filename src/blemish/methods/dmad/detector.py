@@ -5,7 +5,6 @@ frozen encoder sees it, and a bottleneck and a decoder reproduce the encoder's l
 fail is anomalous; how far an image had to be bent is a second sign.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,25 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from blemish.images.framing import Framing
-from blemish.methods.author_protocol import Practice
-from blemish.methods.detector import BATCH, Components, Method
+from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.detector import Components, Detector
 from blemish.methods.dmad.bottleneck import PlainBottleneck, QuantisedBottleneck, Quantiser
 from blemish.methods.dmad.decoder import Decoder
-from blemish.methods.dmad.fields import Fields, unwarp_scores, warp, warp_back
+from blemish.methods.dmad.fields import Fields, unwarp_scores, warp
 from blemish.methods.dmad.offsets import OffsetNetwork
 from blemish.methods.dmad.params import Params
-from blemish.methods.dmad.scoring import distance_map, distillation_loss, offset_loss
+from blemish.methods.dmad.scoring import distance_map
 from blemish.methods.dmad.views import field_picture, heat_pictures
-from blemish.methods.loop import Loop
-from blemish.methods.training_data import TrainingUnit
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.smoothing import anomaly_map
 
 BENT = ("screw", "carpet", "metal_nut")  # categories whose deformation the authors weigh by 0.2
-COLLAPSED = 2.0  # prototypes in use, counted by their share, at which they say nothing
 
 
-class Seen(NamedTuple):
+class Pass(NamedTuple):
     """A forward pass (§3): how images were bent, and what encoder and decoder then say."""
 
     fields: Fields
@@ -41,11 +37,13 @@ class Seen(NamedTuple):
     code_loss: Tensor
 
 
-class Dmad(Method):
+class Dmad(Detector[Params]):
     """One model per unit: a frozen encoder, a trained offset network, bottleneck and decoder."""
 
     name = "dmad"
+
     score_mean: Tensor
+
     score_std: Tensor
 
     def __init__(self, params: Params, seed: int) -> None:
@@ -89,66 +87,23 @@ class Dmad(Method):
         """That of the bottleneck; None in the family without one."""
         return self.bottleneck.quantiser
 
-    def practice(self, unit: str) -> Practice:
+    def author_protocol(self, unit: str) -> AuthorProtocol:
         """The larger AUROC with and without the deformation, normalised over the test set (§5)."""
         weight = 0.2 if unit.rpartition("/")[2] in BENT else 0.05
-        return Practice(
+        return AuthorProtocol(
             note=f"the larger of feature score and feature + {weight} deformation score, min-max "
             "normalised over the test set; labels from resized masks",
             scorings=((1.0, 0.0), (1.0, weight)),
             labels_from_masks=True,
         )
 
-    def fit(self, unit: TrainingUnit, loop: Loop) -> None:
-        """Train offset network, bottleneck and decoder (§4)."""
-        p: Params = self.params
-        self.to(loop.device)
-        images = unit.normals(self.framing)
-        if self.quantiser is not None and p.codebook == "features":
-            self.start_codebook(images, self.quantiser, loop)
-        weights = [weight for part in self.trained() for weight in part.parameters()]
-        optimizer = torch.optim.AdamW(
-            weights, lr=p.learning_rate, betas=(0.5, 0.999), weight_decay=p.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, p.epochs)
-        most = p.images_per_epoch or len(images)
-        self.train()
-        for epoch in loop.epochs(p.epochs, self, optimizer, schedule):
-            if self.quantiser is not None:
-                self.quantiser.usage.zero_()
-            for rows in loop.batches(len(images), p.batch_size, most, epoch):
-                with loop.autocast():
-                    losses = self.losses(self.scaled(images[rows].to(loop.device)))
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(losses.values())).sum().backward()
-                optimizer.step()
-                loop.log(**losses)
-            schedule.step()
-            loop.keep(self, epoch)
-            if self.quantiser is not None:
-                loop.log_epoch(**self.quantiser.use())
-        self.report_collapse(loop)
-        self.standardise(unit, loop)
-
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The losses of one step (§4), of images (B, 3, H, W) in [0, 1]."""
-        seen = self(images)
-        back = warp_back(seen.warped, seen.fields)
-        # Bilinear reading commutes with normalisation, so only differences need its scale.
-        error = ((back - images) / self.backbone.std).square().mean()
-        losses = {
-            "loss_distance": distillation_loss(seen.encoded, seen.decoded),
-            "loss_offset": offset_loss(seen.fields, error, self.params.cycle_weight),
-        }
-        return losses if self.quantiser is None else losses | {"loss_codes": seen.code_loss}
-
-    def forward(self, images: Tensor) -> Seen:
+    def forward(self, images: Tensor) -> Pass:
         """Images (B, 3, H, W) in [0, 1]; gradients flow through the encoder, not into it."""
         fields = self.offsets((images - self.backbone.mean) / self.backbone.std)
         warped = warp(images, fields)
         encoded = self.backbone(warped)
         merged, code_loss = self.bottleneck(encoded)
-        return Seen(fields, warped, encoded, self.decoder(merged), code_loss)
+        return Pass(fields, warped, encoded, self.decoder(merged), code_loss)
 
     def scaled(self, images: Tensor) -> Tensor:
         """uint8 -> [0, 1], of the weights' type."""
@@ -194,36 +149,5 @@ class Dmad(Method):
             **heat_pictures({"map of the warped image": before, "map warped back": after}),
         }
 
-    @torch.no_grad()
-    def start_codebook(self, images: Tensor, quantiser: Quantiser, loop: Loop) -> None:
-        """Prototypes from vectors of training normals (ours; published: uniform, near 0)."""
-        generator = loop.generator(2)
-        rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
-        batches = images[rows].split(BATCH)
-        coarsest = [self.backbone(self.scaled(batch.to(loop.device)))[2] for batch in batches]
-        vectors = torch.cat(coarsest).permute(0, 2, 3, 1).flatten(0, 2)
-        chosen = torch.randint(len(vectors), (len(quantiser.codebook),), generator=generator)
-        quantiser.codebook.copy_(vectors[chosen.to(vectors.device)])
 
-    def report_collapse(self, loop: Loop) -> None:
-        """Say so where nearly all vectors share one prototype: the authors' known instability."""
-        if self.quantiser is None or self.quantiser.perplexity() >= COLLAPSED:
-            return
-        print(
-            f"{loop.title}: the prototypes collapsed to one, which tells nothing: train with "
-            "`dmad.vq` false, or with `dmad.codebook` features",
-            file=sys.stderr,
-        )
-
-    @torch.inference_mode()
-    def standardise(self, unit: TrainingUnit, loop: Loop) -> None:
-        """Learn mean and deviation of both image scores of the validation normals."""
-        self.eval()
-        held_out = unit.normals(self.framing, "val").split(1)  # one by one, as they are scored
-        peaks = torch.cat([self.maps(one.to(loop.device)).amax(dim=(2, 3)) for one in held_out])
-        std, mean = torch.std_mean(peaks.double(), dim=0, correction=0)
-        self.score_mean.copy_(mean)
-        self.score_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
-
-
-METHOD = Dmad
+DETECTOR = Dmad

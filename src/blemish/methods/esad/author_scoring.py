@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.author_protocol import Practice
+from blemish.methods.author_protocol import AuthorProtocol
 from blemish.methods.detector import Components
 
-PRACTICE = Practice(
+PROTOCOL = AuthorProtocol(
     note="best epoch on test by image AUROC; batch statistics of the test images; one draw of "
     "masks, new for every batch and epoch",
     chosen_by=("image_auroc",),

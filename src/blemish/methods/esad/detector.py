@@ -9,26 +9,21 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.core.progress import progress
 from blemish.images.framing import Framing
-from blemish.methods.author_protocol import Practice
-from blemish.methods.detector import BATCH, Components, Method
+from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.detector import Components, Detector
+from blemish.methods.esad.author_scoring import PROTOCOL, score_in_batches
 from blemish.methods.esad.features import EarlyFeatures
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
-from blemish.methods.esad.published import PRACTICE, score_in_batches
-from blemish.methods.esad.selection import Best
 from blemish.methods.esad.smoothing import smoothed_map
-from blemish.methods.loop import Loop
-from blemish.methods.training_data import TrainingUnit
 from blemish.nn.backbones import leave_out_backbone
 
 
-class Esad(Method):
+class Esad(Detector[Params]):
     """One model per unit: two trained U-Nets P and G (§5) and a frozen backbone N."""
 
     name = "esad"
@@ -52,78 +47,14 @@ class Esad(Method):
         """Which backbone weights the comparison relies on."""
         return {"backbone_digest": self.backbone.digest()}
 
-    def practice(self, unit: str) -> Practice:  # noqa: ARG002
+    def author_protocol(self, unit: str) -> AuthorProtocol:  # noqa: ARG002
         """The best epoch on test, judged with the statistics of test batches (§10)."""
-        return PRACTICE
+        return PROTOCOL
 
     def train(self, mode: bool = True) -> "Esad":
         """As every module; scoring folds the networks anew."""
         self._for_scoring = []
         return super().train(mode)
-
-    def fit(self, unit: TrainingUnit, loop: Loop) -> None:
-        """Train both U-Nets (§§3–7)."""
-        p: Params = self.params
-        self.to(loop.device)
-        images = unit.normals(self.framing)
-        cached = self.embed_all(images, loop)
-        held_out = unit.normals(self.framing, "val") if p.select == "validation" else None
-        optimizer, drawing = self.optimizer(), loop.generator(2)
-        networks = nn.ModuleList([self.inpainter, self.reconstructor])
-        best, most = Best(networks), p.images_per_epoch or len(images)
-        for epoch in loop.epochs(p.epochs, self, optimizer, drawing, best):
-            self.train()
-            for rows in loop.batches(len(images), p.batch_size, most, epoch):
-                x = symmetric(images[rows].to(loop.device))
-                features = (
-                    self.backbone.embed(x) if cached is None else cached[rows].to(loop.device)
-                )
-                with loop.autocast():
-                    losses = self.losses(x, features, self.draw_masks(drawing, loop.device))
-                optimizer.zero_grad(set_to_none=True)
-                sum(losses.values(), torch.zeros((), device=loop.device)).backward()
-                optimizer.step()
-                loop.log(**losses)
-            if held_out is not None:
-                best.offer(networks, self.loss_on(held_out))
-            loop.keep(self, epoch)
-        if held_out is not None:
-            networks.load_state_dict(best.networks.state_dict())
-
-    def draw_masks(self, generator: torch.Generator, device: torch.device) -> Tensor:
-        """New masks for a step, of a cell size drawn from the list: bool (3, 1, H, W)."""
-        choice = int(torch.randint(len(self.params.cells), (), generator=generator))
-        cell = self.params.cells[choice]
-        parts = draw_parts(self.params.image_size, cell, generator)
-        return removed_pixels(parts.to(device), cell)
-
-    def losses(self, x: Tensor, features: Tensor, removed: Tensor) -> dict[str, Tensor]:
-        """T(x, rec) and T(x, pre) with T(a, b) = 20·MSE(a, b) + 10·MSE(N(a), N(b)) (§6).
-
-        x: (B, 3, H, W) in [-1, 1]; features: N(x); removed: bool (3, 1, H, W).
-        The inpainting is not detached: G's loss trains P as well.
-        """
-        p: Params = self.params
-        made = self.reconstruct(x, removed, leak=0.0)
-        # N is in evaluation mode, so that both can go through it together.
-        seen = self.backbone.features(torch.cat(made)).to(features.dtype).chunk(2)
-        losses = [
-            p.pixel_weight * F.mse_loss(picture, x) + p.feature_weight * F.mse_loss(own, features)
-            for picture, own in zip(made, seen, strict=True)
-        ]
-        return {"loss_reconstruction": losses[0], "loss_inpainting": losses[1]}
-
-    @torch.no_grad()
-    def loss_on(self, images: Tensor) -> Tensor:
-        """The loss of uint8 images (N, 3, H, W) in evaluation mode, by the masks of scoring."""
-        self.eval()
-        cell = self.params.cells[0]
-        removed = removed_pixels(self.get_buffer(f"parts_{cell}")[0], cell)
-        total = torch.zeros((), dtype=torch.float64, device=removed.device)
-        for batch in images.split(BATCH):
-            x = symmetric(batch.to(removed.device))
-            total += len(x) * sum(self.losses(x, self.backbone.embed(x), removed).values())
-        return total / len(images)
 
     def reconstruct(self, x: Tensor, removed: Tensor, leak: float) -> tuple[Tensor, Tensor]:
         """Reconstruction and inpainting of x (B, 3, H, W), each pixel from where it was removed.
@@ -150,7 +81,7 @@ class Esad(Method):
 
     def differences(self, x: Tensor) -> Tensor:
         """Σ over cell sizes of the mean of |N(x) − N(rec)| over channels and draws, (B, h, w)."""
-        p: Params = self.params
+        p = self.params
         features = self.backbone.embed(x)
         total = torch.zeros_like(features[:, 0])
         for cell in p.cells:
@@ -168,7 +99,7 @@ class Esad(Method):
 
     def score_batch(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`score` with the networks as they are, one pass a mask, by masks drawn for the batch."""
-        p: Params = self.params
+        p = self.params
         x = symmetric(images)
         features = self.backbone.embed(x)
         difference = torch.zeros_like(features[:, 0])
@@ -195,18 +126,6 @@ class Esad(Method):
         rec: Tensor = reconstructor(filled.flatten(0, 2)).view_as(every)
         return rec.masked_fill(~hole, 0).sum(dim=1)
 
-    def embed_all(self, images: Tensor, loop: Loop) -> Tensor | None:
-        """N(x) of all normals on the CPU: they are never augmented. None where too large."""
-        p: Params = self.params
-        cells = (p.image_size // p.stride) ** 2
-        if 4 * len(images) * self.backbone.channels[0] * cells > p.cache_gib * 2**30:
-            return None
-        batches = images.split(BATCH)
-        shown = progress(batches, f"{loop.title} features", len(batches), "batch")
-        return torch.cat(
-            [self.backbone.embed(symmetric(one.to(loop.device))).cpu() for one in shown]
-        )
-
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """What the first mask leaves, the whole inpainting, and the reconstruction it is filled
         into: the first of the draws that `score` averages."""
@@ -223,16 +142,10 @@ class Esad(Method):
             for caption, picture in shown.items()
         }
 
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Adam on both networks together (§7)."""
-        p: Params = self.params
-        trained = [*self.inpainter.parameters(), *self.reconstructor.parameters()]
-        return torch.optim.Adam(trained, lr=p.learning_rate, betas=(p.beta1, 0.999))
-
 
 def symmetric(images: Tensor) -> Tensor:
     """uint8 images as the networks take them: float in [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
-METHOD = Esad
+DETECTOR = Esad

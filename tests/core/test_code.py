@@ -59,6 +59,10 @@ def test_each_form_of_import_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
         "named.py": "from blemish.data import two",
         "name_in_module.py": "from blemish.data.one import thing",
         "late.py": "def f():\n    if True:\n        import blemish.data.two as two",
+        "typed.py": (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import blemish.plain\n"
+            "else:\n    import blemish.data.one"
+        ),
         "others.py": "import os, blemishes\nfrom blemish_else import x\nfind_spec('holds_data')",
         "data/__init__.py": "",
         "data/one.py": "from blemish.data import two",
@@ -69,7 +73,9 @@ def test_each_form_of_import_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
         (package / name).write_text(text)
     monkeypatch.setattr(code, "SOURCE", tmp_path)
     both = {"__init__.py", "data/__init__.py", "data/one.py", "data/two.py"}
-    for name in ("plain.py", "named.py", "name_in_module.py", "late.py", "data/relative.py"):
+    for name in (
+        "plain.py", "named.py", "name_in_module.py", "late.py", "typed.py", "data/relative.py"
+    ):  # fmt: skip
         assert names(closure([package / name]), package) == both | {name}, name
     assert names(closure([package / "others.py"]), package) == {"__init__.py", "others.py"}
     others = imports_of(package / "others.py").packages

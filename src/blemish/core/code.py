@@ -74,8 +74,20 @@ def imports_of(path: Path) -> Imports:
 
 @cache
 def _imported_names(content: bytes, package: str) -> tuple[str, ...]:
-    nodes = ast.walk(ast.parse(content))
+    nodes = _nodes_that_run(ast.parse(content))
     return tuple(dict.fromkeys(name for node in nodes for name in _names_in(node, package)))
+
+
+def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but what stands under `if TYPE_CHECKING:`, which never runs."""
+    yield tree
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=others):
+                for other in others:
+                    yield from _nodes_that_run(other)
+            case _:
+                yield from _nodes_that_run(node)
 
 
 def _names_in(node: ast.AST, package: str) -> Iterator[str]:

@@ -10,9 +10,9 @@ import pytest
 
 from blemish.core.errors import UserError
 from blemish.evaluation.evaluate import BOXES, NO_MASKS, evaluate
-from blemish.evaluation.maps import MapFile, map_store
+from blemish.evaluation.map_storage import MapFile, map_storage
 from blemish.evaluation.predictions import Predictions
-from tests.metrics.test_evaluation_histograms import exact
+from tests.metrics.test_histograms import exact
 
 # defect and slice of every image of the test set; label 0 is "good"
 IMAGES = [("good", "")] * 6 + [("spot", "")] * 4 + [("line", "")] * 3 + [("spot", "doubtful")] * 2
@@ -296,5 +296,5 @@ def test_a_map_file_holds_what_was_put_in(tmp_path):
 
 
 def test_few_maps_stay_in_memory_and_many_go_to_a_file(tmp_path):
-    assert map_store(1000, 256, tmp_path) == []
-    assert isinstance(map_store(1000, 1024, tmp_path), MapFile)
+    assert map_storage(1000, 256, tmp_path) == []
+    assert isinstance(map_storage(1000, 1024, tmp_path), MapFile)

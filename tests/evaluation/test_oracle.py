@@ -19,9 +19,9 @@ from blemish.core.errors import UserError
 from blemish.core.params import load_params
 from blemish.evaluation.evaluate import evaluate as measure
 from blemish.evaluation.glass_pro import pro_of_glass
-from blemish.evaluation.oracle import as_published, combine
-from blemish.evaluation.predict import mask_to_model, predict
+from blemish.evaluation.paper_protocol import as_published, combine
 from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.scoring import mask_to_model, score_images
 from blemish.images.manifest import read_manifest
 from blemish.images.reading import Framing
 from blemish.methods.author_protocol import Practice
@@ -142,7 +142,7 @@ def test_the_best_epoch_is_the_best_of_the_kept_ones(model: Path, tmp_path: Path
     totals = {}
     for file in sorted((model / "epochs").iterdir()):
         load_state(method, file)
-        tested = predict(method, unit, rows[rows["slice"] != "doubtful"], "test")
+        tested = score_images(method, unit, rows[rows["slice"] != "doubtful"], "test")
         found = measure(
             replace(tested, mask_to_model=truncated), headline=every, masks="pixel",
             threshold=0.5, resolution="model",

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from blemish.core.errors import UserError
 from blemish.core.params import Section
-from blemish.evaluation import maps
-from blemish.evaluation.results import predict
+from blemish.evaluation import map_storage
+from blemish.evaluation.scoring import score_images
 from blemish.images.manifest import Facts, read_manifest, write_manifest
 from blemish.images.reading import Framing, read_image
 from blemish.methods.detector import Method, create, load, save, score_all
@@ -317,7 +317,7 @@ def test_model_resolution_sees_the_masks_as_the_network_sees_the_images(tmp_path
     method, _ = load(at, torch.device("cpu"))
     manifest = read_manifest(unit.prepared)
     test = manifest.of("test", 1)
-    found = predict(method, manifest, test, "test")
+    found = score_images(method, manifest, test, "test")
     for number in range(len(test)):
         sample = found.sample(number, "model")
         one_map, mask = sample.anomaly_map, sample.mask
@@ -371,11 +371,11 @@ def test_weak_curve_area_quarters_and_aupimo(tmp_path) -> None:
 def test_maps_in_a_file_give_the_same_bytes(tmp_path, monkeypatch) -> None:
     at = model(tmp_path / "model")
     in_memory = evaluate_model(tiny_unit(), at, tmp_path / "in-memory")
-    monkeypatch.setattr(maps, "IN_MEMORY", 0)
+    monkeypatch.setattr(map_storage, "IN_MEMORY", 0)
     method, _ = load(at, torch.device("cpu"))
     manifest = read_manifest(tiny_unit().prepared)
-    found = predict(method, manifest, manifest.of("test"), "test", tmp_path)
-    assert isinstance(found.maps, maps.MapFile)
+    found = score_images(method, manifest, manifest.of("test"), "test", tmp_path)
+    assert isinstance(found.maps, map_storage.MapFile)
     assert set(tmp_path.iterdir()) == {at, in_memory}  # the file has no name
     in_file = evaluate_model(tiny_unit(), at, tmp_path / "in-file")
     assert bytes_of(in_file) == bytes_of(in_memory)

@@ -10,9 +10,9 @@ from blemish.metrics.bootstrap import (
     PixelCounts,
     draw_weights,
     image_draws,
+    interval,
     pixel_draws,
 )
-from blemish.metrics.interval import interval
 
 RANDOM = np.random.default_rng(0)
 
@@ -76,14 +76,13 @@ def test_pixel_metrics_of_a_draw_are_those_of_the_summed_counts() -> None:
     labels = (regions > 0).astype(int)
     weights = draw_weights(names(20), labels)
     counts = PixelCounts(normal, anomalous, coverage, regions)
-    found = pixel_draws(counts, weights, "pixel_aupro", 0.3)
+    found = pixel_draws(counts, weights)
     for draw in (0, 500):
         row = weights[draw].astype(float)
         ranking = curves.Ranking(
-            np.arange(64.0)[::-1],
             np.cumsum(row @ normal).astype(np.int64),
             np.cumsum(row @ anomalous).astype(np.int64),
-            regions=np.cumsum(row @ coverage),
+            regions=np.cumsum(row @ coverage) / (row @ regions),
         )
         assert found["pixel_auroc"][draw] == pytest.approx(curves.auroc(ranking))
         assert found["pixel_ap"][draw] == pytest.approx(curves.average_precision(ranking))

@@ -56,7 +56,7 @@ def metrics(
     Maps are read one at a time: memory does not grow with their number.
     Bad maps are named, a line each, and then no number is printed.
     """
-    from blemish.evaluation.map_folder import BadMaps, evaluate_folder, open_folder
+    from blemish.evaluation.foreign_maps import BadMaps, evaluate_folder, open_folder
 
     if not 0 < fpr_limit <= 1:
         raise typer.BadParameter(

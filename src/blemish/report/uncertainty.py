@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.metrics.interval import interval
+from blemish.metrics.bootstrap import interval
 from blemish.report.collect import Run
 
 COMPARED = ("image_auroc", "pixel_aupro")

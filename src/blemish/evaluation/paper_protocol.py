@@ -19,9 +19,9 @@ from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.evaluation.evaluate import Metrics, evaluate
 from blemish.evaluation.glass_pro import pro_of_glass
-from blemish.evaluation.maps import Map, Maps
-from blemish.evaluation.predict import mask_to_model
+from blemish.evaluation.map_storage import Map, Maps
 from blemish.evaluation.predictions import Predictions, has_mask
+from blemish.evaluation.scoring import mask_to_model
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import Method, load_state
 from blemish.methods.loop import EPOCHS

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.core.errors import UserError
+from blemish.evaluation.channel_files import Defect, read_channels, read_defects
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.predictions import Predictions
 from blemish.metrics import curves
-from blemish.metrics.channels import Channel, Defect, read_channels, read_defects
-from blemish.metrics.histograms import PixelHistogram
+from blemish.metrics.histograms import Channel, PixelHistogram
 
 LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)
 DEFECTS = [

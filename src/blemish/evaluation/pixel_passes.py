@@ -21,7 +21,7 @@ QUARTERS = ("q1", "q2", "q3", "q4")  # of the defective images, from the smalles
 
 @dataclass(frozen=True)
 class Pixels:
-    """What two passes over N images found.
+    """The result of both passes over N images.
 
     Args:
         histograms: one a part, over common bins; parts are sets of images that enter every number
@@ -42,7 +42,7 @@ class Pixels:
 
 
 def measure(table: pd.DataFrame, read: Read) -> Pixels:
-    """Read every image twice and count its pixels.
+    """Read every image twice and count its pixels (`docs/spec/measures.md` §5 says why twice).
 
     Args:
         table: N rows; `label`, `headline` (of the main test set), and `group`, which is equal for
@@ -52,22 +52,22 @@ def measure(table: pd.DataFrame, read: Read) -> Pixels:
     Raises:
         UserError: as `read`.
     """
-    binning, area = _survey(len(table), read)
+    binning, area = _first_pass(len(table), read)
     defective = (table["label"] == 1).to_numpy()
     quarter = _quarters(area, defective & table["headline"].to_numpy() & (area > 0))
     keys = pd.DataFrame({"group": table["group"].to_numpy(), "quarter": quarter})
     part = keys.groupby(["group", "quarter"]).ngroup().to_numpy()
-    histograms = {int(one): PixelHistogram(binning) for one in np.unique(part)}
+    histograms = {int(number): PixelHistogram(binning) for number in np.unique(part)}
     normals, aupimo = NormalImages(binning), np.full(len(table), np.nan)
     counts, main = PixelCounts.empty(len(table)), table["headline"].to_numpy()
 
     def count(number: int, sample: Sample) -> NDArray[np.int64]:
-        own = PixelHistogram(binning)
-        found = own.update(sample.anomaly_map, sample.mask, sample.channels)
-        histograms[part[number]] += own
+        alone = PixelHistogram(binning)
+        defective_bins = alone.update(sample.anomaly_map, sample.mask, sample.channels)
+        histograms[part[number]] += alone
         if main[number]:
-            counts.add(number, own)
-        return found
+            counts.add(number, alone)
+        return defective_bins
 
     # Normal images first: the others are judged by the false-positive rates on them.
     good = [number for number in range(len(table)) if not defective[number]]
@@ -83,7 +83,7 @@ def measure(table: pd.DataFrame, read: Read) -> Pixels:
     return Pixels(histograms, np.asarray(part, np.int64), area, quarter, aupimo, counts)
 
 
-def _survey(count: int, read: Read) -> tuple[Binning, NDArray[np.float64]]:
+def _first_pass(count: int, read: Read) -> tuple[Binning, NDArray[np.float64]]:
     """The bins that fit all maps, and the defective share of every image."""
     coarse, area = PixelHistogram(), np.zeros(count)
     for number in _each(range(count), "pixel metrics, pass 1 of 2"):

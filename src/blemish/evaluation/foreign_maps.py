@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
+from blemish.evaluation.channel_files import CONFIG, Defects, read_channels, read_defects
 from blemish.evaluation.evaluate import evaluate
-from blemish.evaluation.map_files import SUFFIXES, read_map
+from blemish.evaluation.map_reader import SUFFIXES, read_map
 from blemish.evaluation.predictions import Map, Predictions
 from blemish.images import reading as images
-from blemish.metrics.channels import CONFIG, Defects, read_channels, read_defects
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 

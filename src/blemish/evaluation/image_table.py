@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
-from blemish.evaluation.pixels import Pixels, measure
+from blemish.evaluation.pixel_passes import measure
 from blemish.evaluation.predictions import Predictions, Sample, has_mask
 from blemish.metrics.bootstrap import PixelCounts
 from blemish.metrics.histograms import PixelHistogram
@@ -16,15 +16,22 @@ from blemish.metrics.histograms import PixelHistogram
 def all_images(
     predictions: Sequence[Predictions], headline: Callable[[pd.DataFrame], pd.Series]
 ) -> pd.DataFrame:
-    """All rows that count, one line each; rows of equal `group` differ in no name that is asked."""
+    """The rows of the main test set and all defective ones, in the order of the predictions.
+
+    Rows of equal `group` share label, defect type and slice: they enter every number together.
+
+    Raises:
+        UserError: a score that is NaN or infinite.
+    """
     tables = []
-    for source, one in enumerate(predictions):
-        table = one.rows[["image", "label", "defect", "slice"]].reset_index(drop=True)
-        table["masked"] = has_mask(one.rows).to_numpy()
+    for source, predicted in enumerate(predictions):
+        rows = predicted.rows
+        table = rows[["image", "label", "defect", "slice"]].reset_index(drop=True)
+        table["masked"] = has_mask(rows).to_numpy()
         # What bootstrap draws as a whole: the images of one object, or the image itself.
-        table["object"] = _objects(one.rows)
-        table["score"] = np.asarray(one.scores, np.float64)
-        table["headline"] = np.asarray(headline(one.rows), bool)
+        table["object"] = _objects(rows)
+        table["score"] = np.asarray(predicted.scores, np.float64)
+        table["headline"] = np.asarray(headline(rows), bool)
         table["source"], table["position"] = source, np.arange(len(table))
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
@@ -44,23 +51,22 @@ def measure_pixels(
     The table gets the columns part (−1: none), area, quarter, aupimo and counted (−1: not).
     """
     chosen = _measurable(table, masks)
-    rows = list(zip(table["source"][chosen], table["position"][chosen], strict=True))
+    columns = (table[name][chosen].tolist() for name in ("source", "position"))
+    rows: list[tuple[int, int]] = list(zip(*columns, strict=True))
 
     def read(number: int) -> Sample:
         source, position = rows[number]
         return predictions[source].sample(position, resolution)
 
-    found: Pixels = measure(table[chosen], read)
-    measured = pd.DataFrame(
-        {"part": found.part, "area": found.area, "quarter": found.quarter, "aupimo": found.aupimo},
-        index=table.index[chosen],
-    ).reindex(table.index)
+    pixels = measure(table[chosen], read)
+    found = {name: getattr(pixels, name) for name in ("part", "area", "quarter", "aupimo")}
+    measured = pd.DataFrame(found, index=table.index[chosen]).reindex(table.index)
     table["part"] = measured["part"].fillna(-1).astype(int)
     table["quarter"] = measured["quarter"].fillna("")
     table["area"], table["aupimo"] = measured["area"], measured["aupimo"]
     table["counted"] = -1
     table.loc[chosen, "counted"] = np.arange(len(rows))
-    return found.histograms, found.counts
+    return pixels.histograms, pixels.counts
 
 
 def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
@@ -78,11 +84,12 @@ def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
 
 
 def aupimo_of(table: pd.DataFrame, predictions: Sequence[Predictions]) -> list[NDArray[np.float64]]:
-    found = [np.full(len(one.rows), np.nan) for one in predictions]
-    for source, values in enumerate(found):
-        own = table[table["source"] == source]
-        values[own["position"]] = own["aupimo"]
-    return found
+    """The AUPIMO of each image of each of the predictions (N,); NaN where it is undefined."""
+    columns = [np.full(len(predicted.rows), np.nan) for predicted in predictions]
+    for source, values in enumerate(columns):
+        rows = table[table["source"] == source]
+        values[rows["position"]] = rows["aupimo"]
+    return columns
 
 
 def _objects(rows: pd.DataFrame) -> NDArray[np.object_]:

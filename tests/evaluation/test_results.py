@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from blemish.core.errors import UserError
 from blemish.core.params import Section
+from blemish.core.workspace import Run
 from blemish.evaluation import map_storage
 from blemish.evaluation.scoring import score_images
 from blemish.images.manifest import Facts, read_manifest, write_manifest
@@ -26,7 +27,11 @@ from blemish.images.reading import Framing, read_image
 from blemish.methods.detector import Method, create, load, save, score_all
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit
+from blemish.metrics.curves import Ranking
+from blemish.metrics.table import TABLE, Metric, Place
 from blemish.metrics.threshold import threshold_at
+from blemish.report import tables, views
+from blemish.tracking import run_content
 from tests.units import (
     NAME,
     Unit,
@@ -402,3 +407,29 @@ def test_a_damaged_test_image_stops_the_stage_and_leaves_nothing(tmp_path) -> No
     shutil.rmtree(at)
     with pytest.raises(UserError, match=r"model\.json is missing: run the train stage"):
         evaluate_model(unit, at, tmp_path / "results" / "run")
+
+
+def test_a_new_metric_is_one_entry_of_the_table(tmp_path, monkeypatch) -> None:
+    """From there it reaches metrics.json with its interval, the leaderboard, the summary."""
+
+    def recall_at(ranking: Ranking, limit: float) -> Any:
+        return np.where(ranking.fpr <= limit, ranking.tpr, 0.0).max(axis=-1)
+
+    shown = Place.SUMMARY | Place.DETAIL | Place.VALIDATION
+    new = Metric("pixel_recall", "Recall", recall_at, shown, limit=0.1)
+    monkeypatch.setitem(TABLE, new.name, new)
+    at = model(tmp_path / "model")
+    folder = evaluate_model(tiny_unit(), at, tmp_path / "results")
+    found = metrics_of(folder)
+    assert 0.9 < found["metrics"]["pixel_recall"] <= 1
+    assert all("pixel_recall" in found[part] for part in ("validation", "intervals"))
+    assert "pixel_recall" in found["by_defect"]["spot"]
+    low, high = found["intervals"]["pixel_recall"]
+    assert low - 0.002 <= found["metrics"]["pixel_recall"] <= high + 0.002
+    run = Run(NAME, "white", 0, at, folder)
+    (row,) = tables.leaderboard([run])
+    assert row["metrics"]["pixel_recall"]["mean"] == found["metrics"]["pixel_recall"]
+    assert tables.metric_names([row])[-1] == "pixel_recall"
+    assert tables.summary([run])["white"]["pixel_recall"] == found["metrics"]["pixel_recall"]
+    assert "Pixel Recall" in views.defects([run])["head"]
+    assert run_content.metrics(run)["pixel_recall"] == found["metrics"]["pixel_recall"]

@@ -97,7 +97,7 @@ def test_a_new_crop_concerns_the_synthesis_alone(clean: Workspace) -> None:
         ("src/blemish/methods/registry.py", {"report"}),  # says which are training-free
         ("src/blemish/core/checks.py", set()),
         ("src/blemish/report/templates/style.css", {"report"}),
-        ("src/blemish/tracking/store.py", set()),
+        ("src/blemish/tracking/mlflow_store.py", set()),
         ("requirements.lock", TRAIN),
     ],
 )

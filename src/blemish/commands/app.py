@@ -93,13 +93,15 @@ def clean() -> None:
 def leaderboard() -> None:
     """Print the results of the grid in params.yaml, and where to read on."""
     from blemish.core.params import load_params
-    from blemish.report.collect import load_runs
+    from blemish.core.workspace import MODELS, RESULTS, grid
     from blemish.report.console import print_leaderboard
 
     params = load_params()
-    grid = (params.units, params.methods, params.seeds)
+    runs = grid(MODELS, RESULTS, params.units, params.methods, params.seeds)
+    for run in runs:
+        run.check()
     console = Console()
-    print_leaderboard(load_runs(Path("models"), Path("results"), *grid), console)
+    print_leaderboard(runs, console)
     console.print(
         "\nreport   report/index.html\nmetrics  metrics/summary.json, `dvc exp show`, "
         "`dvc plots show`\nruns     `make ui` opens MLflow",

@@ -25,6 +25,7 @@ from blemish.evaluation.scoring import mask_to_model
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import Method, load_state
 from blemish.methods.loop import EPOCHS
+from blemish.metrics.table import GLASS_PRO
 
 AUROCS = ("image_auroc", "pixel_auroc")
 TINY = 1e-8  # added to the range that a component is divided by
@@ -72,8 +73,8 @@ def as_published(
     load_state(method, model / "model.safetensors")
     last = judge([honest])
     if practice.glass_pro and masks != "none":  # slow, and it chooses nothing
-        metrics = metrics | {"pixel_pro_glass": _glass_pro(best[2][0], shrink, headline)}
-        last = last | {"pixel_pro_glass": _glass_pro(honest, shrink, headline)}
+        metrics = metrics | {GLASS_PRO: _glass_pro(best[2][0], shrink, headline)}
+        last = last | {GLASS_PRO: _glass_pro(honest, shrink, headline)}
     return {
         "practice": practice.note,
         "epoch": int(best[1].stem) if practice.chosen_by else None,

@@ -11,15 +11,17 @@ from PIL import Image
 
 from blemish.core.files import link
 from blemish.core.progress import progress
-from blemish.report import figures, published, views
-from blemish.report.collect import Run, preview
+from blemish.core.workspace import Run, preview
+from blemish.metrics.table import TABLE, Place, heading, shown_in
+from blemish.report import figures, literature, views
 from blemish.report.tables import (
     NO_MASKS,
+    RATES,
     Row,
     best_methods,
     by_unit_and_method,
     conditions,
-    heading,
+    known,
     leaderboard,
     mean_over_units,
     metric_names,
@@ -29,7 +31,6 @@ from blemish.report.tables import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
-RATES = {"recall": "Recall", "false_alarms": "False alarms", "precision": "Precision"}
 View = dict[str, Any]
 
 
@@ -108,8 +109,8 @@ def _leaderboard(rows: list[Row]) -> View:
     several = len({row["unit"] for row in rows}) > 1
     return {
         "rows": rows,
-        "image": [name for name in names if not name.startswith("pixel")],
-        "pixel": [name for name in names if name.startswith("pixel")],
+        "image": [name for name in names if not known(name).needs_masks],
+        "pixel": [name for name in names if known(name).needs_masks],
         "headings": {name: heading(name) for name in names},
         "best": {name: best_methods(rows, name) for name in names},
         "means": {
@@ -118,7 +119,7 @@ def _leaderboard(rows: list[Row]) -> View:
             for method in methods
             if several
         },
-        "rates": RATES,
+        "rates": {name: title for name, (_, title) in RATES.items()},
     }
 
 
@@ -129,10 +130,10 @@ def _section(assets: _Assets, members: list[list[Run]], rows: list[Row], synthet
     return {
         "unit": first.unit,
         "best": max(aurocs) or None,
-        "facts": views.facts(first),
+        "about": views.about_unit(first),
         "notes": views.notes([run for group in members for run in group]),
         "preview": assets.picture(preview(synthetic, first.unit), "preview.png"),
-        "published": published.beside(first.unit, rows),
+        "published": literature.beside_ours(first.unit, rows),
         "sensitivity": _sensitivity(assets, members),
         "methods": [
             _method(assets.below(group[0].method), group, row) | {"open": index == best}
@@ -166,6 +167,11 @@ def _method(assets: _Assets, runs: list[Run], row: Row) -> View:
     return {
         "name": first.method,
         "row": row,
+        "headline": {
+            name: f"{known(name).kind} {heading(name)}"
+            for name in shown_in(Place.METHOD, row["metrics"])
+            if name in row["metrics"]
+        },
         "operating_points": [views.operating_point(run, len(runs) > 1) for run in runs],
         "validation": views.validation_note(runs),
         "figures": _figures(assets, runs),
@@ -193,7 +199,7 @@ def _figures(assets: _Assets, runs: list[Run]) -> list[View]:
         name: {run.seed: run.curve(name, x, y) for run in runs}
         for name, x, y in (("roc", "fpr", "tpr"), ("pr", "recall", "precision"))
     }
-    scores = first.scores()
+    scores = first.scores().query("headline")
     good, defective = (scores.loc[scores["label"] == label, "score"].tolist() for label in (0, 1))
     histogram = figures.score_histogram(good, defective, first.record["threshold"]["image"])
     drawn = [
@@ -201,7 +207,8 @@ def _figures(assets: _Assets, runs: list[Run]) -> list[View]:
         ("roc", figures.roc(curves["roc"], rates), "ROC, images"),
         ("pr", figures.precision_recall(curves["pr"], precisions), "Precision and recall, images"),
     ]
-    if any(first.metrics[name] is not None for name in first.metrics if "aupro" in name):
+    aupro = TABLE["pixel_aupro"]
+    if any(value is not None and known(name) is aupro for name, value in first.metrics.items()):
         overlap = {run.seed: run.curve("pro", "fpr", "pro") for run in runs}
         drawn.append(("pro", figures.per_region_overlap(overlap), "Per-region overlap, pixels"))
     training = {run.seed: run.training_curves() for run in runs}

@@ -87,8 +87,8 @@ def evaluate(
 
     def detail(chosen: pd.Series) -> Metrics:
         """Of some defective images against all good ones of the main test set."""
-        found = _measure(table[(main & ~defective) | chosen], histograms, limits)[0]
-        kept = {name: value for name, value in found.items() if is_in(name, Place.DETAIL)}
+        metrics, _ = _measure(table[(main & ~defective) | chosen], histograms, limits)
+        kept = {name: value for name, value in metrics.items() if is_in(name, Place.DETAIL)}
         return {"count": int(chosen.sum()), **kept}
 
     def with_recall(chosen: pd.Series) -> Metrics:
@@ -170,14 +170,14 @@ def _of_channels(name: str) -> bool:
 
 def _by_area(table: pd.DataFrame, judge: Judge) -> dict[str, Metrics]:
     """What `judge` says of each quarter that has images, and the areas it goes from and to."""
-    found = {}
+    quarters = {}
     for quarter in QUARTERS:
         chosen = table["quarter"] == quarter
         if chosen.any():
             area = table["area"][chosen]
             ends: Metrics = {"area_from": float(area.min()), "area_to": float(area.max())}
-            found[quarter] = judge(chosen) | ends
-    return found
+            quarters[quarter] = judge(chosen) | ends
+    return quarters
 
 
 def _notes(main: pd.DataFrame, masks: str, metrics: Metrics) -> list[str]:

@@ -36,8 +36,8 @@ def pro_of_glass(tested: Predictions, positions: Iterable[int]) -> float | None:
             if labels.any():
                 wider = cv2.dilate(above.astype(np.uint8), DILATION).ravel()
                 areas = np.bincount(labels.ravel())[1:]
-                found = np.bincount(labels.ravel(), weights=wider)[1:]
-                shares += (found / areas).tolist()
+                covered = np.bincount(labels.ravel(), weights=wider)[1:]
+                shares += (covered / areas).tolist()
         rates.append(false / normal)
         overlaps.append(float(np.mean(shares)))
     return _stretched_area(np.array(rates), np.array(overlaps))

@@ -51,16 +51,16 @@ def measure_pixels(
     The table gets the columns part (−1: none), area, quarter, aupimo and counted (−1: not).
     """
     chosen = _measurable(table, masks)
-    columns = (table[name][chosen].tolist() for name in ("source", "position"))
-    rows: list[tuple[int, int]] = list(zip(*columns, strict=True))
+    places = (table[name][chosen].tolist() for name in ("source", "position"))
+    rows: list[tuple[int, int]] = list(zip(*places, strict=True))
 
     def read(number: int) -> Sample:
         source, position = rows[number]
         return predictions[source].sample(position, resolution)
 
     pixels = measure(table[chosen], read)
-    found = {name: getattr(pixels, name) for name in ("part", "area", "quarter", "aupimo")}
-    measured = pd.DataFrame(found, index=table.index[chosen]).reindex(table.index)
+    columns = {name: getattr(pixels, name) for name in ("part", "area", "quarter", "aupimo")}
+    measured = pd.DataFrame(columns, index=table.index[chosen]).reindex(table.index)
     table["part"] = measured["part"].fillna(-1).astype(int)
     table["quarter"] = measured["quarter"].fillna("")
     table["area"], table["aupimo"] = measured["area"], measured["aupimo"]

@@ -2,7 +2,7 @@
 
 Which one that is each method says (`Method.practice`). Its numbers carry `oracle` in their names.
 They show what the practice adds to an honest number on the same training run, and stand beside
-published ones; they are never a leaderboard's.
+published numbers; they are never a leaderboard's.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
-from blemish.evaluation.evaluate import Metrics, evaluate
+from blemish.evaluation.evaluate import Headline, Metrics, evaluate
 from blemish.evaluation.glass_pro import pro_of_glass
 from blemish.evaluation.map_storage import Map, Maps
 from blemish.evaluation.predictions import Predictions, has_mask
@@ -28,8 +28,7 @@ from blemish.methods.loop import EPOCHS
 from blemish.metrics.table import GLASS_PRO
 
 AUROCS = ("image_auroc", "pixel_auroc")
-TINY = 1e-8  # added to the range that a component is divided by
-Headline = Callable[[pd.DataFrame], pd.Series]
+EPSILON = 1e-8  # added to the range that a component is divided by
 
 
 def as_published(
@@ -57,27 +56,25 @@ def as_published(
     Raises:
         UserError: an epoch is to be chosen and the model keeps none.
     """
-    framing = method.framing
-    shrink = partial(mask_to_model, framing, above=practice.mask_above)
+    shrink = partial(mask_to_model, method.framing, above=practice.mask_above)
     judge = partial(_judge, practice=practice, shrink=shrink, headline=headline, masks=masks)
+    chosen, total, metrics, best = Path(), -1.0, Metrics(), honest
     files = _kept_epochs(model) if practice.chosen_by else [model / "model.safetensors"]
-    best: tuple[float, Path, list[Predictions]] = (-1.0, files[0], [])
-    metrics: Metrics = {}
     for file in progress(files, "protocol paper: testing", len(files), "epoch"):
         load_state(method, file)
         scorings = combine(predict(len(practice.scorings[0])), practice)
-        found = judge(scorings)
-        total = sum(found.get(name) or 0.0 for name in practice.chosen_by)
-        if total > best[0]:
-            best, metrics = (total, file, scorings), found
+        numbers = judge(scorings)
+        summed = sum(numbers.get(name) or 0.0 for name in practice.chosen_by)
+        if summed > total:
+            chosen, total, metrics, best = file, summed, numbers, scorings[0]
     load_state(method, model / "model.safetensors")
     last = judge([honest])
     if practice.glass_pro and masks != "none":  # slow, and it chooses nothing
-        metrics = metrics | {GLASS_PRO: _glass_pro(best[2][0], shrink, headline)}
+        metrics = metrics | {GLASS_PRO: _glass_pro(best, shrink, headline)}
         last = last | {GLASS_PRO: _glass_pro(honest, shrink, headline)}
     return {
         "practice": practice.note,
-        "epoch": int(best[1].stem) if practice.chosen_by else None,
+        "epoch": int(chosen.stem) if practice.chosen_by else None,
         "epochs": len(files) if practice.chosen_by else None,
         "last": {name: last[name] for name in metrics},
         "metrics": {f"oracle_{name}": value for name, value in metrics.items()},
@@ -91,13 +88,13 @@ def combine(components: list[Predictions], practice: Practice) -> list[Predictio
     """
     if len(components) == 1 or not len(components[0].rows):
         return components[:1]
-    ranges = [_map_range(one.maps) for one in components]
-    scores = [_scaled(one.scores, one.scores.min(), one.scores.max()) for one in components]
+    ranges = [_map_range(part.maps) for part in components]
+    scores = [_scaled(part.scores, part.scores.min(), part.scores.max()) for part in components]
     return [
         replace(
             components[0],
             scores=sum((w * s for w, s in zip(weights, scores, strict=True)), np.zeros(1)),
-            maps=_WeighedMaps([one.maps for one in components], ranges, weights),
+            maps=_WeighedMaps([part.maps for part in components], ranges, weights),
         )
         for weights in practice.scorings
     ]
@@ -120,11 +117,12 @@ class _WeighedMaps:
 
 
 def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
-    return (np.asarray(values, np.float64) - low) / (high - low + TINY)
+    return (np.asarray(values, np.float64) - low) / (high - low + EPSILON)
 
 
 def _map_range(maps: Maps) -> tuple[float, float]:
-    extremes = [(one.min(), one.max()) for one in (maps[k] for k in range(len(maps)))]
+    read = (maps[position] for position in range(len(maps)))  # never all in memory
+    extremes = [(anomaly_map.min(), anomaly_map.max()) for anomaly_map in read]
     lows, highs = zip(*extremes, strict=True)
     return float(min(lows)), float(max(highs))
 
@@ -137,25 +135,23 @@ def _judge(
     masks: str,
 ) -> Metrics:
     """The metrics of one scoring, or the larger AUROCs of several."""
-    found = []
+    judged = []
     for tested in scorings:
         shrunk = replace(tested, mask_to_model=shrink)
         if practice.labels_from_masks and masks != "none":
             shrunk = replace(shrunk, rows=_relabelled(shrunk))
         # The threshold judges decisions, which are not among `metrics`.
-        own = evaluate(shrunk, headline=headline, masks=masks, threshold=0.0, resolution="model")
-        found.append(own.metrics)
-    if len(found) == 1:
-        return found[0]
-    return {
-        name: max((round(value, practice.digits) for value in _defined(found, name)), default=None)
-        for name in AUROCS
-        if name in found[0]
-    }
-
-
-def _defined(found: list[Metrics], name: str) -> list[float]:
-    return [value for value in (one[name] for one in found) if value is not None]
+        numbers = evaluate(shrunk, headline=headline, masks=masks, threshold=0, resolution="model")
+        judged.append(numbers.metrics)
+    if len(judged) == 1:
+        return judged[0]
+    larger: Metrics = {}
+    for name in AUROCS:
+        values = [numbers[name] for numbers in judged if name in numbers]
+        rounded = [round(value, practice.digits) for value in values if value is not None]
+        if values:
+            larger[name] = max(rounded, default=None)
+    return larger
 
 
 def _relabelled(tested: Predictions) -> pd.DataFrame:

@@ -14,4 +14,4 @@ def image_metrics(labels: ArrayLike, scores: ArrayLike) -> dict[str, float | Non
     """
     ranking = rank(np.asarray(labels, np.int64), np.asarray(scores, np.float64))
     numbers = measured("image", ranking)
-    return {name: None if one is None else float(one) for name, one in numbers.items()}
+    return {name: None if value is None else float(value) for name, value in numbers.items()}

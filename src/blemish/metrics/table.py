@@ -160,8 +160,8 @@ def shown_in(place: Place, present: Iterable[str]) -> list[str]:
     A metric of which none is present keeps its usual name.
     """
     numbers = sorted(present)
-    found: list[str] = []
+    shown: list[str] = []
     for metric in TABLE.values():
         if place in metric.shown:
-            found += [name for name in numbers if metric_of(name) is metric] or [metric.name]
-    return found
+            shown += [name for name in numbers if metric_of(name) is metric] or [metric.name]
+    return shown

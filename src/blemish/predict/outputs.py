@@ -17,7 +17,7 @@ from blemish.core.errors import UserError
 from blemish.core.files import finished_file, write_json
 from blemish.evaluation.drawing import colours, outlined, overlay
 from blemish.predict.labelme import annotation
-from blemish.predict.run import Prediction
+from blemish.predict.stream import Prediction
 
 COLUMNS: dict[str, pa.DataType] = {
     "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "regions": pa.int32(),

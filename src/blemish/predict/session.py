@@ -16,9 +16,9 @@ from blemish.core.progress import progress
 from blemish.methods.detector import Record, load
 from blemish.methods.loop import choose_device
 from blemish.metrics.threshold import threshold_at, threshold_note
+from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
-from blemish.predict.run import Prediction, Rules, Unreadable, predict_each
-from blemish.predict.sources import Source, check_distinct, find_images
+from blemish.predict.stream import Prediction, Rules, Unreadable, predict_each
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
 TABLES = (".csv", ".parquet")
@@ -91,7 +91,7 @@ def run(request: Request) -> int:
         missing = f", {request.scores} is not written" if request.scores else ""
         print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
         return INTERRUPTED
-    kept = sum(one.kept for one in writers if isinstance(one, LabelMe))
+    kept = sum(writer.kept for writer in writers if isinstance(writer, LabelMe))
     _print_summary(request, rules, record, tally, kept)
     return SKIPPED if tally.unreadable else 0
 

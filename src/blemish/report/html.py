@@ -45,8 +45,8 @@ def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
     sections = []
     for unit in progress(units, "report", len(units), "unit"):
         members = [group for (name, _), group in groups.items() if name == unit]
-        own = [row for row in rows if row["unit"] == unit]
-        sections.append(_section(_Assets(folder, f"assets/{unit}"), members, own, synthetic))
+        of_unit = [row for row in rows if row["unit"] == unit]
+        sections.append(_section(_Assets(folder, f"assets/{unit}"), members, of_unit, synthetic))
     text = (
         _environment()
         .get_template("index.html.j2")

@@ -151,7 +151,7 @@ def chance(runs: list[Run]) -> list[str]:
     sentences = []
     for unit, members in groups.items():
         for name, pairs in chance_differences(members).items():
-            listed = ", ".join(f"{one} and {other}" for one, other in pairs)
+            listed = ", ".join(f"{left} and {right}" for left, right in pairs)
             kind = name.partition("_")[0]
             sentences.append(
                 f"{unit}, {kind} {heading(name)}: no significant difference between {listed} "

@@ -89,7 +89,7 @@ def curves(run: Run) -> Iterator[tuple[str, int, float]]:
 
 def tags(run: Run) -> dict[str, str]:
     """What the run is found by in MLflow; its notes become the description there."""
-    found = {
+    named = {
         "unit": run.unit,
         "method": run.method,
         "seed": str(run.seed),
@@ -97,7 +97,7 @@ def tags(run: Run) -> dict[str, str]:
         "dvc.stage": stage(run, "evaluate"),
     }
     notes = "\n\n".join(run.record["notes"])
-    return found | ({"mlflow.note.content": notes[:LONGEST_NOTE]} if notes else {})
+    return named | ({"mlflow.note.content": notes[:LONGEST_NOTE]} if notes else {})
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

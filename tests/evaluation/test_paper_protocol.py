@@ -173,7 +173,8 @@ def test_the_protocol_without_kept_epochs_stops_before_anything_runs() -> None:
         run_stage(evaluate.main, {"evaluation": {"protocol": "paper"}}, *"abcd")
 
 
-# GLASS §2.3: pixels left of a disc in a 1024² image at 288², by truncation and by half.
+# Pixels left of a disc in a 1024² image at 288², by truncation and by half:
+# `docs/spec/glass.md` §2.3.
 @pytest.mark.parametrize(("radius", "whole", "half"), [(10, 10, 26), (5, 0, 4), (40, 328, 394)])
 def test_truncated_masks_lose_what_the_specification_measured(
     radius: int, whole: int, half: int

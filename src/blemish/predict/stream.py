@@ -16,8 +16,8 @@ from torch import Tensor
 from blemish.core.errors import UserError
 from blemish.images.reading import Framing, read_image
 from blemish.methods.detector import Method, score_each
+from blemish.predict.inputs import Source
 from blemish.predict.regions import Region, find_regions
-from blemish.predict.sources import Source
 
 AHEAD = 3  # images that are read while one is scored: they may be large
 
@@ -86,9 +86,9 @@ def _ahead(
         pool.submit(read, source) for source in islice(coming, AHEAD)
     )
     while running:
-        found = running.popleft().result()
+        result = running.popleft().result()
         running.extend(pool.submit(read, source) for source in islice(coming, 1))
-        yield found
+        yield result
 
 
 def _read(framing: Framing, source: Source) -> Framed | Unreadable:

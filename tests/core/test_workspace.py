@@ -16,7 +16,7 @@ from tests.browser.workspace import MASKED, METHODS, SEEDS, UNITS, make_workspac
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    make_workspace(tmp_path, dict.fromkeys(UNITS, ["spot"]), METHODS, SEEDS)
+    make_workspace(tmp_path, {unit: ["spot"] for unit in UNITS}, METHODS, SEEDS)
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""Where the anomaly maps of a test set stay between scoring and measuring."""
+"""Storage for the anomaly maps of a test set between scoring and measuring."""
 
 import tempfile
 from pathlib import Path
@@ -53,5 +53,5 @@ class MapFile:
 
 
 def map_storage(count: int, size: int, folder: Path | None = None) -> "list[Map] | MapFile":
-    """What takes `count` maps (size, size): a list, or a file in `folder` where they are many."""
+    """Empty storage for `count` maps (size, size): a list, or a file in `folder` for many."""
     return [] if count * size * size * 4 <= IN_MEMORY else MapFile(folder)

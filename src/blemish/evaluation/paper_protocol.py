@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.evaluation.evaluate import Headline, Metrics, evaluate
-from blemish.evaluation.glass_pro import pro_of_glass
 from blemish.evaluation.map_storage import Map, Maps
 from blemish.evaluation.predictions import Predictions, has_mask
 from blemish.evaluation.scoring import mask_to_model
 from blemish.methods.author_protocol import Practice
 from blemish.methods.detector import Method, load_state
 from blemish.methods.loop import EPOCHS
+from blemish.metrics.glass_pro import pro_of_glass
 from blemish.metrics.table import GLASS_PRO
 
 AUROCS = ("image_auroc", "pixel_auroc")
@@ -167,8 +167,12 @@ def _relabelled(tested: Predictions) -> pd.DataFrame:
 def _glass_pro(
     tested: Predictions, shrink: Callable[..., NDArray[np.bool_]], headline: Headline
 ) -> float | None:
-    flags = np.asarray(headline(tested.rows), bool)
-    return pro_of_glass(replace(tested, mask_to_model=shrink), np.flatnonzero(flags).tolist())
+    shrunk = replace(tested, mask_to_model=shrink)
+    positions = np.flatnonzero(np.asarray(headline(tested.rows), bool)).tolist()
+    samples = [shrunk.sample(position, "model") for position in positions]
+    return pro_of_glass(
+        [sample.anomaly_map for sample in samples], [sample.mask for sample in samples]
+    )
 
 
 def _kept_epochs(model: Path) -> list[Path]:

@@ -28,7 +28,7 @@ Result = Prediction | Unreadable
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options. None is not wanted, or not given."""
+    """The options of the command; None where one is not given."""
 
     model: Path
     images: Sequence[str]
@@ -56,7 +56,7 @@ class Request:
 
 @dataclass
 class Tally:
-    """What the stream has come to. Of the images only those are kept that could not be read."""
+    """Counts of what was predicted, and why some images could not be read."""
 
     images: int = 0
     alarms: int = 0
@@ -97,7 +97,7 @@ def run(request: Request) -> int:
 
 
 def _check_options(request: Request) -> None:
-    """Whatever can be known before the first image is read."""
+    """Raise UserError for options that cannot be used, before any image is read."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", request.device):
         raise UserError(f"`--device` is {request.device!r}: use auto, cpu, cuda, cuda:1 …")
     for name in ("threshold", "map_threshold", "tolerance"):
@@ -117,7 +117,7 @@ def _check_options(request: Request) -> None:
 
 
 def _check_inputs_stay(request: Request, sources: Sequence[Source]) -> None:
-    """No picture may be written where an image lies."""
+    """Raise UserError where a picture would be written over an image."""
     inputs = {os.path.realpath(source.path) for source in sources}
     for name, folder in request.folders.items():
         for source in sources if name in ("heatmaps", "overlays") else ():

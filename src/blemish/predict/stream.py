@@ -1,4 +1,4 @@
-"""The stream of predictions: read ahead, score one image at a time, keep none."""
+"""Predictions one after the other: images are read ahead, scored one at a time, and forgotten."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence

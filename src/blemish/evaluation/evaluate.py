@@ -7,18 +7,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.evaluation.image_table import all_images, aupimo_of, measure_pixels
-from blemish.evaluation.pixel_passes import QUARTERS
+from blemish.evaluation.image_table import (
+    QUARTERS,
+    Headline,
+    all_images,
+    aupimo_of,
+    measure_pixels,
+)
 from blemish.evaluation.predictions import Predictions
 from blemish.metrics import curves
 from blemish.metrics.bootstrap import PixelCounts, draw_weights, image_draws, interval, pixel_draws
 from blemish.metrics.histograms import PixelHistogram
-from blemish.metrics.table import Place, is_in, measured, metric_of
+from blemish.metrics.image_metrics import image_metrics
+from blemish.metrics.table import Place, as_floats, is_in, measured, metric_of
 from blemish.metrics.threshold import operating_point, share
 
 Metrics = dict[str, float | None]
 Judge = Callable[[pd.Series], Metrics]  # flags of some defective images -> their numbers
-Headline = Callable[[pd.DataFrame], pd.Series]  # manifest rows -> flags of the main test set
 
 NO_MASKS = "This unit has no pixel masks: image metrics only."
 SPRO_MEAN = "sPRO is the mean of the slices {}, as MVTec LOCO defines it."
@@ -119,16 +124,15 @@ def _measure(
 ) -> tuple[Metrics, dict[str, pd.DataFrame]]:
     """All metrics and curves of some rows; those of pixels only if all rows have histograms."""
     images = curves.rank(rows["label"].to_numpy(), rows["score"].to_numpy())
-    numbers = measured("image", images)
+    metrics = image_metrics(rows["label"], rows["score"])
     tables = {"roc": curves.roc_curve(images), "pr": curves.pr_curve(images)}
     parts = sorted(rows["part"].unique())
     if parts and parts[0] >= 0:
         pixels = sum((histograms[part] for part in parts[1:]), histograms[parts[0]]).ranking()
         aupimo = rows["aupimo"][rows["label"] == 1].to_numpy()
-        numbers |= measured("pixel", replace(pixels, aupimo=aupimo), limits)
+        metrics |= as_floats(measured("pixel", replace(pixels, aupimo=aupimo), limits))
         if pixels.regions is not None:
             tables["pro"] = curves.pro_curve(pixels)
-    metrics = {name: None if value is None else float(value) for name, value in numbers.items()}
     return metrics, {name: curves.thin(curve) for name, curve in tables.items()}
 
 

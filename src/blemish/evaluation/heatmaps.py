@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from blemish.evaluation.drawing import Picture, Scale
+from blemish.evaluation.image_table import Headline
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.strips import draw_strip
 
@@ -35,7 +36,7 @@ _KINDS = {
 
 def write_heatmaps(
     predictions: Predictions,
-    headline: Callable[[pd.DataFrame], pd.Series],
+    headline: Headline,
     thresholds: Thresholds,
     folder: Path,
     limit_per_kind: int = 4,
@@ -110,9 +111,7 @@ def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
     return ordered.head(min(limit, share))
 
 
-def scored_rows(
-    predictions: Predictions, headline: Callable[[pd.DataFrame], pd.Series]
-) -> pd.DataFrame:
+def scored_rows(predictions: Predictions, headline: Headline) -> pd.DataFrame:
     """The main test set's rows with their `score` and their `position` in the predictions."""
     positions = np.arange(len(predictions.rows))
     rows = predictions.rows.assign(score=predictions.scores, position=positions)

@@ -1,24 +1,30 @@
-"""The table of all images that enter an evaluation, and what is measured on their pixels."""
+"""The table of all images that enter an evaluation, and two passes over their pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
-from blemish.evaluation.pixel_passes import measure
+from blemish.core.progress import progress
 from blemish.evaluation.predictions import Predictions, Sample, has_mask
+from blemish.metrics.aupimo import NormalImages
+from blemish.metrics.binning import Binning
 from blemish.metrics.bootstrap import PixelCounts
 from blemish.metrics.histograms import PixelHistogram
 
+QUARTERS = ("q1", "q2", "q3", "q4")  # of the defective images, from the smallest defects up
 
-def all_images(
-    predictions: Sequence[Predictions], headline: Callable[[pd.DataFrame], pd.Series]
-) -> pd.DataFrame:
+Headline = Callable[[pd.DataFrame], pd.Series]  # manifest rows -> flags of the main test set
+Read = Callable[[int], Sample]  # the number of a row -> its anomaly map and ground truth
+
+
+def all_images(predictions: Sequence[Predictions], headline: Headline) -> pd.DataFrame:
     """The rows of the main test set and all defective ones, in the order of the predictions.
 
-    Rows of equal `group` share label, defect type and slice: they enter every number together.
+    Rows of equal `group` share label, defect type and slice: they enter every number together,
+    but for those of area quarters. `object` is what the bootstrap draws as a whole.
 
     Raises:
         UserError: a score that is NaN or infinite.
@@ -28,7 +34,6 @@ def all_images(
         rows = predicted.rows
         table = rows[["image", "label", "defect", "slice"]].reset_index(drop=True)
         table["masked"] = has_mask(rows).to_numpy()
-        # What bootstrap draws as a whole: the images of one object, or the image itself.
         table["object"] = _objects(rows)
         table["score"] = np.asarray(predicted.scores, np.float64)
         table["headline"] = np.asarray(headline(rows), bool)
@@ -46,27 +51,79 @@ def all_images(
 def measure_pixels(
     predictions: Sequence[Predictions], table: pd.DataFrame, masks: str, resolution: str
 ) -> tuple[dict[int, PixelHistogram], PixelCounts]:
-    """The histograms of the parts, and the counts of the table's images.
+    """Read every image with a mask twice and count its pixels (`docs/spec/measures.md` §5).
 
-    The table gets the columns part (−1: none), area, quarter, aupimo and counted (−1: not).
+    Returns:
+        The histograms of the parts, over common bins: parts are sets of images that enter every
+        number together. And the counts of the images of the main test set, for the bootstrap.
+
+    The table gets the columns part (−1: none), area (the defective share of the pixels), quarter
+    ("q1" … "q4" by area of the main test set's defective images, else ""), aupimo (NaN without
+    defective pixels or without normal images), and counted (the row in the counts; −1: none).
+
+    Raises:
+        UserError: a map that is not finite, or a mask that is missing or does not fit.
     """
-    chosen = _measurable(table, masks)
-    places = (table[name][chosen].tolist() for name in ("source", "position"))
-    rows: list[tuple[int, int]] = list(zip(*places, strict=True))
+    numbers = np.flatnonzero(_measurable(table, masks))
+    columns = (table[name].tolist() for name in ("source", "position"))
+    places: list[tuple[int, int]] = list(zip(*columns, strict=True))
 
     def read(number: int) -> Sample:
-        source, position = rows[number]
+        source, position = places[number]
         return predictions[source].sample(position, resolution)
 
-    pixels = measure(table[chosen], read)
-    columns = {name: getattr(pixels, name) for name in ("part", "area", "quarter", "aupimo")}
-    measured = pd.DataFrame(columns, index=table.index[chosen]).reindex(table.index)
-    table["part"] = measured["part"].fillna(-1).astype(int)
-    table["quarter"] = measured["quarter"].fillna("")
-    table["area"], table["aupimo"] = measured["area"], measured["aupimo"]
-    table["counted"] = -1
-    table.loc[chosen, "counted"] = np.arange(len(rows))
-    return pixels.histograms, pixels.counts
+    binning, area = _first_pass(len(table), numbers, read)
+    defective = (table["label"] == 1).to_numpy()
+    quarter = _quarters(area, defective & table["headline"].to_numpy() & (area > 0))
+    keys = pd.DataFrame({"group": table["group"], "quarter": quarter}).iloc[numbers]
+    table["part"], table["counted"] = -1, -1
+    table.loc[numbers, "part"] = keys.groupby(["group", "quarter"]).ngroup()
+    table.loc[numbers, "counted"] = np.arange(len(numbers))
+    table["area"], table["quarter"] = area, quarter
+    histograms, counts, table["aupimo"] = _second_pass(table, numbers, read, binning)
+    return histograms, counts
+
+
+def _first_pass(
+    count: int, numbers: NDArray[np.int64], read: Read
+) -> tuple[Binning, NDArray[np.float64]]:
+    """The bins that fit all maps, and the defective share of every image (count,), else NaN."""
+    coarse, area = PixelHistogram(), np.full(count, np.nan)
+    for number in _each(numbers, "pixel metrics, pass 1 of 2"):
+        sample = read(number)
+        coarse.count(sample.anomaly_map, sample.mask)
+        area[number] = sample.mask.mean()
+    return coarse.finer_binning(), area
+
+
+def _second_pass(
+    table: pd.DataFrame, numbers: NDArray[np.int64], read: Read, binning: Binning
+) -> tuple[dict[int, PixelHistogram], PixelCounts, NDArray[np.float64]]:
+    """The histograms of the parts, the counts, and the AUPIMO of every row of the table."""
+    columns = ("part", "counted", "headline", "label")
+    part, counted, main, label = (table[name].to_numpy() for name in columns)
+    histograms = {int(one): PixelHistogram(binning) for one in np.unique(part[numbers])}
+    counts, aupimo = PixelCounts.empty(len(numbers)), np.full(len(table), np.nan)
+
+    def count(number: int, sample: Sample) -> NDArray[np.int64]:
+        alone = PixelHistogram(binning)
+        defective_bins = alone.update(sample.anomaly_map, sample.mask, sample.channels)
+        histograms[part[number]] += alone
+        if main[number]:
+            counts.add(counted[number], alone)
+        return defective_bins
+
+    # Normal images first: the others are judged by the false-positive rates on them.
+    normals = NormalImages(binning)
+    for number in _each(numbers[label[numbers] == 0], "pixel metrics, pass 2 of 2, good"):
+        sample = read(number)
+        count(number, sample)
+        normals.update(sample.anomaly_map)
+    rates = normals.false_positives()
+    for number in _each(numbers[label[numbers] == 1], "pixel metrics, pass 2 of 2, defects"):
+        score = rates.aupimo(count(number, read(number)))
+        aupimo[number] = np.nan if score is None else score
+    return histograms, counts, aupimo
 
 
 def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
@@ -83,6 +140,15 @@ def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
     return measurable & bool((measurable & defective).any())
 
 
+def _quarters(area: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Each counted image's quarter by area; equal areas share one. Fewer than four have none."""
+    quarter = np.full(len(area), "", "<U2")
+    if np.count_nonzero(counted) >= len(QUARTERS):
+        edges = np.quantile(area[counted], [0.25, 0.5, 0.75])
+        quarter[counted] = np.array(QUARTERS)[np.searchsorted(edges, area[counted])]
+    return quarter
+
+
 def aupimo_of(table: pd.DataFrame, predictions: Sequence[Predictions]) -> list[NDArray[np.float64]]:
     """The AUPIMO of each image of each of the predictions (N,); NaN where it is undefined."""
     columns = [np.full(len(predicted.rows), np.nan) for predicted in predictions]
@@ -96,3 +162,7 @@ def _objects(rows: pd.DataFrame) -> NDArray[np.object_]:
     """The group of each image; images without one, as in `blemish metrics`, stand alone."""
     groups = rows.get("group", pd.Series(None, index=rows.index, dtype=object))
     return np.asarray(groups.fillna(rows["image"]), object)
+
+
+def _each(numbers: NDArray[np.int64], title: str) -> Iterator[int]:
+    return progress(numbers.tolist(), title, len(numbers), "image")

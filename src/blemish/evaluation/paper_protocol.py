@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
-from blemish.evaluation.evaluate import Headline, Metrics, evaluate
+from blemish.evaluation.evaluate import Metrics, evaluate
+from blemish.evaluation.image_table import Headline
 from blemish.evaluation.map_storage import Map, Maps
 from blemish.evaluation.predictions import Predictions, has_mask
 from blemish.evaluation.scoring import mask_to_model

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from blemish.core.files import write_json
 from blemish.core.params import EvaluationParams, TrainingParams
 from blemish.evaluation.animation import write_animation
-from blemish.evaluation.evaluate import Evaluation, Headline, Metrics, evaluate
+from blemish.evaluation.evaluate import Evaluation, Metrics, evaluate
 from blemish.evaluation.heatmaps import scale_of, scored_rows, write_heatmaps
+from blemish.evaluation.image_table import Headline
 from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.scoring import score_as_published, score_images

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from blemish.metrics.curves import rank
-from blemish.metrics.table import measured
+from blemish.metrics.table import as_floats, measured
 
 
 def image_metrics(labels: ArrayLike, scores: ArrayLike) -> dict[str, float | None]:
@@ -13,5 +13,4 @@ def image_metrics(labels: ArrayLike, scores: ArrayLike) -> dict[str, float | Non
     Equal scores are one threshold. All are None unless both labels occur.
     """
     ranking = rank(np.asarray(labels, np.int64), np.asarray(scores, np.float64))
-    numbers = measured("image", ranking)
-    return {name: None if value is None else float(value) for name, value in numbers.items()}
+    return as_floats(measured("image", ranking))

@@ -121,6 +121,11 @@ def measured(
     return numbers
 
 
+def as_floats(numbers: Mapping[str, Numbers | None]) -> dict[str, float | None]:
+    """The numbers of a single ranking."""
+    return {name: None if value is None else float(value) for name, value in numbers.items()}
+
+
 def metric_of(name: str) -> Metric | None:
     """The metric whose number is named so, for the usual or another limit; None: not in TABLE."""
     base, _, limit = name.rpartition("_")

@@ -117,3 +117,13 @@ def test_paired_draws_see_what_apart_they_would_not() -> None:
 def test_one_label_alone_has_no_draws() -> None:
     labels = np.zeros(5, int)
     assert image_draws(labels, np.arange(5.0), draw_weights(names(5), labels)) == {}
+
+
+def test_what_a_draw_leaves_undefined_has_no_draws() -> None:
+    """One of two defective images has no defective pixel: a draw may hold that one alone."""
+    normal, anomalous = np.ones((4, 8)), np.zeros((4, 8))
+    anomalous[3, 2] = 1
+    counts = PixelCounts(normal, anomalous, anomalous, anomalous.sum(axis=1))
+    weights = draw_weights(names(4), [0, 0, 1, 1])
+    assert (weights[:, 3] == 0).any()
+    assert pixel_draws(counts, weights) == {}

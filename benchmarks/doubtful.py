@@ -12,35 +12,35 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from blemish.core.workspace import MODELS, Run, evaluated_runs
 from blemish.metrics.curves import auroc, rank
 
 
-def separation(file: Path) -> float | None:
-    """The AUROC that one result's `scores.parquet` gives; None if one side is empty."""
-    rows = pd.read_parquet(file, columns=["split", "slice", "score"])
+def separation(run: Run) -> float | None:
+    """The AUROC that one run's scores give; None if one side is empty."""
+    rows = run.scores()
     doubtful = (rows["slice"] == "doubtful").to_numpy()
     used = doubtful | (rows["split"] == "val").to_numpy()
-    return auroc(rank(doubtful[used].astype(np.int8), rows["score"].to_numpy()[used]))
+    area = auroc(rank(doubtful[used].astype(np.int8), rows["score"].to_numpy()[used]))
+    return None if area is None else float(area)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--results", type=Path, default=Path("results"))
     results = parser.parse_args().results
-    found: dict[str, list[float]] = {}
-    for file in sorted(results.glob("elpv/*/*/scores.parquet")):
-        unit, method = file.parts[-3], file.parts[-2].rpartition("-")[0]
-        value = separation(file)
-        if value is not None:
-            found.setdefault(f"elpv/{unit} {method}", []).append(value)
-    if not found:
+    areas: dict[str, list[float]] = {}
+    for run in evaluated_runs(MODELS, results):
+        area = separation(run) if run.unit.startswith("elpv/") else None
+        if area is not None:
+            areas.setdefault(f"{run.unit} {run.method}", []).append(area)
+    if not areas:
         raise SystemExit(f"error: {results}: no results of elpv: run units [elpv/mono] first")
-    for name, values in found.items():
+    for name, values in areas.items():
         spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
         print(f"{name:24}{np.mean(values):.3f}{spread}  (seeds: {len(values)})")
-    print(json.dumps({name: round(float(np.mean(values)), 3) for name, values in found.items()}))
+    print(json.dumps({name: round(float(np.mean(values)), 3) for name, values in areas.items()}))
 
 
 if __name__ == "__main__":

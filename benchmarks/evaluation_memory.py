@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
-from blemish.evaluation.predict import predict
+from blemish.evaluation.scoring import score_images
 from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, Manifest
 from blemish.methods.detector import Detector
@@ -87,9 +87,9 @@ def main() -> None:
         unit = make_unit(root, given.images, given.size)
         imported = peak()
         start = time.perf_counter()
-        test = predict(Brightness(given.model_size), unit, unit.rows, "test", root)
+        test = score_images(Brightness(given.model_size), unit, unit.rows, "test", root)
         found = evaluate(test, headline=everything, masks="pixel", threshold=0.5)
-        write_heatmaps(test, everything, 0.5, root / "heatmaps")
+        write_heatmaps(test, everything, (0.5, 0.5), root / "heatmaps")
         seconds = time.perf_counter() - start
     print(f"{given.images} images of {given.size}², model at {given.model_size}²: {seconds:.0f} s")
     print(f"peak before {imported / 2**20:.0f} MiB, in all {peak() / 2**20:.0f} MiB")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from blemish.core.errors import run_stage
 from blemish.core.params import load_params
-from blemish.tracking import track
+from blemish.tracking.track import track
 
 
 def main(models: str, results: str) -> None:

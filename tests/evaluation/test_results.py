@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from blemish.core.errors import UserError
 from blemish.core.params import Section
-from blemish.evaluation import maps
-from blemish.evaluation.results import predict
+from blemish.core.workspace import Run
+from blemish.evaluation import map_storage
+from blemish.evaluation.scoring import score_images
 from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, read_manifest, write_manifest
 from blemish.images.reading import read_image
@@ -28,7 +29,11 @@ from blemish.methods.detector import Detector, create, score_all
 from blemish.methods.loop import Loop
 from blemish.methods.saved import load, save
 from blemish.methods.training_data import TrainingUnit
+from blemish.metrics.curves import Ranking
+from blemish.metrics.table import TABLE, Metric, Place
 from blemish.metrics.threshold import threshold_at
+from blemish.report import tables, views
+from blemish.tracking import run_content
 from tests.units import (
     NAME,
     Unit,
@@ -75,7 +80,11 @@ class White(Detector):
 def white(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the detector importable as any method is: `blemish.methods.white`."""
     package = importlib.import_module("blemish.methods")
-    modules = {"white": {}, "white.params": {"Params": Params}, "white.method": {"METHOD": White}}
+    modules = {
+        "white": {},
+        "white.params": {"Params": Params},
+        "white.detector": {"DETECTOR": White},
+    }
     for name, content in modules.items():
         module = ModuleType(f"{package.__name__}.{name}")
         module.__dict__.update(content, __path__=[])
@@ -319,7 +328,7 @@ def test_model_resolution_sees_the_masks_as_the_network_sees_the_images(tmp_path
     method, _ = load(at, torch.device("cpu"))
     manifest = read_manifest(unit.prepared)
     test = manifest.of("test", 1)
-    found = predict(method, manifest, test, "test")
+    found = score_images(method, manifest, test, "test")
     for number in range(len(test)):
         sample = found.sample(number, "model")
         one_map, mask = sample.anomaly_map, sample.mask
@@ -373,11 +382,11 @@ def test_weak_curve_area_quarters_and_aupimo(tmp_path) -> None:
 def test_maps_in_a_file_give_the_same_bytes(tmp_path, monkeypatch) -> None:
     at = model(tmp_path / "model")
     in_memory = evaluate_model(tiny_unit(), at, tmp_path / "in-memory")
-    monkeypatch.setattr(maps, "IN_MEMORY", 0)
+    monkeypatch.setattr(map_storage, "IN_MEMORY", 0)
     method, _ = load(at, torch.device("cpu"))
     manifest = read_manifest(tiny_unit().prepared)
-    found = predict(method, manifest, manifest.of("test"), "test", tmp_path)
-    assert isinstance(found.maps, maps.MapFile)
+    found = score_images(method, manifest, manifest.of("test"), "test", tmp_path)
+    assert isinstance(found.maps, map_storage.MapFile)
     assert set(tmp_path.iterdir()) == {at, in_memory}  # the file has no name
     in_file = evaluate_model(tiny_unit(), at, tmp_path / "in-file")
     assert bytes_of(in_file) == bytes_of(in_memory)
@@ -404,3 +413,29 @@ def test_a_damaged_test_image_stops_the_stage_and_leaves_nothing(tmp_path) -> No
     shutil.rmtree(at)
     with pytest.raises(UserError, match=r"model\.json is missing: run the train stage"):
         evaluate_model(unit, at, tmp_path / "results" / "run")
+
+
+def test_a_new_metric_is_one_entry_of_the_table(tmp_path, monkeypatch) -> None:
+    """From there it reaches metrics.json with its interval, the leaderboard, the summary."""
+
+    def recall_at(ranking: Ranking, limit: float) -> Any:
+        return np.where(ranking.fpr <= limit, ranking.tpr, 0.0).max(axis=-1)
+
+    shown = Place.SUMMARY | Place.DETAIL | Place.VALIDATION
+    new = Metric("pixel_recall", "Recall", recall_at, shown, limit=0.1)
+    monkeypatch.setitem(TABLE, new.name, new)
+    at = model(tmp_path / "model")
+    folder = evaluate_model(tiny_unit(), at, tmp_path / "results")
+    found = metrics_of(folder)
+    assert 0.9 < found["metrics"]["pixel_recall"] <= 1
+    assert all("pixel_recall" in found[part] for part in ("validation", "intervals"))
+    assert "pixel_recall" in found["by_defect"]["spot"]
+    low, high = found["intervals"]["pixel_recall"]
+    assert low - 0.002 <= found["metrics"]["pixel_recall"] <= high + 0.002
+    run = Run(NAME, "white", 0, at, folder)
+    (row,) = tables.leaderboard([run])
+    assert row["metrics"]["pixel_recall"]["mean"] == found["metrics"]["pixel_recall"]
+    assert tables.metric_names([row])[-1] == "pixel_recall"
+    assert tables.summary([run])["white"]["pixel_recall"] == found["metrics"]["pixel_recall"]
+    assert "Pixel Recall" in views.defects([run])["head"]
+    assert run_content.metrics(run)["pixel_recall"] == found["metrics"]["pixel_recall"]

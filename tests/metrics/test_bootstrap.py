@@ -10,9 +10,9 @@ from blemish.metrics.bootstrap import (
     PixelCounts,
     draw_weights,
     image_draws,
+    interval,
     pixel_draws,
 )
-from blemish.metrics.interval import interval
 
 RANDOM = np.random.default_rng(0)
 
@@ -76,14 +76,13 @@ def test_pixel_metrics_of_a_draw_are_those_of_the_summed_counts() -> None:
     labels = (regions > 0).astype(int)
     weights = draw_weights(names(20), labels)
     counts = PixelCounts(normal, anomalous, coverage, regions)
-    found = pixel_draws(counts, weights, "pixel_aupro", 0.3)
+    found = pixel_draws(counts, weights)
     for draw in (0, 500):
         row = weights[draw].astype(float)
         ranking = curves.Ranking(
-            np.arange(64.0)[::-1],
             np.cumsum(row @ normal).astype(np.int64),
             np.cumsum(row @ anomalous).astype(np.int64),
-            regions=np.cumsum(row @ coverage),
+            regions=np.cumsum(row @ coverage) / (row @ regions),
         )
         assert found["pixel_auroc"][draw] == pytest.approx(curves.auroc(ranking))
         assert found["pixel_ap"][draw] == pytest.approx(curves.average_precision(ranking))
@@ -118,3 +117,13 @@ def test_paired_draws_see_what_apart_they_would_not() -> None:
 def test_one_label_alone_has_no_draws() -> None:
     labels = np.zeros(5, int)
     assert image_draws(labels, np.arange(5.0), draw_weights(names(5), labels)) == {}
+
+
+def test_what_a_draw_leaves_undefined_has_no_draws() -> None:
+    """One of two defective images has no defective pixel: a draw may hold that one alone."""
+    normal, anomalous = np.ones((4, 8)), np.zeros((4, 8))
+    anomalous[3, 2] = 1
+    counts = PixelCounts(normal, anomalous, anomalous, anomalous.sum(axis=1))
+    weights = draw_weights(names(4), [0, 0, 1, 1])
+    assert (weights[:, 3] == 0).any()
+    assert pixel_draws(counts, weights) == {}

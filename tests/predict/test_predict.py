@@ -59,7 +59,7 @@ def bright(monkeypatch: pytest.MonkeyPatch) -> None:
     modules = {
         "bright": {},
         "bright.params": {"Params": Params},
-        "bright.method": {"METHOD": Bright},
+        "bright.detector": {"DETECTOR": Bright},
     }
     for name, content in modules.items():
         module = ModuleType(f"{importlib.import_module('blemish.methods').__name__}.{name}")

@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,12 +18,16 @@ import pytest
 from rich.console import Console
 
 from blemish.core.errors import UserError
+from blemish.core.files import write_json
+from blemish.core.workspace import Run, grid
+from blemish.metrics import table
 from blemish.report import figures, tables, views
 from blemish.report.build import build
-from blemish.report.collect import Run, load_runs
 from blemish.report.console import print_leaderboard
 from tests.browser.workspace import MASKED, METHODS, SEEDS, UNITS, UNMASKED, make_workspace
+from tests.units import scratch
 
+NUMBERS = count()
 HOSTILE_UNIT = "mein satz/größe & co"
 HOSTILE_DEFECT = "<script>window.hacked = 1</script>"
 
@@ -33,7 +38,11 @@ def build_in(root: Path, units: list[str], methods: list[str], seeds: list[int])
 
 
 def load(root: Path) -> list[Run]:
-    return load_runs(root / "models", root / "results", UNITS, METHODS, SEEDS)
+    return load_runs(root, UNITS, METHODS, SEEDS)
+
+
+def load_runs(root: Path, units: list[str], methods: list[str], seeds: list[int]) -> list[Run]:
+    return [run.check() for run in grid(root / "models", root / "results", units, methods, seeds)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -55,6 +64,9 @@ def a_run(unit: str, method: str, seed: int, **changes: Any) -> Run:
         "test_false_alarm_rate": 0.1,
     }
     record = {
+        "unit": unit,
+        "method": method,
+        "seed": seed,
         "protocol": "honest",
         "resolution": "original",
         "input_size": [224, 224],
@@ -66,7 +78,10 @@ def a_run(unit: str, method: str, seed: int, **changes: Any) -> Run:
         "slices": {},
         "notes": [],
     }
-    return Run(unit, method, seed, record | changes, Path("models"), Path("results"))
+    results = scratch() / f"report-{next(NUMBERS)}"
+    write_json(results / "metrics.json", record | changes)
+    pd.DataFrame().to_parquet(results / "bootstrap.parquet")
+    return Run(unit, method, seed, Path("models"), results)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +104,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_only_the_listed_grid_is_read_in_the_order_of_the_lists(workspace: Path) -> None:
-    runs = load_runs(
-        workspace / "models", workspace / "results", [UNMASKED, MASKED], ["dmad"], [1, 0]
-    )
+    runs = load_runs(workspace, [UNMASKED, MASKED], ["dmad"], [1, 0])
     assert [(run.unit, run.method, run.seed) for run in runs] == [
         (UNMASKED, "dmad", 1),
         (UNMASKED, "dmad", 0),
@@ -135,12 +148,13 @@ def test_results_of_another_run_are_refused(small: Path) -> None:
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"seed": 7}))
     with pytest.raises(UserError, match=r"another run.*evaluate@lcdsim/grey-glass-0"):
-        load_runs(small / "models", small / "results", [MASKED], ["glass"], [0])
+        load_runs(small, [MASKED], ["glass"], [0])
 
 
-def test_scores_hold_the_headline_test_images_only(workspace: Path) -> None:
+def test_the_headline_of_the_scores_is_the_main_test_set(workspace: Path) -> None:
     run = load(workspace)[0]
-    scores = run.scores()
+    scores = run.scores().query("headline")
+    assert set(run.scores()["split"]) == {"test", "validation"}
     counts = run.record["counts"]
     assert set(scores["split"]) == {"test"}
     assert (scores["slice"] == "").all()
@@ -437,13 +451,13 @@ def test_area_quarters_aupimo_and_spro_are_shown() -> None:
         a_run(MASKED, "glass", seed, by_area={"q1": quarter}, metrics=numbers, masks="pixel")
         for seed in (0, 1)
     ]
-    table = views.areas(runs)
-    assert table["head"] == ["Defect area", "Images", "Recall at threshold", "Pixel AUPIMO"]
-    assert table["rows"] == [
+    quarters = views.areas(runs)
+    assert quarters["head"] == ["Defect area", "Images", "Recall at threshold", "Pixel AUPIMO"]
+    assert quarters["rows"] == [
         ["smallest quarter, 0.1–2\N{NO-BREAK SPACE}%", "3", "50.0\N{NO-BREAK SPACE}%", "0.250"]
     ]
     rows = tables.leaderboard(runs)
     assert tables.metric_names(rows) == ["pixel_aupro", "pixel_aupimo", "pixel_spro"]
-    assert tables.heading("pixel_spro_0.01") == "sPRO@0.01"
-    assert tables.heading("pixel_aupro_0.05") == "AUPRO@0.05"
-    assert ("pixel metrics", "at original resolution") in views.facts(runs[0])
+    assert table.heading("pixel_spro_0.01") == "sPRO@0.01"
+    assert table.heading("pixel_aupro_0.05") == "AUPRO@0.05"
+    assert ("pixel metrics", "at original resolution") in views.about_unit(runs[0])

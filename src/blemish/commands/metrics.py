@@ -4,11 +4,12 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Resolution(StrEnum):
@@ -56,7 +57,7 @@ def metrics(
     Maps are read one at a time: memory does not grow with their number.
     Bad maps are named, a line each, and then no number is printed.
     """
-    from blemish.evaluation.map_folder import BadMaps, evaluate_folder, open_folder
+    from blemish.evaluation.foreign_maps import BadMaps, evaluate_folder, open_folder
 
     if not 0 < fpr_limit <= 1:
         raise typer.BadParameter(
@@ -65,43 +66,52 @@ def metrics(
     try:
         folder = open_folder(maps, masks, resolution.value if resolution else None, defects)
     except BadMaps as error:
-        for line in [f"error: {one}" for one in error.problems] + error.notes:
+        for line in [f"error: {problem}" for problem in error.problems] + error.notes:
             print(line, file=sys.stderr)
         raise typer.Exit(1) from None
     stated = resolution.value if resolution else "as given"
-    found = {"resolution": stated, **evaluate_folder(folder, fpr_limit)}
+    numbers = {"resolution": stated, **evaluate_folder(folder, fpr_limit)}
     if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _print(found, Console())
+        _print(numbers)
 
 
-def _print(found: dict[str, Any], console: Console) -> None:
+def _print(numbers: dict[str, Any]) -> None:
     """The whole, then a line for each defect type and area quarter."""
-    table = Table("metric", box=None, pad_edge=False)
-    table.add_column("value", justify="right")
-    for name, value in found["metrics"].items():
-        table.add_row(name, _shown(value))
-    console.print(table)
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    whole = Table("metric", box=None, pad_edge=False)
+    whole.add_column("value", justify="right")
+    for name, value in numbers["metrics"].items():
+        whole.add_row(name, _shown(value))
+    console.print(whole)
     for title, part in (("defect type", "by_defect"), ("defect area", "by_area")):
-        columns = [name for name in next(iter(found[part].values()), {}) if "spro_" not in name]
-        if columns:
-            table = Table(title, box=None, pad_edge=False)
-            for column in columns:
-                table.add_column(column.replace("_", "\n", 1), justify="right", no_wrap=True)
-            for name, numbers in found[part].items():
-                table.add_row(name, *(_shown(numbers[column]) for column in columns))
+        if numbers[part]:
             console.print()
-            console.print(table)
-    counts = found["counts"]
+            console.print(_details(Table(title, box=None, pad_edge=False), numbers[part]))
+    counts = numbers["counts"]
     console.print(
         f"\n{counts['good']} good and {counts['defective']} defective images; resolution "
-        f"{found['resolution']}: maps {', '.join(found['map_sizes'])}, masks "
-        f"{', '.join(found['mask_sizes']) or 'none'}.",
+        f"{numbers['resolution']}: maps {', '.join(numbers['map_sizes'])}, masks "
+        f"{', '.join(numbers['mask_sizes']) or 'none'}.",
         highlight=False,
     )
-    for note in found["notes"]:
+    for note in numbers["notes"]:
         console.print(note, highlight=False, markup=False, style="yellow")
+
+
+def _details(table: "Table", parts: dict[str, dict[str, float | None]]) -> "Table":
+    from blemish.metrics.table import is_further
+
+    columns = [name for name in next(iter(parts.values())) if not is_further(name)]
+    for column in columns:
+        table.add_column(column.replace("_", "\n", 1), justify="right", no_wrap=True)
+    for name, values in parts.items():
+        table.add_row(name, *(_shown(values[column]) for column in columns))
+    return table
 
 
 def _shown(value: float | None) -> str:

@@ -1,1 +1,1 @@
-"""Metrics of anomaly maps and image scores: streaming, exact to 10⁻⁴, tie-aware."""
+"""Scoring a unit, its numbers under each protocol, and the pictures that explain them."""

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from blemish.evaluation.drawing import Picture, Scale, colours, font, outlined, resized
-from blemish.evaluation.predictions import Predictions, read_mask
-from blemish.images.reading import read_image
+from blemish.evaluation.drawing import Picture, Scale, colours, fitted, font, outlined, resized
+from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.strips import read_views
 
 SIDE = 200  # pixels of the square that a panel fits into
 GAP, CAPTION = 8, 26
@@ -35,10 +35,11 @@ def write_animation(
     """
     chosen = np.linspace(0, len(rows) - 1, min(frames, len(rows))).round().astype(int)
     drawn = [_frame(predictions, rows.iloc[number], scale) for number in chosen]
-    sample = Image.fromarray(np.vstack([np.asarray(one) for one in drawn[:: len(drawn) // 8 + 1]]))
+    some = drawn[:: len(drawn) // 8 + 1]
+    sample = Image.fromarray(np.vstack([np.asarray(frame) for frame in some]))
     palette = sample.quantize(255, Image.Quantize.MEDIANCUT)
     # Without dithering: it would move from frame to frame, and take most of the bytes.
-    shown = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in drawn]
+    shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in drawn]
     _save(shown, file)
     while file.stat().st_size > LARGEST and len(shown) > 1:
         shown = shown[::2]
@@ -51,18 +52,12 @@ def _save(frames: list[Image.Image], file: Path) -> None:
 
 
 def _frame(predictions: Predictions, row: pd.Series, scale: Scale) -> Image.Image:
-    picture = read_image(predictions.root / row["image"])
-    height, width = picture.shape[:2]
-    anomaly_map = predictions.to_original(
-        np.asarray(predictions.maps[row["position"]]), (height, width)
-    )
-    truth = None if pd.isna(row["mask"]) else read_mask(predictions.root, row)
-    shrink = SIDE / max(width, height)
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    small_map = resized(anomaly_map, size)
+    picture, anomaly_map, truth = read_views(predictions, row)
+    small = fitted(picture, (SIDE, SIDE))
+    small_map = resized(anomaly_map, (small.shape[1], small.shape[0]))
     heat = colours(np.clip((small_map - scale.low) / (scale.high - scale.low), 0, 1))
     mask = np.repeat((small_map > scale.map_threshold)[:, :, None] * np.uint8(255), 3, axis=2)
-    return _composed([resized(picture, size), heat, outlined(mask, truth, None)], row, scale)
+    return _composed([small, heat, outlined(mask, truth, None)], row, scale)
 
 
 def _composed(panels: list[Picture], row: pd.Series, scale: Scale) -> Image.Image:

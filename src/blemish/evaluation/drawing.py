@@ -38,6 +38,13 @@ def resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def fitted(picture: Picture, bounds: tuple[int, int]) -> Picture:
+    """The picture (H, W, 3) as large as a width and a height allow."""
+    height, width = picture.shape[:2]
+    shrink = min(bounds[0] / width, bounds[1] / height)
+    return resized(picture, (max(1, round(width * shrink)), max(1, round(height * shrink))))
+
+
 def colours(values: NDArray[np.float32]) -> Picture:
     """(h, w) values in [0, 1] in matplotlib's inferno, in which equal steps look equal."""
     return np.asarray(matplotlib.colormaps["inferno"](values, bytes=True)[..., :3])

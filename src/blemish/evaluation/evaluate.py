@@ -1,26 +1,29 @@
 """From predictions to the numbers of a run: whole test set, per defect type and per slice."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.evaluation.images import all_images, aupimo_of, measure_pixels
-from blemish.evaluation.pixels import QUARTERS
+from blemish.evaluation.image_table import (
+    QUARTERS,
+    Headline,
+    all_images,
+    aupimo_of,
+    measure_pixels,
+)
 from blemish.evaluation.predictions import Predictions
 from blemish.metrics import curves
-from blemish.metrics.bootstrap import headline_draws
+from blemish.metrics.bootstrap import PixelCounts, draw_weights, image_draws, interval, pixel_draws
 from blemish.metrics.histograms import PixelHistogram
 from blemish.metrics.image_metrics import image_metrics
-from blemish.metrics.interval import interval
+from blemish.metrics.table import Place, as_floats, is_in, measured, metric_of
 from blemish.metrics.threshold import operating_point, share
 
 Metrics = dict[str, float | None]
-
-SPRO_LIMITS = (0.05, 0.01, 0.1, 0.3, 1.0)  # false-positive rates, as published; the first is usual
-KEPT = ("image_auroc", "pixel_auroc", "pixel_aupro", "pixel_aupimo", "pixel_spro")
+Judge = Callable[[pd.Series], Metrics]  # flags of some defective images -> their numbers
 
 NO_MASKS = "This unit has no pixel masks: image metrics only."
 SPRO_MEAN = "sPRO is the mean of the slices {}, as MVTec LOCO defines it."
@@ -61,7 +64,7 @@ class Evaluation:
 
 def evaluate(
     *predictions: Predictions,
-    headline: Callable[[pd.DataFrame], pd.Series],
+    headline: Headline,
     masks: str,
     threshold: float,
     resolution: str = "original",
@@ -84,107 +87,101 @@ def evaluate(
     """
     table = all_images(predictions, headline)
     histograms, counts = measure_pixels(predictions, table, masks, resolution)
-    defective = table["label"] == 1
-    good = table["headline"] & ~defective
+    limits = {"pixel_aupro": aupro_limit}
+    main, defective = table["headline"], table["label"] == 1
 
-    def judge(chosen: pd.Series) -> tuple[Metrics, dict[str, pd.DataFrame]]:
-        return _judge(table[chosen], histograms, aupro_limit)
+    def detail(chosen: pd.Series) -> Metrics:
+        """Of some defective images against all good ones of the main test set."""
+        metrics, _ = _measure(table[(main & ~defective) | chosen], histograms, limits)
+        kept = {name: value for name, value in metrics.items() if is_in(name, Place.DETAIL)}
+        return {"count": int(chosen.sum()), **kept}
 
-    def summary(own: pd.Series) -> Metrics:
-        found, _ = judge(good | own)
-        return {"count": int(own.sum())} | {k: v for k, v in found.items() if k.startswith(KEPT)}
+    def with_recall(chosen: pd.Series) -> Metrics:
+        return {**detail(chosen), "recall": share((table["score"][chosen] > threshold).to_numpy())}
 
-    def detailed(own: pd.Series) -> Metrics:
-        return summary(own) | {"recall": share((table["score"][own] > threshold).to_numpy())}
+    def per(column: str, of: pd.Series, judge: Judge) -> dict[str, Metrics]:
+        names = sorted(set(table[column][of]) - {""})
+        return {name: judge(of & (table[column] == name)) for name in names}
 
-    main = table[table["headline"]]
-    metrics, tables = judge(table["headline"])
-    types = sorted(main["defect"][main["label"] == 1].unique())
-    names = sorted(set(table["slice"][defective]) - {""})
-    slices = {name: summary(defective & (table["slice"] == name)) for name in names}
-    mean, note = _mean_spro(slices, main)
+    metrics, tables = _measure(table[main], histograms, limits)
+    slices = per("slice", defective, detail)
+    mean, note = _mean_over_slices(slices, table[main])
     return Evaluation(
         metrics=metrics | mean,
-        operating_point=operating_point(main["label"], main["score"], threshold),
-        by_defect={
-            one: detailed(table["headline"] & defective & (table["defect"] == one)) for one in types
-        },
+        operating_point=operating_point(table["label"][main], table["score"][main], threshold),
+        by_defect=per("defect", main & defective, with_recall),
         slices=slices,
-        by_area=_by_area(table, detailed),
+        by_area=_by_area(table, with_recall),
         aupimo=aupimo_of(table, predictions),
         curves=tables,
-        draws=headline_draws(table, counts, aupro_name(aupro_limit), aupro_limit),
-        notes=[*_notes(main, masks, metrics), *note],
+        draws=_draws(table[main], counts, limits),
+        notes=[*_notes(table[main], masks, metrics), *note],
     )
 
 
-def _judge(
-    rows: pd.DataFrame, histograms: dict[int, PixelHistogram], aupro_limit: float
+def _measure(
+    rows: pd.DataFrame, histograms: dict[int, PixelHistogram], limits: Mapping[str, float]
 ) -> tuple[Metrics, dict[str, pd.DataFrame]]:
     """All metrics and curves of some rows; those of pixels only if all rows have histograms."""
-    ranking = curves.rank(rows["label"].to_numpy(), rows["score"].to_numpy())
+    images = curves.rank(rows["label"].to_numpy(), rows["score"].to_numpy())
     metrics = image_metrics(rows["label"], rows["score"])
-    tables = {"roc": curves.roc_curve(ranking), "pr": curves.pr_curve(ranking)}
+    tables = {"roc": curves.roc_curve(images), "pr": curves.pr_curve(images)}
     parts = sorted(rows["part"].unique())
     if parts and parts[0] >= 0:
         pixels = sum((histograms[part] for part in parts[1:]), histograms[parts[0]]).ranking()
-        metrics |= pixel_metrics(pixels, aupro_limit)
-        metrics["pixel_aupimo"] = _mean(rows["aupimo"][rows["label"] == 1])
+        aupimo = rows["aupimo"][rows["label"] == 1].to_numpy()
+        metrics |= as_floats(measured("pixel", replace(pixels, aupimo=aupimo), limits))
         if pixels.regions is not None:
             tables["pro"] = curves.pro_curve(pixels)
     return metrics, {name: curves.thin(curve) for name, curve in tables.items()}
 
 
-def aupro_name(limit: float) -> str:
-    """The metric's name: an unusual limit is part of it."""
-    return "pixel_aupro" if limit == 0.3 else f"pixel_aupro_{limit:g}"
+def _draws(main: pd.DataFrame, counts: PixelCounts, limits: Mapping[str, float]) -> pd.DataFrame:
+    """The headline metrics on each bootstrap draw, a column each; none that is undefined."""
+    if main["label"].nunique() < 2:
+        return pd.DataFrame()
+    weights = draw_weights(main["object"].tolist(), main["label"].tolist())
+    draws = image_draws(main["label"].to_numpy(), main["score"].to_numpy(), weights)
+    if (main["part"] >= 0).all():
+        draws |= pixel_draws(counts.of(main["counted"].to_numpy()), weights, limits)
+    return pd.DataFrame(draws)
 
 
-def pixel_metrics(pixels: curves.Ranking, aupro_limit: float) -> Metrics:
-    """The metrics of a ranking of pixels; those of sPRO only where there are defect channels."""
-    metrics: Metrics = {
-        "pixel_auroc": curves.auroc(pixels),
-        "pixel_ap": curves.average_precision(pixels),
-        "pixel_f1max": curves.f1max(pixels),
-        "pixel_fpr95": curves.fpr_at_tpr(pixels),
-        aupro_name(aupro_limit): curves.aupro(pixels, aupro_limit),
-    }
-    if pixels.channels is not None:
-        for limit in SPRO_LIMITS:
-            name = "pixel_spro" if limit == SPRO_LIMITS[0] else f"pixel_spro_{limit:g}"
-            metrics[name] = curves.auspro(pixels, limit)
-    return metrics
-
-
-def _mean_spro(slices: dict[str, Metrics], main: pd.DataFrame) -> tuple[Metrics, list[str]]:
-    """MVTec LOCO's number for a category: the mean over its slices, not over its defects.
+def _mean_over_slices(slices: dict[str, Metrics], main: pd.DataFrame) -> tuple[Metrics, list[str]]:
+    """MVTec LOCO's sPRO of a category: the mean over its slices, not over its defects.
 
     Only where each defective image of the main test set belongs to one of at least two slices.
     """
     names = sorted(main["slice"][main["label"] == 1].unique())
-    if len(names) < 2 or any("pixel_spro" not in slices.get(name, {}) for name in names):
+    judged = [
+        {name: value for name, value in slices.get(part, {}).items() if _of_channels(name)}
+        for part in names
+    ]
+    if len(names) < 2 or not all(judged):
         return {}, []
-    spro = [name for name in slices[names[0]] if name.startswith("pixel_spro")]
-    means = {one: _mean(pd.Series([slices[name][one] for name in names])) for one in spro}
+    means: Metrics = {}
+    for name in judged[0]:
+        values = [part[name] for part in judged]
+        defined = [value for value in values if value is not None]
+        means[name] = float(np.mean(defined)) if defined else None
     return means, [SPRO_MEAN.format(" and ".join(names))]
 
 
-def _mean(values: pd.Series) -> float | None:
-    """The mean of the values that are defined, None where none is."""
-    defined = values.dropna()
-    return float(defined.mean()) if len(defined) else None
+def _of_channels(name: str) -> bool:
+    metric = metric_of(name)
+    return metric is not None and metric.needs == "channels"
 
 
-def _by_area(table: pd.DataFrame, judge: Callable[[pd.Series], Metrics]) -> dict[str, Metrics]:
+def _by_area(table: pd.DataFrame, judge: Judge) -> dict[str, Metrics]:
     """What `judge` says of each quarter that has images, and the areas it goes from and to."""
-    quarters = {one: table["quarter"] == one for one in QUARTERS}
-    return {
-        one: judge(own) | _range(table["area"][own]) for one, own in quarters.items() if own.any()
-    }
-
-
-def _range(area: pd.Series) -> Metrics:
-    return {"area_from": float(area.min()), "area_to": float(area.max())}
+    quarters = {}
+    for quarter in QUARTERS:
+        chosen = table["quarter"] == quarter
+        if chosen.any():
+            area = table["area"][chosen]
+            ends: Metrics = {"area_from": float(area.min()), "area_to": float(area.max())}
+            quarters[quarter] = judge(chosen) | ends
+    return quarters
 
 
 def _notes(main: pd.DataFrame, masks: str, metrics: Metrics) -> list[str]:

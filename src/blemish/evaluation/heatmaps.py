@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from blemish.evaluation.drawing import Picture, Scale
+from blemish.evaluation.image_table import Headline
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.strips import draw_strip
 
@@ -35,7 +36,7 @@ _KINDS = {
 
 def write_heatmaps(
     predictions: Predictions,
-    headline: Callable[[pd.DataFrame], pd.Series],
+    headline: Headline,
     thresholds: Thresholds,
     folder: Path,
     limit_per_kind: int = 4,
@@ -104,15 +105,13 @@ def _noun(label: int, count: int) -> str:
 
 def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
     """Rows in rank order; the two kinds of a label share its images without overlap."""
-    own = rows[rows["label"] == kind.label]
-    share = (len(own) + kind.worst) // 2
-    ordered = own.sort_values(["score", "image"], ascending=[kind.lowest, True])
+    alike = rows[rows["label"] == kind.label]
+    share = (len(alike) + kind.worst) // 2
+    ordered = alike.sort_values(["score", "image"], ascending=[kind.lowest, True])
     return ordered.head(min(limit, share))
 
 
-def scored_rows(
-    predictions: Predictions, headline: Callable[[pd.DataFrame], pd.Series]
-) -> pd.DataFrame:
+def scored_rows(predictions: Predictions, headline: Headline) -> pd.DataFrame:
     """The main test set's rows with their `score` and their `position` in the predictions."""
     positions = np.arange(len(predictions.rows))
     rows = predictions.rows.assign(score=predictions.scores, position=positions)
@@ -123,7 +122,7 @@ def scale_of(predictions: Predictions, rows: pd.DataFrame, thresholds: Threshold
     """The scale of the images in `rows`, which have their `position` in the predictions."""
     maxima, medians = np.empty(len(rows)), np.empty(len(rows))
     for number, position in enumerate(rows["position"]):  # never all maps in memory
-        one = np.asarray(predictions.maps[position])
-        maxima[number], medians[number] = one.max(), np.median(one)
+        anomaly_map = np.asarray(predictions.maps[position])
+        maxima[number], medians[number] = anomaly_map.max(), np.median(anomaly_map)
     low, high = float(np.median(medians)), float(np.quantile(maxima, 0.95))
     return Scale(low, max(high, low + 1e-12), *thresholds)

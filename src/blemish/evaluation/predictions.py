@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
-from blemish.evaluation.maps import Maps
+from blemish.evaluation.channel_files import Defects, read_channels
+from blemish.evaluation.map_storage import Maps
 from blemish.images import reading as images
-from blemish.metrics.channels import Channel, Defects, read_channels
+from blemish.metrics.histograms import Channel
 
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]

@@ -10,12 +10,13 @@ from blemish.evaluation.drawing import (
     Picture,
     Scale,
     colours,
+    fitted,
     font,
     outlined,
     overlay,
     resized,
 )
-from blemish.evaluation.predictions import Mask, Predictions, read_mask
+from blemish.evaluation.predictions import Map, Mask, Predictions, read_mask
 from blemish.images.reading import read_image
 
 Colour = tuple[int, int, int]
@@ -45,20 +46,23 @@ def draw_strip(
     Raises:
         UserError: the image or its mask cannot be read or does not fit.
     """
-    picture = read_image(predictions.root / row["image"])
-    height, width = picture.shape[:2]
-    small_map = np.asarray(predictions.maps[row["position"]])
-    anomaly_map = predictions.to_original(small_map, (height, width))
-    shrink = min(_PANEL_WIDTH / width, _PANEL_HEIGHT / height)
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    truth = None if pd.isna(row["mask"]) else read_mask(predictions.root, row)
+    picture, anomaly_map, truth = read_views(predictions, row)
     above = anomaly_map > scale.map_threshold
-    small = resized(picture, size)
-    heat = overlay(small, resized(anomaly_map, size), scale.low, scale.high)
+    small = fitted(picture, (_PANEL_WIDTH, _PANEL_HEIGHT))
+    height, width = small.shape[:2]
+    heat = overlay(small, resized(anomaly_map, (width, height)), scale.low, scale.high)
     strip = _composed([small, heat, outlined(small, truth, above)], row, standing, scale)
-    legend = _CAPTION + size[1] + 8
+    legend = _CAPTION + height + 8
     _write_outlines(ImageDraw.Draw(strip), _left(2), legend, truth, above)
     return strip
+
+
+def read_views(predictions: Predictions, row: pd.Series) -> tuple[Picture, Map, Mask | None]:
+    """The image (H, W, 3) of a row, its map (H, W), and its mask (H, W) if it has one."""
+    picture = read_image(predictions.root / row["image"])
+    small_map = np.asarray(predictions.maps[row["position"]])
+    anomaly_map = predictions.to_original(small_map, (picture.shape[0], picture.shape[1]))
+    return picture, anomaly_map, None if pd.isna(row["mask"]) else read_mask(predictions.root, row)
 
 
 def _composed(panels: list[Picture], row: pd.Series, standing: str, scale: Scale) -> Image.Image:

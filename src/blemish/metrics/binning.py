@@ -117,4 +117,4 @@ def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def _share(part: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float64]:
     """`part` divided by its sum; all zeros stay zeros."""
-    return part / max(part.sum(), np.finfo(float).tiny)
+    return np.asarray(part / max(part.sum(), np.finfo(float).tiny))

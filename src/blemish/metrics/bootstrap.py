@@ -6,41 +6,55 @@ alone: all methods and seeds of a unit see the same ones, so that their differen
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blemish.metrics.histograms import PixelHistogram
+from blemish.metrics.curves import Ranking
+from blemish.metrics.table import measured
+
+if TYPE_CHECKING:
+    from blemish.metrics.histograms import PixelHistogram
 
 DRAWS = 1000
 BLOCK = 100  # draws at a time: memory is BLOCK × images or bins
+LEVEL = 0.95  # of intervals
 
+Weights = NDArray[np.int32]
 Counts = NDArray[np.float64]
+Draws = dict[str, NDArray[np.float64]]
 
 
-def draw_weights(groups: Sequence[str], labels: Sequence[int]) -> NDArray[np.int32]:
+def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle `LEVEL` of a number's values on each draw (percentile bootstrap)."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def draw_weights(groups: Sequence[str], labels: Sequence[int]) -> Weights:
     """How often each image is drawn: (DRAWS, N).
 
     groups: (N,) what is drawn as a whole, the image's own name where it has no group.
     """
     frame = pd.DataFrame({"group": list(groups), "label": list(labels)})
-    kinds = frame.groupby("group", sort=True)["label"].agg(lambda own: str(sorted(set(own))))
+    kinds = frame.groupby("group", sort=True)["label"].agg(lambda given: str(sorted(set(given))))
     seed = hashlib.sha256("\n".join(kinds.index).encode()).digest()
     random = np.random.default_rng(int.from_bytes(seed[:8], "big"))
     drawn = pd.DataFrame(index=kinds.index, columns=range(DRAWS), dtype=np.int32)
     for kind in sorted(set(kinds)):
-        own = kinds.index[kinds == kind]
-        shares = np.full(len(own), 1 / len(own))
-        drawn.loc[own] = random.multinomial(len(own), shares, size=DRAWS).T
+        alike = kinds.index[kinds == kind]
+        shares = np.full(len(alike), 1 / len(alike))
+        drawn.loc[alike] = random.multinomial(len(alike), shares, size=DRAWS).T
     return drawn.loc[frame["group"]].to_numpy(np.int32).T
 
 
 def image_draws(
-    labels: NDArray[np.integer], scores: NDArray[np.floating], weights: NDArray[np.int32]
-) -> dict[str, NDArray[np.float64]]:
+    labels: NDArray[np.integer], scores: NDArray[np.floating], weights: Weights
+) -> Draws:
     """The image metrics of each draw: name → (DRAWS,). Empty unless both labels are present."""
     if len(set(np.asarray(labels).tolist())) < 2:
         return {}
@@ -48,14 +62,13 @@ def image_draws(
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of equal scores
     defective = (labels == 1)[order]
 
-    def rankings() -> Iterator[tuple[Counts, Counts]]:
+    def rankings() -> Iterator[Ranking]:
         for block in _blocks(weights):
-            drawn = block[:, order].astype(np.float64)
-            found = np.cumsum(drawn * defective, axis=1)[:, ends]
-            yield np.cumsum(drawn * ~defective, axis=1)[:, ends], found
+            drawn = block[:, order]
+            true = np.cumsum(drawn * defective, axis=1)[:, ends]
+            yield Ranking(np.cumsum(drawn * ~defective, axis=1)[:, ends], true)
 
-    parts = [_metrics(false, true, "image") for false, true in rankings()]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _draws("image", rankings())
 
 
 COARSE = 1024  # bins an image
@@ -86,82 +99,53 @@ class PixelCounts:
             self.normal[images], self.anomalous[images], self.coverage[images], self.regions[images]
         )
 
-    def add(self, image: int, own: PixelHistogram) -> None:
-        """Take an image's own fine histogram together."""
-        used = np.flatnonzero(own.normal + own.anomalous)
-        size = own.binning.size
+    def add(self, image: int, histogram: "PixelHistogram") -> None:
+        """Add an image's fine histogram."""
+        used = np.flatnonzero(histogram.normal + histogram.anomalous)
+        size = histogram.binning.size
         coarse = COARSE - 1 - used * COARSE // size
-        np.add.at(self.normal[image], coarse, own.normal[used])
-        np.add.at(self.anomalous[image], coarse, own.anomalous[used])
-        covered = own.regions.above(used)
+        np.add.at(self.normal[image], coarse, histogram.normal[used])
+        np.add.at(self.anomalous[image], coarse, histogram.anomalous[used])
+        covered = histogram.regions.above(used)
         if covered is not None:
             np.add.at(self.coverage[image], coarse, np.diff(covered, prepend=0.0))
-            self.regions[image] = own.regions.regions
+            self.regions[image] = histogram.regions.regions
 
 
 def pixel_draws(
-    counts: PixelCounts, weights: NDArray[np.int32], aupro: str, limit: float
-) -> dict[str, NDArray[np.float64]]:
-    """The pixel metrics of each draw; `aupro` is the name of PRO's area up to `limit`.
+    counts: PixelCounts, weights: Weights, limits: Mapping[str, float] | None = None
+) -> Draws:
+    """The pixel metrics of each draw; `limits` as in `measured`.
 
     The bins are coarse: good to about a thousandth, far below the intervals' width.
     """
-    if not counts.anomalous.any() or not counts.normal.any():
-        return {}
-    parts = []
-    for block in _blocks(weights):
-        drawn = block.astype(np.float64)
-        false = np.cumsum(drawn @ counts.normal, axis=1)
-        part = _metrics(false, np.cumsum(drawn @ counts.anomalous, axis=1), "pixel")
-        covered = np.cumsum(drawn @ counts.coverage, axis=1) / (drawn @ counts.regions)[:, None]
-        part[aupro] = _areas(false / false[:, -1:], covered, limit) / limit
-        parts.append(part)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def rankings() -> Iterator[Ranking]:
+        for block in _blocks(weights):
+            drawn = block.astype(np.float64)
+            yield Ranking(
+                np.cumsum(drawn @ counts.normal, axis=1),
+                np.cumsum(drawn @ counts.anomalous, axis=1),
+                regions=np.cumsum(drawn @ counts.coverage, axis=1)
+                / np.maximum(drawn @ counts.regions, 1)[:, None],
+            )
+
+    return _draws("pixel", rankings(), limits)
 
 
-def headline_draws(
-    table: pd.DataFrame, counts: PixelCounts, aupro: str, limit: float
-) -> pd.DataFrame:
-    """The headline metrics on each draw, a column each; none that is undefined.
-
-    table: as blemish.evaluation.images makes it.
-    """
-    main = table[table["headline"]]
-    if main["label"].nunique() < 2:
-        return pd.DataFrame()
-    weights = draw_weights(main["object"].tolist(), main["label"].tolist())
-    draws = image_draws(main["label"].to_numpy(), main["score"].to_numpy(), weights)
-    if (main["part"] >= 0).all():
-        draws |= pixel_draws(counts.of(main["counted"].to_numpy()), weights, aupro, limit)
-    return pd.DataFrame(draws)
-
-
-def _blocks(weights: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
-    for start in range(0, len(weights), BLOCK):
-        yield weights[start : start + BLOCK]
-
-
-def _metrics(false: Counts, true: Counts, kind: str) -> dict[str, NDArray[np.float64]]:
-    """As blemish.metrics.curves defines them, for rows of cumulative counts (B, K)."""
-    fpr, tpr = false / false[:, -1:], true / true[:, -1:]
-    steps = np.diff(tpr, axis=1, prepend=0.0)
-    precision = true / np.maximum(true + false, 1e-12)
-    first = np.argmax(tpr >= 0.95, axis=1)
+def _draws(
+    kind: str, rankings: Iterator[Ranking], limits: Mapping[str, float] | None = None
+) -> Draws:
+    """The blocks of draws one after the other, without what is undefined on any draw."""
+    parts = [measured(kind, ranking, limits) for ranking in rankings]
+    columns = {name: [part[name] for part in parts] for name in parts[0]}
     return {
-        f"{kind}_auroc": _areas(fpr, tpr, 1.0),
-        f"{kind}_ap": (steps * precision).sum(axis=1),
-        f"{kind}_f1max": (2 * true / (true[:, -1:] + true + false)).max(axis=1),
-        f"{kind}_fpr95": fpr[np.arange(len(fpr)), first],
+        name: np.concatenate([values for values in blocks if values is not None])
+        for name, blocks in columns.items()
+        if all(values is not None for values in blocks)
     }
 
 
-def _areas(x: Counts, y: Counts, limit: float) -> NDArray[np.float64]:
-    """Trapezoid areas under (0, 0), (x, y) … up to `limit`, interpolated there; (B, K) → (B,)."""
-    start = np.zeros((len(x), 1))
-    x, y = np.hstack([start, x]), np.hstack([start, y])
-    width = np.diff(np.minimum(x, limit), axis=1)
-    rise = np.diff(y, axis=1)
-    # Of the segment that crosses the limit only the share up to it counts.
-    full = np.diff(x, axis=1)
-    share = np.divide(width, full, out=np.zeros_like(width), where=full > 0)
-    return (width * (y[:, :-1] + rise * share / 2)).sum(axis=1)
+def _blocks(weights: Weights) -> Iterator[Weights]:
+    for start in range(0, len(weights), BLOCK):
+        yield weights[start : start + BLOCK]

@@ -12,13 +12,13 @@ bits as one run over all images. Memory depends on the number of bins, not of im
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.metrics.binning import BINS, Binning, fitted
-from blemish.metrics.channels import Channel
 from blemish.metrics.curves import Ranking
 
 # A region's weight of 1 in fixed point, kept as two words because one int64 cannot hold both
@@ -26,6 +26,18 @@ from blemish.metrics.curves import Ranking
 # pixels at most area · 2⁻⁵⁶ of its coverage: 10⁻⁹ is reached at 72 million pixels.
 _FRACTION_BITS = 56
 _WORD_BITS = 28
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A defect that sPRO judges on its own (`docs/spec/measures.md` §2).
+
+    pixels: (n,) as flat places in the image. saturation: a detector that marks as many of the n
+    pixels has found the whole defect.
+    """
+
+    pixels: NDArray[np.int64]
+    saturation: int
 
 
 class Coverage:
@@ -69,6 +81,11 @@ class Coverage:
         covered = np.ldexp(high.astype(float), _WORD_BITS - _FRACTION_BITS)
         return np.asarray(covered + np.ldexp(low.astype(float), -_FRACTION_BITS))
 
+    def share_above(self, bins: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """`above` as a share of all; ends at 1 although the pixels' weights were rounded down."""
+        covered = self.above(bins)
+        return None if covered is None else covered / covered[-1]
+
 
 class PixelHistogram:
     """Counts of normal and anomalous pixels per bin, and the coverage of ground-truth regions.
@@ -108,8 +125,8 @@ class PixelHistogram:
             self.regions.add(defective, region, np.bincount(region))
         for channel in channels:
             # The first pixels to be found fill the saturation area, further ones add nothing.
-            own, area = self.binning.index(anomaly_map.flat[channel.pixels]), channel.saturation
-            top = np.partition(own, own.size - area)[own.size - area :]
+            bins, area = self.binning.index(anomaly_map.flat[channel.pixels]), channel.saturation
+            top = np.partition(bins, bins.size - area)[bins.size - area :]
             self.channels.add(top, np.zeros(area, np.int32), np.array([area]))
         return defective
 
@@ -164,11 +181,11 @@ class PixelHistogram:
         """What lies at or above every non-empty bin, from the highest score down."""
         used = np.flatnonzero(self.normal + self.anomalous)[::-1]
         return Ranking(
-            thresholds=self.binning.lowest_score(used).astype(np.float64),
             false_positives=np.cumsum(self.normal[used]),
             true_positives=np.cumsum(self.anomalous[used]),
-            regions=self.regions.above(used),
-            channels=self.channels.above(used),
+            thresholds=self.binning.lowest_score(used).astype(np.float64),
+            regions=self.regions.share_above(used),
+            channels=self.channels.share_above(used),
         )
 
 

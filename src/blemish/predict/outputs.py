@@ -1,4 +1,4 @@
-"""What is written of predictions: a table of scores, and files for each image. All are whole."""
+"""Files of predictions: a table of scores, and files for each image. None is ever half-written."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ from blemish.core.errors import UserError
 from blemish.core.files import finished_file, write_json
 from blemish.evaluation.drawing import colours, outlined, overlay
 from blemish.predict.labelme import annotation
-from blemish.predict.run import Prediction
+from blemish.predict.stream import Prediction
 
 COLUMNS: dict[str, pa.DataType] = {
     "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "regions": pa.int32(),
@@ -51,7 +51,7 @@ def text_of(path: Path) -> str:
 @contextmanager
 def score_table(file: Path) -> Iterator[Callable[[Row], None]]:
     """Yield what takes rows; `file`, CSV or Parquet, is there when the block ends well."""
-    with _said(file), finished_file(file) as temporary:
+    with _write_errors_named(file), finished_file(file) as temporary:
         if file.suffix.lower() == ".parquet":
             with _parquet(temporary) as add:
                 yield add
@@ -92,7 +92,7 @@ class Pictures:
 
     def __call__(self, prediction: Prediction) -> None:
         picture = self._drawn(prediction)
-        with _whole(_target(self.folder, prediction, ".png")) as file:
+        with _finished_quickly(_target(self.folder, prediction, ".png")) as file:
             Image.fromarray(picture).save(file, format="PNG", compress_level=3)
 
     def _drawn(self, prediction: Prediction) -> np.ndarray:
@@ -112,7 +112,7 @@ class RawMaps:
 
     def __call__(self, prediction: Prediction) -> None:
         with (
-            _whole(_target(self.folder, prediction, ".npy")) as file,
+            _finished_quickly(_target(self.folder, prediction, ".npy")) as file,
             file.open("wb") as stream,
         ):
             np.save(stream, prediction.anomaly_map)
@@ -138,7 +138,7 @@ class LabelMe:
         path, regions = prediction.source.path, prediction.regions
         content = annotation(target, path, prediction.size, regions, self.label, prediction.alarm)
         content["imagePath"] = text_of(Path(content["imagePath"]))
-        with _whole(target) as file:
+        with _finished_quickly(target) as file:
             write_json(file, content)
 
 
@@ -147,10 +147,10 @@ def _target(folder: Path, prediction: Prediction, suffix: str) -> Path:
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[Path]:
+def _finished_quickly(target: Path) -> Iterator[Path]:
     """As `finished_file`, which lists the folder each time: too slow for as many files."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
-    with _said(target):
+    with _write_errors_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -160,8 +160,8 @@ def _whole(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _said(target: Path) -> Iterator[None]:
-    """A full disk, or a folder that may not be written, as one line."""
+def _write_errors_named(target: Path) -> Iterator[None]:
+    """Turn a full disk, or a folder that may not be written, into one line."""
     try:
         yield
     except OSError as error:

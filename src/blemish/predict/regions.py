@@ -36,16 +36,16 @@ def find_regions(
     """
     above = (anomaly_map > threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    found = []
+    regions = []
     for number in range(1, count):
         left, top, width, height, area = (int(value) for value in stats[number])
         if area < min_area:
             continue
         part = np.s_[top : top + height, left : left + width]
-        own = labels[part] == number
-        points = _outline(own, tolerance) + np.array([left, top]) + MIDDLE
-        found.append(Region(points, float(anomaly_map[part][own].max()), area))
-    return sorted(found, key=lambda region: -region.score)
+        inside = labels[part] == number
+        points = _outline(inside, tolerance) + np.array([left, top]) + MIDDLE
+        regions.append(Region(points, float(anomaly_map[part][inside].max()), area))
+    return sorted(regions, key=lambda region: -region.score)
 
 
 def rasterised(points: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -55,14 +55,16 @@ def rasterised(points: NDArray[np.floating], size: tuple[int, int]) -> NDArray[n
     return np.asarray(mask)
 
 
-def _outline(own: NDArray[np.bool_], tolerance: float) -> NDArray[np.float64]:
+def _outline(region: NDArray[np.bool_], tolerance: float) -> NDArray[np.float64]:
     """Pixels (N, 2) around a region that fills (h, w), itself of one piece."""
-    contours, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours(
+        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     whole = contours[0]
-    filled = rasterised(_polygon(whole) + MIDDLE, own.shape)
+    filled = rasterised(_polygon(whole) + MIDDLE, region.shape)
     while tolerance >= 0.25:
         points = _polygon(cv2.approxPolyDP(whole, tolerance, True))
-        drawn = rasterised(points + MIDDLE, own.shape)  # as it will be: boxes lie between pixels
+        drawn = rasterised(points + MIDDLE, region.shape)  # as it will be: boxes lie between pixels
         if (drawn & filled).sum() >= LIKENESS * (drawn | filled).sum():
             return points
         tolerance /= 2

@@ -16,9 +16,9 @@ from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.methods.saved import Record, load
 from blemish.metrics.threshold import threshold_at, threshold_note
+from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
-from blemish.predict.run import Prediction, Rules, Unreadable, predict_each
-from blemish.predict.sources import Source, check_distinct, find_images
+from blemish.predict.stream import Prediction, Rules, Unreadable, predict_each
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
 TABLES = (".csv", ".parquet")
@@ -28,7 +28,7 @@ Result = Prediction | Unreadable
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options. None is not wanted, or not given."""
+    """The options of the command; None where one is not given."""
 
     model: Path
     images: Sequence[str]
@@ -56,7 +56,7 @@ class Request:
 
 @dataclass
 class Tally:
-    """What the stream has come to. Of the images only those are kept that could not be read."""
+    """Counts of what was predicted, and why some images could not be read."""
 
     images: int = 0
     alarms: int = 0
@@ -91,13 +91,13 @@ def run(request: Request) -> int:
         missing = f", {request.scores} is not written" if request.scores else ""
         print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
         return INTERRUPTED
-    kept = sum(one.kept for one in writers if isinstance(one, LabelMe))
+    kept = sum(writer.kept for writer in writers if isinstance(writer, LabelMe))
     _print_summary(request, rules, record, tally, kept)
     return SKIPPED if tally.unreadable else 0
 
 
 def _check_options(request: Request) -> None:
-    """Whatever can be known before the first image is read."""
+    """Raise UserError for options that cannot be used, before any image is read."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", request.device):
         raise UserError(f"`--device` is {request.device!r}: use auto, cpu, cuda, cuda:1 …")
     for name in ("threshold", "map_threshold", "tolerance"):
@@ -117,7 +117,7 @@ def _check_options(request: Request) -> None:
 
 
 def _check_inputs_stay(request: Request, sources: Sequence[Source]) -> None:
-    """No picture may be written where an image lies."""
+    """Raise UserError where a picture would be written over an image."""
     inputs = {os.path.realpath(source.path) for source in sources}
     for name, folder in request.folders.items():
         for source in sources if name in ("heatmaps", "overlays") else ():

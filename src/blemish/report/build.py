@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from blemish.core.files import finished_folder, link, write_json
-from blemish.report.collect import Run, load_runs, preview
+from blemish.core.workspace import Run, grid, preview
 from blemish.report.html import write_page
 from blemish.report.tables import by_unit_and_method, leaderboard, summary
 
@@ -26,7 +26,7 @@ def build(
     All three are replaced when everything is written, and none before. Raises UserError where
     an input is missing or broken, naming the stage to run.
     """
-    runs = load_runs(models, results, units, methods, seeds)
+    runs = [run.check() for run in grid(models, results, units, methods, seeds)]
     with (
         finished_folder(metrics) as metrics_folder,
         finished_folder(plots) as plots_folder,

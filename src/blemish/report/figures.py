@@ -54,7 +54,9 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 10,
 }
 SIZE = (3.9, 2.9)  # inches; on a tile of the page this makes text of about 11 px
-PRO_LIMIT = 0.3  # AUPRO integrates up to this false-positive rate
+
+Curves = dict[int, pd.DataFrame]  # by seed; x is the first column, y the second
+Points = Sequence[tuple[float | None, float | None]]
 
 
 def score_histogram(good: Sequence[float], defective: Sequence[float], threshold: float) -> str:
@@ -62,19 +64,12 @@ def score_histogram(good: Sequence[float], defective: Sequence[float], threshold
 
     def draw(axes: Axes) -> None:
         edges = np.histogram_bin_edges([*good, *defective, threshold], bins=36).tolist()
+        style: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.55}
         for scores, colour, name in ((good, GOOD, "good"), (defective, DEFECTIVE, "defective")):
             if len(scores):
                 share = np.full(len(scores), 1 / len(scores))
                 label = f"{name} ({len(scores)})"
-                axes.hist(
-                    scores,
-                    edges,
-                    weights=share,
-                    histtype="stepfilled",
-                    color=colour[0],
-                    alpha=0.55,
-                    label=label,
-                )
+                axes.hist(scores, edges, weights=share, color=colour[0], label=label, **style)
         axes.axvline(threshold, color=INK[0], linestyle="--", linewidth=1.2, label="threshold")
         axes.set(xlabel="image score", ylabel="share of images")
         _legend_above(axes)
@@ -82,45 +77,36 @@ def score_histogram(good: Sequence[float], defective: Sequence[float], threshold
     return _svg(draw)
 
 
-def roc(curves: dict[int, pd.DataFrame], points: Sequence[tuple[float, float | None]]) -> str:
-    """ROC curves by seed, with the points (false-alarm rate, recall) of the thresholds."""
-
-    def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=MUTED[0], linestyle=":", linewidth=1)
-        _seeds(axes, curves)
-        _operating_points(axes, points)
-        axes.set(xlabel="false-positive rate", ylabel="true-positive rate")
-        _unit_square(axes)
-
-    return _svg(draw)
-
-
-def precision_recall(
-    curves: dict[int, pd.DataFrame], points: Sequence[tuple[float | None, float | None]]
+def by_seed(
+    curves: Curves, x: str, y: str, points: Points = (), diagonal: bool = False, limit: float = 1.0
 ) -> str:
-    """Precision over recall by seed, with the points (recall, precision) of the thresholds."""
+    """Curves in the unit square, a line a seed, with a point for each threshold.
+
+    Args:
+        x, y: the labels of the axes.
+        points: of the thresholds, in the order of the seeds; None where one is undefined.
+        diagonal: whether to draw that of a detector that guesses.
+        limit: where the x axis ends, as the area under the curve does.
+    """
 
     def draw(axes: Axes) -> None:
-        _seeds(axes, curves)
-        _operating_points(axes, points)
-        axes.set(xlabel="recall", ylabel="precision")
-        _unit_square(axes)
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=MUTED[0], linestyle=":", linewidth=1)
+        for (seed, curve), colour in zip(curves.items(), cycle(SERIES), strict=False):
+            inside = curve[curve.iloc[:, 0] <= limit]
+            axes.plot(*inside.to_numpy().T, color=colour[0], label=f"seed {seed}")
+        if len(curves) > 1:
+            axes.legend(loc="lower right")
+        for (x_at, y_at), colour in zip(points, cycle(SERIES), strict=False):
+            if x_at is not None and y_at is not None:
+                axes.plot(x_at, y_at, "o", color=colour[0], markersize=6, markeredgecolor=INK[0])
+        margin = 0.02 * limit
+        axes.set(xlabel=x, ylabel=y, xlim=(-margin, limit + margin), ylim=(-0.02, 1.02))
 
     return _svg(draw)
 
 
-def per_region_overlap(curves: dict[int, pd.DataFrame]) -> str:
-    """Per-region overlap over the pixel false-positive rate, up to the limit of AUPRO."""
-
-    def draw(axes: Axes) -> None:
-        _seeds(axes, {seed: curve[curve["fpr"] <= PRO_LIMIT] for seed, curve in curves.items()})
-        axes.set(xlabel="pixel false-positive rate", ylabel="per-region overlap")
-        axes.set(xlim=(-0.006, PRO_LIMIT + 0.006), ylim=(-0.02, 1.02))
-
-    return _svg(draw)
-
-
-def training(curves: dict[int, pd.DataFrame], names: Sequence[str]) -> str:
+def training(curves: Curves, names: Sequence[str]) -> str:
     """The named training curves over epochs: a colour a curve, a line a seed."""
 
     def draw(axes: Axes) -> None:
@@ -188,19 +174,6 @@ def _themed(svg: str) -> str:
     return re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
 
 
-def _seeds(axes: Axes, curves: dict[int, pd.DataFrame]) -> None:
-    for (seed, curve), colour in zip(curves.items(), cycle(SERIES), strict=False):
-        axes.plot(*curve.to_numpy().T, color=colour[0], label=f"seed {seed}")
-    if len(curves) > 1:
-        axes.legend(loc="lower right")
-
-
-def _operating_points(axes: Axes, points: Sequence[tuple[float | None, float | None]]) -> None:
-    for (x, y), colour in zip(points, cycle(SERIES), strict=False):
-        if x is not None and y is not None:
-            axes.plot(x, y, "o", color=colour[0], markersize=6, markeredgecolor=INK[0])
-
-
 def _legend_above(axes: Axes) -> None:
     """Where no curve can run below it."""
     columns = 3 if len(axes.get_legend_handles_labels()[1]) == 3 else 2
@@ -213,10 +186,6 @@ def _legend_above(axes: Axes) -> None:
         handlelength=1.2,
         handletextpad=0.5,
     )
-
-
-def _unit_square(axes: Axes) -> None:
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
 
 
 def _spans_decades(axes: Axes) -> bool:

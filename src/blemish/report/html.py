@@ -1,25 +1,23 @@
 """The page: report/index.html and its pictures, relative paths only, nothing from the network."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
-from blemish.core.files import link
 from blemish.core.progress import progress
-from blemish.report import figures, published, views
-from blemish.report.collect import Run, preview
+from blemish.core.workspace import Run, preview
+from blemish.metrics.table import Place, heading, shown_in
+from blemish.report import figures, literature, views
+from blemish.report.gallery import Assets, View, write_animation, write_figures, write_pictures
 from blemish.report.tables import (
     NO_MASKS,
+    RATES,
     Row,
     best_methods,
     by_unit_and_method,
     conditions,
-    heading,
+    known,
     leaderboard,
     mean_over_units,
     metric_names,
@@ -29,8 +27,6 @@ from blemish.report.tables import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
-RATES = {"recall": "Recall", "false_alarms": "False alarms", "precision": "Precision"}
-View = dict[str, Any]
 
 
 def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
@@ -44,8 +40,8 @@ def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
     sections = []
     for unit in progress(units, "report", len(units), "unit"):
         members = [group for (name, _), group in groups.items() if name == unit]
-        own = [row for row in rows if row["unit"] == unit]
-        sections.append(_section(_Assets(folder, f"assets/{unit}"), members, own, synthetic))
+        of_unit = [row for row in rows if row["unit"] == unit]
+        sections.append(_section(Assets(folder, f"assets/{unit}"), members, of_unit, synthetic))
     text = (
         _environment()
         .get_template("index.html.j2")
@@ -61,29 +57,6 @@ def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
         )
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class _Assets:
-    """A folder of pictures below the page's; what it adds, it returns ready for an <img>."""
-
-    page: Path
-    base: str
-
-    def below(self, name: str) -> "_Assets":
-        return _Assets(self.page, f"{self.base}/{name}")
-
-    def svg(self, name: str, text: str, title: str, alt: str) -> View:
-        path = self.page / self.base / f"{name}.svg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return {"src": quote(f"{self.base}/{name}.svg"), "title": title, "alt": alt}
-
-    def picture(self, source: Path, name: str) -> View:
-        with Image.open(source) as image:
-            width, height = image.size
-        link(source, self.page / self.base / name)
-        return {"src": quote(f"{self.base}/{name}"), "width": width, "height": height}
 
 
 def _environment() -> Environment:
@@ -108,8 +81,8 @@ def _leaderboard(rows: list[Row]) -> View:
     several = len({row["unit"] for row in rows}) > 1
     return {
         "rows": rows,
-        "image": [name for name in names if not name.startswith("pixel")],
-        "pixel": [name for name in names if name.startswith("pixel")],
+        "image": [name for name in names if not known(name).needs_masks],
+        "pixel": [name for name in names if known(name).needs_masks],
         "headings": {name: heading(name) for name in names},
         "best": {name: best_methods(rows, name) for name in names},
         "means": {
@@ -118,21 +91,21 @@ def _leaderboard(rows: list[Row]) -> View:
             for method in methods
             if several
         },
-        "rates": RATES,
+        "rates": {name: title for name, (_, title) in RATES.items()},
     }
 
 
-def _section(assets: _Assets, members: list[list[Run]], rows: list[Row], synthetic: Path) -> View:
+def _section(assets: Assets, members: list[list[Run]], rows: list[Row], synthetic: Path) -> View:
     first = members[0][0]
     aurocs = [row["metrics"].get("image_auroc", {}).get("mean") or 0.0 for row in rows]
     best = aurocs.index(max(aurocs))
     return {
         "unit": first.unit,
         "best": max(aurocs) or None,
-        "facts": views.facts(first),
+        "about": views.about_unit(first),
         "notes": views.notes([run for group in members for run in group]),
         "preview": assets.picture(preview(synthetic, first.unit), "preview.png"),
-        "published": published.beside(first.unit, rows),
+        "published": literature.beside_ours(first.unit, rows),
         "sensitivity": _sensitivity(assets, members),
         "methods": [
             _method(assets.below(group[0].method), group, row) | {"open": index == best}
@@ -148,7 +121,7 @@ SENSITIVITY = [
 ]
 
 
-def _sensitivity(assets: _Assets, members: list[list[Run]]) -> list[View]:
+def _sensitivity(assets: Assets, members: list[list[Run]]) -> list[View]:
     """A curve for each way of making synthetic defects weaker that was evaluated."""
     drawn = []
     for prefix, title, label, falling in SENSITIVITY:
@@ -161,96 +134,25 @@ def _sensitivity(assets: _Assets, members: list[list[Run]]) -> list[View]:
     return drawn
 
 
-def _method(assets: _Assets, runs: list[Run], row: Row) -> View:
+def _method(assets: Assets, runs: list[Run], row: Row) -> View:
     first = runs[0]
     return {
         "name": first.method,
         "row": row,
+        "headline": {
+            name: f"{known(name).kind} {heading(name)}"
+            for name in shown_in(Place.METHOD, row["metrics"])
+            if name in row["metrics"]
+        },
         "operating_points": [views.operating_point(run, len(runs) > 1) for run in runs],
         "validation": views.validation_note(runs),
-        "figures": _figures(assets, runs),
+        "figures": write_figures(assets, runs),
         "tables": [
             table
-            for table in (
-                views.defects(runs),
-                views.areas(runs),
-                views.subsets(runs),
-                views.oracle(runs),
-            )
-            if table["rows"]
+            for make in (views.defects, views.areas, views.subsets, views.oracle)
+            if (table := make(runs))["rows"]
         ],
-        "pictures": _pictures(assets, first),
-        "animation": _animation(assets, first),
+        "pictures": write_pictures(assets, first),
+        "animation": write_animation(assets, first),
         "seed": first.seed if len(runs) > 1 else None,
     }
-
-
-def _figures(assets: _Assets, runs: list[Run]) -> list[View]:
-    first, points = runs[0], [run.record["threshold"] for run in runs]
-    rates = [(at["test_false_alarm_rate"], at["recall"]) for at in points]
-    precisions = [(at["recall"], at["precision"]) for at in points]
-    curves = {
-        name: {run.seed: run.curve(name, x, y) for run in runs}
-        for name, x, y in (("roc", "fpr", "tpr"), ("pr", "recall", "precision"))
-    }
-    scores = first.scores()
-    good, defective = (scores.loc[scores["label"] == label, "score"].tolist() for label in (0, 1))
-    histogram = figures.score_histogram(good, defective, first.record["threshold"]["image"])
-    drawn = [
-        ("scores", histogram, "Scores" + (f", seed {first.seed}" if len(runs) > 1 else "")),
-        ("roc", figures.roc(curves["roc"], rates), "ROC, images"),
-        ("pr", figures.precision_recall(curves["pr"], precisions), "Precision and recall, images"),
-    ]
-    if any(first.metrics[name] is not None for name in first.metrics if "aupro" in name):
-        overlap = {run.seed: run.curve("pro", "fpr", "pro") for run in runs}
-        drawn.append(("pro", figures.per_region_overlap(overlap), "Per-region overlap, pixels"))
-    training = {run.seed: run.training_curves() for run in runs}
-    columns = (str(name) for table in training.values() for name in table)
-    names = [name for name in dict.fromkeys(columns) if name != "epoch"]
-    losses = [name for name in names if name.startswith("loss")]
-    others = [name for name in names if not name.startswith("loss")]
-    if losses:
-        drawn.append(("training", figures.training(training, losses), "Training losses"))
-    if others:
-        drawn.append(("progress", figures.training(training, others), "Training progress"))
-    return [
-        assets.svg(name, svg, title, f"{title}: {first.method} on {first.unit}")
-        for name, svg, title in drawn
-    ]
-
-
-def _pictures(assets: _Assets, run: Run) -> list[View]:
-    """The heat maps of one run in groups of one kind, in the order of `views.KINDS`."""
-    threshold = run.record["threshold"]["image"]
-    entries = run.heatmaps()
-    groups = []
-    for kind, (title, text) in views.KINDS.items():
-        items = [
-            assets.picture(run.results / entry["file"], entry["file"])
-            | views.caption(entry, threshold)
-            | {"views": [_view(assets, run, view) for view in entry["views"]]}
-            for entry in entries
-            if entry["kind"] == kind
-        ]
-        if items:
-            text = f"{text} Threshold {threshold:.4g}."
-            groups.append({"title": title, "text": text, "items": items})
-    return groups
-
-
-def _animation(assets: _Assets, run: Run) -> View | None:
-    """The GIF of one run, with a still for readers who want no motion."""
-    source = run.animation()
-    if source is None:
-        return None
-    still = assets.page / assets.base / "animation.png"
-    still.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(source) as frames:
-        frames.convert("RGB").save(still)
-        count = getattr(frames, "n_frames", 1)
-    view = assets.picture(source, "animation.gif")
-    return view | {"still": quote(f"{assets.base}/animation.png"), "frames": count}
-
-
-def _view(assets: _Assets, run: Run, view: dict[str, str]) -> View:
-    return assets.picture(run.results / view["file"], view["file"]) | {"caption": view["caption"]}

@@ -1,31 +1,31 @@
 """Tables over the grid: the leaderboard (a row per unit and method) and DVC's summary."""
 
-import re
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from blemish.core.workspace import Run
 from blemish.methods.registry import METHODS
-from blemish.report.collect import Run
+from blemish.metrics.table import (
+    NOWHERE,
+    TABLE,
+    Metric,
+    Place,
+    heading,
+    is_further,
+    metric_of,
+    shown_in,
+)
 from blemish.report.uncertainty import chance_differences, intervals
 
 Row = dict[str, Any]
 
-# Metric name → (short heading, whether a higher value is better), in the order of the columns.
-METRICS: dict[str, tuple[str, bool]] = {
-    "image_auroc": ("AUROC", True),
-    "image_ap": ("AP", True),
-    "image_f1max": ("F1max", True),
-    "image_fpr95": ("FPR95", False),
-    "pixel_auroc": ("AUROC", True),
-    "pixel_ap": ("AP", True),
-    "pixel_f1max": ("F1max", True),
-    "pixel_fpr95": ("FPR95", False),
-    "pixel_aupro": ("AUPRO", True),
-    "pixel_aupimo": ("AUPIMO", True),
-    "pixel_spro": ("sPRO", True),
+# What the threshold does on the test set: name in a row → (key in metrics.json, heading).
+RATES = {
+    "recall": ("recall", "Recall"),
+    "false_alarms": ("test_false_alarm_rate", "False alarms"),
+    "precision": ("precision", "Precision"),
 }
-SUMMARY = ("image_auroc", "image_f1max", "pixel_aupro")  # few, so that `dvc exp show` stays narrow
 NO_MASKS = "– (no masks)"
 
 
@@ -36,24 +36,6 @@ def leaderboard(runs: list[Run]) -> list[Row]:
     seed. `threshold` holds what the threshold from validation normals did on the test set.
     """
     return [_row(group) for group in by_unit_and_method(runs).values()]
-
-
-def heading(name: str) -> str:
-    """A metric's column heading without image or pixel; unusual limits are stated."""
-    base, _, limit = name.rpartition("_")
-    limited = base in ("pixel_aupro", "pixel_spro")
-    return f"{METRICS[base][0]}@{limit}" if limited else METRICS.get(name, (name, True))[0]
-
-
-def is_detail(name: str) -> bool:
-    """Whether a number is one of many of its kind, too many for a column each."""
-    return name.startswith("pixel_spro_")
-
-
-def variants(name: str, present: Collection[str]) -> list[str]:
-    """The metrics of that name that are present, AUPRO by any limit; none: the name itself."""
-    pattern = re.compile(rf"{name}(_[\d.]+)?")
-    return sorted(other for other in present if pattern.fullmatch(other)) or [name]
 
 
 def by_unit_and_method(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
@@ -78,26 +60,26 @@ def over_seeds(values: Iterable[float | None]) -> dict[str, float | None]:
 def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
     """{method: {metric: mean over units and seeds}}: what `dvc exp show` displays.
 
-    Units without masks do not count in `pixel_aupro`; a metric no unit has is left out.
+    Units without masks do not count in pixel metrics; a metric no unit has is left out.
     """
     rows = leaderboard(runs)
     table: dict[str, dict[str, float]] = {}
     for method in dict.fromkeys(row["method"] for row in rows):
-        names = [name for base in SUMMARY for name in variants(base, metric_names(rows))]
+        names = shown_in(Place.SUMMARY, metric_names(rows))
         means = {name: mean_over_units(rows, method, name) for name in names}
         table[method] = {name: mean for name, mean in means.items() if mean is not None}
     return table
 
 
 def metric_names(rows: list[Row]) -> list[str]:
-    """The metrics of the rows: the known ones in the order of `METRICS`, then any others.
+    """The metrics of the rows: the known ones in the order of `TABLE`, then any others.
 
     Numbers that looked at the test set (`oracle` in the name) do not stand beside those that
     did not. Further limits of sPRO stay in metrics.json.
     """
     names = {name for row in rows for name in row["metrics"]}
-    present = {name for name in names if "oracle" not in name and not is_detail(name)}
-    return [name for name in METRICS if name in present] + sorted(present - set(METRICS))
+    present = {name for name in names if "oracle" not in name and not is_further(name)}
+    return [name for name in TABLE if name in present] + sorted(present - set(TABLE))
 
 
 def mean_over_units(rows: list[Row], method: str, name: str, part: str = "metrics") -> float | None:
@@ -115,14 +97,14 @@ def best_methods(rows: list[Row], name: str) -> set[tuple[str, str]]:
 
     Where all methods of a unit are equal (or there is only one) there is no best.
     """
-    higher = METRICS.get(name, ("", True))[1]
+    best_of = max if known(name).higher_is_better else min
     best: set[tuple[str, str]] = set()
     for unit in dict.fromkeys(row["unit"] for row in rows):
         rivals = [row for row in rows if row["unit"] == unit]
         means = {row["method"]: row["metrics"].get(name, {}).get("mean") for row in rivals}
         defined = {method: mean for method, mean in means.items() if mean is not None}
         if len(set(defined.values())) > 1:
-            top = (max if higher else min)(defined.values())
+            top = best_of(defined.values())
             best |= {(unit, method) for method, mean in defined.items() if mean == top}
     return best
 
@@ -169,7 +151,7 @@ def chance(runs: list[Run]) -> list[str]:
     sentences = []
     for unit, members in groups.items():
         for name, pairs in chance_differences(members).items():
-            listed = ", ".join(f"{one} and {other}" for one, other in pairs)
+            listed = ", ".join(f"{left} and {right}" for left, right in pairs)
             kind = name.partition("_")[0]
             sentences.append(
                 f"{unit}, {kind} {heading(name)}: no significant difference between {listed} "
@@ -178,16 +160,21 @@ def chance(runs: list[Run]) -> list[str]:
     return sentences
 
 
-def number(value: float | None) -> str:
-    """A metric as it is printed everywhere."""
-    return "–" if value is None else f"{value:.3f}"
+def known(name: str) -> Metric:
+    """The metric of a number, for its direction and format; the usual ones where none is known."""
+    return metric_of(name) or Metric(name, name, lambda *_: None, NOWHERE)
 
 
-def spread(bounds: Sequence[float] | None) -> str:
+def number(value: float | None, name: str = "") -> str:
+    """A metric's number as it is printed everywhere."""
+    return "–" if value is None else format(value, known(name).format)
+
+
+def spread(bounds: Sequence[float] | None, name: str = "") -> str:
     """An interval as it is printed everywhere: [.885 .931]; nothing where there is none."""
     if not bounds:
         return ""
-    low, high = (f"{bound:.3f}".removeprefix("0") for bound in bounds)
+    low, high = (number(bound, name).removeprefix("0") for bound in bounds)
     return f"[{low}\N{NO-BREAK SPACE}{high}]"
 
 
@@ -204,7 +191,6 @@ def asked_rate(record: dict[str, Any]) -> str:
 def _row(group: list[Run]) -> Row:
     record = group[0].record
     names = sorted({name for run in group for name in run.metrics})
-    rates = {"recall": "recall", "precision": "precision", "false_alarms": "test_false_alarm_rate"}
     return {
         "unit": group[0].unit,
         "method": group[0].method,
@@ -218,7 +204,7 @@ def _row(group: list[Run]) -> Row:
         "intervals": intervals(group),
         "threshold": {
             name: over_seeds(run.record["threshold"][key] for run in group)
-            for name, key in rates.items()
+            for name, (key, _) in RATES.items()
         },
     }
 

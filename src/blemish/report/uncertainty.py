@@ -5,15 +5,14 @@ seeds and subtracted from another's (a paired bootstrap).
 """
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.metrics.interval import interval
-from blemish.report.collect import Run
-
-COMPARED = ("image_auroc", "pixel_aupro")
+from blemish.core.workspace import Run
+from blemish.metrics.bootstrap import interval
+from blemish.metrics.table import TABLE, Place
 
 
 def draws(group: Sequence[Run], name: str) -> NDArray[np.float64] | None:
@@ -27,19 +26,19 @@ def draws(group: Sequence[Run], name: str) -> NDArray[np.float64] | None:
 def intervals(group: Sequence[Run]) -> dict[str, list[float]]:
     """{metric: [low, high]} of one method on one unit, over test images; seeds averaged."""
     names = [str(name) for name in group[0].draws]
-    found = {name: draws(group, name) for name in names}
-    return {name: list(interval(drawn)) for name, drawn in found.items() if drawn is not None}
+    means = {name: draws(group, name) for name in names}
+    return {name: list(interval(drawn)) for name, drawn in means.items() if drawn is not None}
 
 
 def chance_differences(groups: Sequence[Sequence[Run]]) -> dict[str, list[tuple[str, str]]]:
     """{metric: pairs of methods} of one unit whose difference has an interval that holds 0."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for name in COMPARED:
-        for one, other in combinations(groups, 2):
-            first, second = draws(one, name), draws(other, name)
-            if first is None or second is None:
-                continue
-            low, high = interval(first - second)
-            if low <= 0 <= high:
-                found.setdefault(name, []).append((one[0].method, other[0].method))
-    return found
+    alike: dict[str, list[tuple[str, str]]] = {}
+    compared = (name for name, metric in TABLE.items() if Place.COMPARED in metric.shown)
+    for name, (left, right) in product(compared, combinations(groups, 2)):
+        first, second = draws(left, name), draws(right, name)
+        if first is None or second is None:
+            continue
+        low, high = interval(first - second)
+        if low <= 0 <= high:
+            alike.setdefault(name, []).append((left[0].method, right[0].method))
+    return alike

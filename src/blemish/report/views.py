@@ -2,16 +2,9 @@
 
 from typing import Any
 
-from blemish.report.collect import Run
-from blemish.report.tables import (
-    asked_rate,
-    heading,
-    is_detail,
-    number,
-    over_seeds,
-    percent,
-    variants,
-)
+from blemish.core.workspace import Run
+from blemish.metrics.table import GLASS_PRO, Place, is_further, shown_in, title
+from blemish.report.tables import asked_rate, known, number, over_seeds, percent
 
 Table = dict[str, Any]
 
@@ -21,13 +14,12 @@ KINDS = {
     "found": ("Clearest defects", "Defective images with the highest scores."),
     "quiet": ("Most normal images", "Good images with the lowest scores."),
 }
-COLUMNS = ("image_auroc", "recall", "pixel_auroc", "pixel_aupro", "pixel_aupimo", "pixel_spro")
 AREAS = {"q1": "smallest", "q2": "second", "q3": "third", "q4": "largest"}
 # Slices of synthetic defects on held-out normals: the prefix before β, or before visibility.
 WEAK, VISIBILITY = "weak-", "visibility-"
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
+def about_unit(run: Run) -> list[tuple[str, str]]:
     """The unit's counts and annotation as (label, value)."""
     counts = run.record["counts"]
     kinds = [defect for defect in run.record["by_defect"] if defect != "good"]
@@ -103,7 +95,7 @@ def oracle(runs: list[Run]) -> Table:
         last = over_seeds(part["last"][name] for part in parts)["mean"]
         best = over_seeds(part["metrics"][f"oracle_{name}"] for part in parts)["mean"]
         added = "–" if last is None or best is None else f"{best - last:+.3f}"
-        rows.append([_title(name), number(last), number(best), added])
+        rows.append([_title(name), number(last, name), number(best, name), added])
     first = f"Authors' protocol (oracle): {parts[0]['practice']}"
     if parts[0]["epochs"]:
         epochs = ", ".join(str(part["epoch"]) for part in parts)
@@ -113,11 +105,10 @@ def oracle(runs: list[Run]) -> Table:
 
 def areas(runs: list[Run]) -> Table:
     """The quarters of the defective images by the share of the image that is defective."""
-    found = runs[0].record.get("by_area", {})
-    table = _table("Defect area", runs, "by_area", list(found))
+    quarters = runs[0].record.get("by_area", {})
+    table = _table("Defect area", runs, "by_area", list(quarters))
     for row in table["rows"]:
-        one = found[row[0]]
-        low, high = 100 * one["area_from"], 100 * one["area_to"]
+        low, high = (100 * quarters[row[0]][end] for end in ("area_from", "area_to"))
         row[0] = f"{AREAS[row[0]]} quarter, {low:.2g}–{high:.2g}\N{NO-BREAK SPACE}%"
     return table
 
@@ -154,18 +145,18 @@ def _table(first: str, runs: list[Run], key: str, names: list[str]) -> Table:
     """Headings and rows of text; a column that no entry has is left out."""
     parts = {name: [run.record.get(key, {}).get(name, {}) for run in runs] for name in names}
     present = {column for entries in parts.values() for entry in entries for column in entry}
-    named = [column for base in COLUMNS for column in variants(base, present)]
-    used = [column for column in named if column in present and not is_detail(column)]
+    numbers = [c for c in shown_in(Place.DETAIL, present) if c in present and not is_further(c)]
+    images = [column for column in numbers if not known(column).needs_masks]
+    pixels = [column for column in numbers if known(column).needs_masks]
+    used = [*images, *(["recall"] if "recall" in present else []), *pixels]
     rows = []
     for name, entries in parts.items():
         means = {c: over_seeds(entry.get(c) for entry in entries)["mean"] for c in used}
-        texts = [(percent if c == "recall" else number)(mean) for c, mean in means.items()]
+        texts = [percent(m) if c == "recall" else number(m, c) for c, m in means.items()]
         rows.append([name, str(entries[0].get("count", "–")), *texts])
     return {"head": [first, "Images", *map(_title, used)], "rows": rows}
 
 
 def _title(column: str) -> str:
-    if column == "pixel_pro_glass":
-        return "PRO as GLASS's code computes it"
-    kind = column.partition("_")[0].capitalize()
-    return "Recall at threshold" if column == "recall" else f"{kind} {heading(column)}"
+    others = {"recall": "Recall at threshold", GLASS_PRO: "PRO as GLASS's code computes it"}
+    return others.get(column) or title(column)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from blemish.tracking.result import Result
+from blemish.core.workspace import Run
+from blemish.tracking import run_content
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
+
+Stages = dict[str, dict[str, Any]]  # of dvc.lock, by name
 
 # What MLflow demands in place of a hash that dvc.lock does not hold.
 NO_DIGEST = "unknown"
@@ -38,7 +41,7 @@ def _commit(root: Path) -> str:
         return ""
 
 
-def locked_stages(root: Path) -> dict[str, dict[str, Any]]:
+def locked_stages(root: Path) -> Stages:
     """The stages of `root`'s dvc.lock by name; none if it is absent or not what DVC writes."""
     try:
         lock = YAML(typ="safe").load(root / "dvc.lock")
@@ -48,13 +51,14 @@ def locked_stages(root: Path) -> dict[str, dict[str, Any]]:
     return stages if isinstance(stages, dict) else {}
 
 
-def datasets(result: Result, stages: dict[str, dict[str, Any]]) -> list["DatasetInput"]:
-    """The folders a result was made from, each with DVC's hash of it.
+def datasets(run: Run, stages: Stages) -> list["DatasetInput"]:
+    """The folders a run was made from, each with DVC's hash of it.
 
     MLflow keeps one context for a (name, digest) of a run, so what `evaluate` reads has its own
     name: the unit's test images.
     """
-    unit, train, evaluate = result.unit, result.stage("train"), result.stage("evaluate")
+    unit = run.unit
+    train, evaluate = (run_content.stage(run, kind) for kind in ("train", "evaluate"))
     folders = [
         (unit, f"data/prepared/{unit}", train, "training"),
         (f"{unit} synthetic", f"data/synthetic/{unit}", train, "training"),

@@ -2,7 +2,7 @@
 
 Which one that is each method says (`Detector.author_protocol`). Its numbers carry `oracle` in their
 names. They show what the protocol adds to an honest number on the same training run, and stand
-beside published ones; they are never a leaderboard's.
+beside published numbers; they are never a leaderboard's.
 """
 
 from collections.abc import Callable
@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.evaluation.evaluate import Metrics, evaluate
-from blemish.evaluation.glass_pro import pro_of_glass
-from blemish.evaluation.maps import Map, Maps
-from blemish.evaluation.predict import mask_to_model
+from blemish.evaluation.image_table import Headline
+from blemish.evaluation.map_storage import Map, Maps
 from blemish.evaluation.predictions import Predictions, has_mask
+from blemish.evaluation.scoring import mask_to_model
 from blemish.methods.author_protocol import AuthorProtocol
 from blemish.methods.detector import AnyDetector
 from blemish.methods.saved import EPOCHS, load_state
+from blemish.metrics.glass_pro import pro_of_glass
+from blemish.metrics.table import GLASS_PRO
 
 AUROCS = ("image_auroc", "pixel_auroc")
-TINY = 1e-8  # added to the range that a component is divided by
-Headline = Callable[[pd.DataFrame], pd.Series]
+EPSILON = 1e-8  # added to the range that a component is divided by
 
 
 def as_published(
@@ -56,27 +57,25 @@ def as_published(
     Raises:
         UserError: an epoch is to be chosen and the model keeps none.
     """
-    framing = method.framing
-    shrink = partial(mask_to_model, framing, above=protocol.mask_above)
+    shrink = partial(mask_to_model, method.framing, above=protocol.mask_above)
     judge = partial(_judge, protocol=protocol, shrink=shrink, headline=headline, masks=masks)
+    chosen, total, metrics, best = Path(), -1.0, Metrics(), honest
     files = _kept_epochs(model) if protocol.chosen_by else [model / "model.safetensors"]
-    best: tuple[float, Path, list[Predictions]] = (-1.0, files[0], [])
-    metrics: Metrics = {}
     for file in progress(files, "protocol paper: testing", len(files), "epoch"):
         load_state(method, file)
         scorings = combine(predict(len(protocol.scorings[0])), protocol)
-        found = judge(scorings)
-        total = sum(found.get(name) or 0.0 for name in protocol.chosen_by)
-        if total > best[0]:
-            best, metrics = (total, file, scorings), found
+        numbers = judge(scorings)
+        summed = sum(numbers.get(name) or 0.0 for name in protocol.chosen_by)
+        if summed > total:
+            chosen, total, metrics, best = file, summed, numbers, scorings[0]
     load_state(method, model / "model.safetensors")
     last = judge([honest])
     if protocol.glass_pro and masks != "none":  # slow, and it chooses nothing
-        metrics = metrics | {"pixel_pro_glass": _glass_pro(best[2][0], shrink, headline)}
-        last = last | {"pixel_pro_glass": _glass_pro(honest, shrink, headline)}
+        metrics = metrics | {GLASS_PRO: _glass_pro(best, shrink, headline)}
+        last = last | {GLASS_PRO: _glass_pro(honest, shrink, headline)}
     return {
         "practice": protocol.note,
-        "epoch": int(best[1].stem) if protocol.chosen_by else None,
+        "epoch": int(chosen.stem) if protocol.chosen_by else None,
         "epochs": len(files) if protocol.chosen_by else None,
         "last": {name: last[name] for name in metrics},
         "metrics": {f"oracle_{name}": value for name, value in metrics.items()},
@@ -90,13 +89,13 @@ def combine(components: list[Predictions], protocol: AuthorProtocol) -> list[Pre
     """
     if len(components) == 1 or not len(components[0].rows):
         return components[:1]
-    ranges = [_map_range(one.maps) for one in components]
-    scores = [_scaled(one.scores, one.scores.min(), one.scores.max()) for one in components]
+    ranges = [_map_range(part.maps) for part in components]
+    scores = [_scaled(part.scores, part.scores.min(), part.scores.max()) for part in components]
     return [
         replace(
             components[0],
             scores=sum((w * s for w, s in zip(weights, scores, strict=True)), np.zeros(1)),
-            maps=_WeighedMaps([one.maps for one in components], ranges, weights),
+            maps=_WeighedMaps([part.maps for part in components], ranges, weights),
         )
         for weights in protocol.scorings
     ]
@@ -119,11 +118,12 @@ class _WeighedMaps:
 
 
 def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
-    return (np.asarray(values, np.float64) - low) / (high - low + TINY)
+    return (np.asarray(values, np.float64) - low) / (high - low + EPSILON)
 
 
 def _map_range(maps: Maps) -> tuple[float, float]:
-    extremes = [(one.min(), one.max()) for one in (maps[k] for k in range(len(maps)))]
+    read = (maps[position] for position in range(len(maps)))  # never all in memory
+    extremes = [(anomaly_map.min(), anomaly_map.max()) for anomaly_map in read]
     lows, highs = zip(*extremes, strict=True)
     return float(min(lows)), float(max(highs))
 
@@ -136,25 +136,23 @@ def _judge(
     masks: str,
 ) -> Metrics:
     """The metrics of one scoring, or the larger AUROCs of several."""
-    found = []
+    judged = []
     for tested in scorings:
         shrunk = replace(tested, mask_to_model=shrink)
         if protocol.labels_from_masks and masks != "none":
             shrunk = replace(shrunk, rows=_relabelled(shrunk))
         # The threshold judges decisions, which are not among `metrics`.
-        own = evaluate(shrunk, headline=headline, masks=masks, threshold=0.0, resolution="model")
-        found.append(own.metrics)
-    if len(found) == 1:
-        return found[0]
-    return {
-        name: max((round(value, protocol.digits) for value in _defined(found, name)), default=None)
-        for name in AUROCS
-        if name in found[0]
-    }
-
-
-def _defined(found: list[Metrics], name: str) -> list[float]:
-    return [value for value in (one[name] for one in found) if value is not None]
+        numbers = evaluate(shrunk, headline=headline, masks=masks, threshold=0, resolution="model")
+        judged.append(numbers.metrics)
+    if len(judged) == 1:
+        return judged[0]
+    larger: Metrics = {}
+    for name in AUROCS:
+        values = [numbers[name] for numbers in judged if name in numbers]
+        rounded = [round(value, protocol.digits) for value in values if value is not None]
+        if values:
+            larger[name] = max(rounded, default=None)
+    return larger
 
 
 def _relabelled(tested: Predictions) -> pd.DataFrame:
@@ -170,8 +168,12 @@ def _relabelled(tested: Predictions) -> pd.DataFrame:
 def _glass_pro(
     tested: Predictions, shrink: Callable[..., NDArray[np.bool_]], headline: Headline
 ) -> float | None:
-    flags = np.asarray(headline(tested.rows), bool)
-    return pro_of_glass(replace(tested, mask_to_model=shrink), np.flatnonzero(flags).tolist())
+    shrunk = replace(tested, mask_to_model=shrink)
+    positions = np.flatnonzero(np.asarray(headline(tested.rows), bool)).tolist()
+    samples = [shrunk.sample(position, "model") for position in positions]
+    return pro_of_glass(
+        [sample.anomaly_map for sample in samples], [sample.mask for sample in samples]
+    )
 
 
 def _kept_epochs(model: Path) -> list[Path]:

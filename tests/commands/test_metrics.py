@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from blemish.commands.app import app
 from blemish.core.errors import UserError
-from blemish.evaluation.map_files import read_map
-from tests.metrics.test_evaluation_histograms import exact
+from blemish.evaluation.map_reader import read_map
+from tests.metrics.test_histograms import exact
 
 SIZE = (90, 120)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from blemish.datasets.registry import check_unit
-from blemish.report.published import beside, results
+from blemish.report.literature import beside_ours, published_results
 
 
 def row(method: str, **metrics: float | None) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def row(method: str, **metrics: float | None) -> dict[str, Any]:
 def test_categories_average_to_the_published_mean(
     method: str, variant: str, prefix: str, metric: str, mean: float
 ) -> None:
-    known = results()
+    known = published_results()
     own = known[
         (known["method"] == method)
         & (known["variant"] == variant)
@@ -46,7 +46,7 @@ def test_categories_average_to_the_published_mean(
 
 
 def test_every_unit_exists_once_a_method_variant_and_metric() -> None:
-    known = results()
+    known = published_results()
     for unit in set(known["unit"]):
         check_unit(unit, {}, "results.csv")
     assert not known.duplicated(["method", "variant", "unit", "metric"]).any()
@@ -55,7 +55,9 @@ def test_every_unit_exists_once_a_method_variant_and_metric() -> None:
 
 
 def test_ours_stand_beside_theirs() -> None:
-    table = beside("mvtec/cable", [row("dsarad", image_auroc=0.95), row("new", image_auroc=1.0)])
+    table = beside_ours(
+        "mvtec/cable", [row("dsarad", image_auroc=0.95), row("new", image_auroc=1.0)]
+    )
     assert table is not None
     assert table["rows"] == [
         ["dsarad", "Image AUROC", "0.950", "0.963", "-0.013"],
@@ -66,4 +68,4 @@ def test_ours_stand_beside_theirs() -> None:
 
 
 def test_nothing_is_shown_where_nothing_is_published() -> None:
-    assert beside("elpv/mono", [row("glass", image_auroc=0.9)]) is None
+    assert beside_ours("elpv/mono", [row("glass", image_auroc=0.9)]) is None

@@ -1,4 +1,4 @@
-"""A folder of anomaly maps against a folder of ground truth, both in the MVTec tree."""
+"""Anomaly maps made by any tool against ground truth, both in folders like MVTec's."""
 
 import re
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
+from blemish.evaluation.channel_files import CONFIG, Defects, read_channels, read_defects
 from blemish.evaluation.evaluate import evaluate
-from blemish.evaluation.map_files import SUFFIXES, read_map
+from blemish.evaluation.map_reader import SUFFIXES, read_map
 from blemish.evaluation.predictions import Map, Predictions
 from blemish.images import reading as images
-from blemish.metrics.channels import CONFIG, Defects, read_channels, read_defects
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 
@@ -24,11 +24,11 @@ Size = tuple[int, int]
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
 class MapFiles:
     """Anomaly maps that are read when they are asked for."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
+    paths: list[Path]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,7 +58,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Folder:
-    """What `open_folder` found: predictions to evaluate, and sentences to print beside them."""
+    """A checked folder: predictions to evaluate, and sentences to print beside them."""
 
     predictions: Predictions
     resolution: str
@@ -122,30 +122,28 @@ def _pairs(maps: Path, truths: dict[str, Path]) -> tuple[list[Pair], list[str], 
     """Pairs in the order of their names, problems that stop, and notes."""
     if not maps.is_dir():
         raise UserError(f"{maps}: no such folder; give the folder of the anomaly maps")
-    found: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     problems, notes = [], []
     for path in sorted(path for path in maps.rglob("*") if path.is_file()):
         name = path.relative_to(maps).with_suffix("").as_posix()
         if path.suffix.lower() not in SUFFIXES:
             notes.append(f"{path}: not {', '.join(SUFFIXES)}: ignored.")
-        elif name in found:
-            problems.append(f"{path}: {found[name].name} is a map of the same image: keep one")
-        else:
-            found[name] = path
-    if not found:
+        elif named.setdefault(name, path) != path:
+            problems.append(f"{path}: {named[name].name} is a map of the same image: keep one")
+    if not named:
         raise UserError(f"{maps}: holds no {', '.join(SUFFIXES)} file")
     problems += [
-        f"{maps / name}.*: the map is missing, its mask is {truths[name]}"
-        for name in truths
-        if name not in found
+        f"{maps / name}.*: the map is missing, its mask is {truth}"
+        for name, truth in truths.items()
+        if name not in named
     ]
     with_masks = {name.rpartition("/")[0] for name in truths}
     notes += [
-        f"{found[name]}: an extra map without a mask beside the masks of its type: taken as normal."
-        for name in found
+        f"{path}: an extra map without a mask beside the masks of its type: taken as normal."
+        for name, path in named.items()
         if name not in truths and name.rpartition("/")[0] in with_masks
     ]
-    return [Pair(name, found[name], truths.get(name)) for name in sorted(found)], problems, notes
+    return [Pair(name, named[name], truths.get(name)) for name in sorted(named)], problems, notes
 
 
 def _config(masks: Path) -> Path:
@@ -155,11 +153,11 @@ def _config(masks: Path) -> Path:
 
 def _row(pair: Pair, defects: Defects) -> Row:
     """A manifest row with the map's size and its maximum, which is the image's score."""
-    one = read_map(pair.map)
+    anomaly_map = read_map(pair.map)
     row: Row = {
         "image": str(pair.map), "mask": None, "channels": None, "label": 0, "slice": "",
-        "defect": pair.name.rpartition("/")[0] or "all", "score": float(one.max()),
-        "map_size": one.shape, "mask_size": None,
+        "defect": pair.name.rpartition("/")[0] or "all", "score": float(anomaly_map.max()),
+        "map_size": anomaly_map.shape, "mask_size": None,
     }  # fmt: skip
     if pair.truth is None:
         return row
@@ -193,33 +191,34 @@ def _shown(size: Size) -> str:
     return f"{size[1]}×{size[0]}"
 
 
-def _resize(one: Map, size: Size) -> Map:
+def _resize(anomaly_map: Map, size: Size) -> Map:
     """Bilinear, as the maps of our own methods."""
-    if one.shape == size:
-        return one
-    return np.asarray(cv2.resize(one, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
+    if anomaly_map.shape == size:
+        return anomaly_map
+    width_height = (size[1], size[0])
+    return np.asarray(cv2.resize(anomaly_map, width_height, interpolation=cv2.INTER_LINEAR))
 
 
 def evaluate_folder(folder: Folder, fpr_limit: float) -> dict[str, Any]:
     """What `blemish metrics` prints: metrics, by_defect, by_area, counts, notes."""
-    one = folder.predictions
-    found = evaluate(
-        one,
-        headline=lambda rows: pd.Series(np.ones(len(rows), bool)),
+    rows = folder.predictions.rows
+    evaluation = evaluate(
+        folder.predictions,
+        headline=lambda rows: pd.Series(True, index=rows.index),
         masks="pixel",
         threshold=np.inf,
         resolution=folder.resolution,
         aupro_limit=fpr_limit,
     )
-    parts = {"by_defect": found.by_defect, "by_area": found.by_area}
-    for numbers in (*found.by_defect.values(), *found.by_area.values()):
+    parts = {"by_defect": evaluation.by_defect, "by_area": evaluation.by_area}
+    for numbers in (*evaluation.by_defect.values(), *evaluation.by_area.values()):
         del numbers["recall"]  # without a threshold
-    good = one.rows["label"] == 0
+    good = int((rows["label"] == 0).sum())
     return {
-        "map_sizes": sorted({_shown(size) for size in one.rows["map_size"]}),
-        "mask_sizes": sorted({_shown(size) for size in one.rows["mask_size"].dropna()}),
-        "counts": {"good": int(good.sum()), "defective": int((~good).sum())},
-        "metrics": found.metrics,
+        "map_sizes": sorted({_shown(size) for size in rows["map_size"]}),
+        "mask_sizes": sorted({_shown(size) for size in rows["mask_size"].dropna()}),
+        "counts": {"good": good, "defective": len(rows) - good},
+        "metrics": evaluation.metrics,
         **parts,
-        "notes": [*folder.notes, *found.notes],
+        "notes": [*folder.notes, *evaluation.notes],
     }

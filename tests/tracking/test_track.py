@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from blemish.core.errors import UserError
-from blemish.tracking import RESULT_TAG, Tracked, track
-from blemish.tracking.store import home, tracking_uri
+from blemish.tracking.mlflow_store import home, tracking_uri
+from blemish.tracking.track import RESULT_TAG, Tracked, track
 
 UNITS, METHODS, SEEDS = ["elpv/mono", "lcdsim/grey"], ["glass"], [0]
 EXPERIMENT = "blemish"
@@ -291,7 +291,7 @@ def test_empty_store_is_filled_anew_and_a_killed_run_replaced(
     curves = root / "models/elpv/mono/glass-0/curves.csv"
     curves.write_text("epoch,loss\n0,1\n1,what\n")
     (root / "models/elpv/mono/glass-0/model.safetensors").write_bytes(b"third weights")
-    with pytest.raises(UserError, match=r"curves\.csv, line 3: not an epoch and numbers"):
+    with pytest.raises(UserError, match=r"curves\.csv .*line 3: not an epoch and numbers"):
         track_all(root)
     assert {run.info.status for run in active_runs(uri)} == {"FINISHED", "FAILED"}
     curves.write_text(CURVES)
@@ -302,7 +302,7 @@ def test_empty_store_is_filled_anew_and_a_killed_run_replaced(
 def test_two_processes_on_a_fresh_store_log_each_result_once(tmp_path: Path) -> None:
     root = make_workspace(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from blemish.tracking import track;"
+        "import sys; from pathlib import Path; from blemish.tracking.track import track;"
         "root = Path(sys.argv[1]);"
         f"print(track(root / 'models', root / 'results', {UNITS}, {METHODS}, {SEEDS},"
         f" {EXPERIMENT!r}, None, root).added)"

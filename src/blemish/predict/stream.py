@@ -1,4 +1,4 @@
-"""The stream of predictions: read ahead, score one image at a time, keep none."""
+"""Predictions one after the other: images are read ahead, scored one at a time, and forgotten."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,8 @@ from blemish.core.errors import UserError
 from blemish.images.framing import Framing
 from blemish.images.reading import read_image
 from blemish.methods.detector import AnyDetector, score_each
+from blemish.predict.inputs import Source
 from blemish.predict.regions import Region, find_regions
-from blemish.predict.sources import Source
 
 AHEAD = 3  # images that are read while one is scored: they may be large
 
@@ -87,9 +87,9 @@ def _ahead(
         pool.submit(read, source) for source in islice(coming, AHEAD)
     )
     while running:
-        found = running.popleft().result()
+        result = running.popleft().result()
         running.extend(pool.submit(read, source) for source in islice(coming, 1))
-        yield found
+        yield result
 
 
 def _read(framing: Framing, source: Source) -> Framed | Unreadable:

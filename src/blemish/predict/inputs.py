@@ -31,23 +31,23 @@ def find_images(words: Sequence[str], outputs: Sequence[Path]) -> list[Source]:
     Raises:
         UserError: a word that stands for nothing, or a folder or list that cannot be read.
     """
-    found: list[tuple[Path, Path]] = []  # absolute file and base
+    files: list[tuple[Path, Path]] = []  # a file and the folder that its name is relative to
     singles: list[Path] = []
     for word in words:
         path = Path(word)
         if path.is_dir():
-            found += _some([(file, path) for file in _walk(path, outputs)], word)
+            files += _some([(file, path) for file in _walk(path, outputs)], word)
         elif path.is_file():
             singles += _listed(path) if path.suffix.lower() in LISTS else [path]
         elif glob.has_magic(word):
             base = _fixed_part(path)
-            found += _some([(file, base) for file in _matches(word)], word)
+            files += _some([(file, base) for file in _matches(word)], word)
         else:
             raise UserError(f"{word}: no such file or folder")
     if singles:
         base = Path(os.path.commonpath([os.path.abspath(file.parent) for file in singles]))
-        found += [(file, base) for file in singles]
-    once = {os.path.abspath(file): Source(file, _name(file, base)) for file, base in found[::-1]}
+        files += [(file, base) for file in singles]
+    once = {os.path.abspath(file): Source(file, _name(file, base)) for file, base in files[::-1]}
     return list(once.values())[::-1]
 
 
@@ -63,10 +63,10 @@ def check_distinct(sources: Sequence[Source]) -> None:
             )
 
 
-def _some(found: list[tuple[Path, Path]], word: str) -> list[tuple[Path, Path]]:
-    if not found:
+def _some(files: list[tuple[Path, Path]], word: str) -> list[tuple[Path, Path]]:
+    if not files:
         raise UserError(f"{word}: no images there ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return found
+    return files
 
 
 def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path]:
@@ -76,14 +76,17 @@ def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path]:
         raise UserError(f"{error.filename}: cannot be listed ({error.strerror})")
 
     for at, folders, files in os.walk(folder, onerror=stop):
-        kept = (one for one in folders if os.path.realpath(os.path.join(at, one)) not in written)
-        folders[:] = sorted(one for one in kept if not one.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(os.path.join(at, name)) not in written
+        )
         yield from (Path(at, file) for file in sorted(files) if _is_image(Path(file)))
 
 
 def _matches(pattern: str) -> list[Path]:
-    found = (Path(file) for file in sorted(glob.glob(pattern, recursive=True)))
-    return [file for file in found if _is_image(file) and file.is_file()]
+    files = (Path(file) for file in sorted(glob.glob(pattern, recursive=True)))
+    return [file for file in files if _is_image(file) and file.is_file()]
 
 
 def _is_image(file: Path) -> bool:

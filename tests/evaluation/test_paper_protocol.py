@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,10 +17,9 @@ from safetensors.torch import load_file
 from blemish.core.errors import UserError
 from blemish.core.params import load_params
 from blemish.evaluation.evaluate import evaluate as measure
-from blemish.evaluation.glass_pro import pro_of_glass
-from blemish.evaluation.oracle import as_published, combine
-from blemish.evaluation.predict import mask_to_model, predict
+from blemish.evaluation.paper_protocol import as_published, combine
 from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.scoring import mask_to_model, score_images
 from blemish.images.framing import Framing
 from blemish.images.manifest import read_manifest
 from blemish.methods.author_protocol import AuthorProtocol
@@ -43,56 +41,6 @@ def predictions(folder: Path, maps: list[np.ndarray], masks: list[np.ndarray]) -
     framing = Framing(maps[0].shape[0], "squash")
     scores = np.array([float(one.max()) for one in maps])
     return Predictions(pd.DataFrame(rows), scores, maps, framing.to_original, folder)
-
-
-def plain_pro(maps: list[np.ndarray], masks: list[np.ndarray]) -> float:
-    """One region a mask, loops instead of arrays."""
-    low, high = min(m.min() for m in maps), max(m.max() for m in maps)
-    points = []
-    for threshold in np.arange(low, high, (high - low) / 200):
-        false = normal = 0
-        shares = []
-        for anomaly_map, mask in zip(maps, masks, strict=True):
-            above = anomaly_map > threshold
-            false += (above & ~mask).sum()
-            normal += (~mask).sum()
-            if mask.any():
-                rows, columns = np.nonzero(mask)
-                near = [
-                    above[max(0, r - 2) : r + 3, max(0, c - 2) : c + 3].any()
-                    for r, c in zip(rows, columns, strict=True)
-                ]
-                shares.append(np.mean(near))
-        points.append((false / normal, np.mean(shares)))
-    kept = sorted(point for point in points if point[0] < 0.3)
-    x, y = np.array(kept).T
-    x = (x - x.min()) / (x.max() - x.min())
-    return float(sum((x[i + 1] - x[i]) * (y[i + 1] + y[i]) / 2 for i in range(len(x) - 1)))
-
-
-def test_pro_of_glass_is_that_of_its_description(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    masks = [np.zeros((32, 32), bool) for _ in range(3)]
-    masks[1][5:9, 5:9] = True
-    masks[2][10:18, 12:20] = True
-    # Smooth, so that a dilated prediction does not cover everything at once.
-    fields = [cv2.GaussianBlur(random.random((32, 32)), (0, 0), 6) for _ in masks]
-    maps = [
-        ((field - field.min()) / np.ptp(field) + 0.15 * mask).astype(np.float32)
-        for field, mask in zip(fields, masks, strict=True)
-    ]
-    found = pro_of_glass(predictions(tmp_path, maps, masks), range(3))
-    expected = plain_pro(maps, masks)
-    assert 0.2 < expected < 0.98
-    assert found == pytest.approx(expected, abs=1e-9)
-
-
-def test_pro_of_glass_is_undefined_without_regions_or_spread(tmp_path: Path) -> None:
-    flat = [np.zeros((8, 8), np.float32)] * 2
-    nothing = [np.zeros((8, 8), bool)] * 2
-    assert pro_of_glass(predictions(tmp_path, flat, nothing), range(2)) is None
-    noise = [np.random.default_rng(1).random((8, 8)).astype(np.float32)] * 2
-    assert pro_of_glass(predictions(tmp_path, noise, nothing), range(2)) is None
 
 
 GLASS = {
@@ -143,7 +91,7 @@ def test_the_best_epoch_is_the_best_of_the_kept_ones(model: Path, tmp_path: Path
     totals = {}
     for file in sorted((model / "epochs").iterdir()):
         load_state(method, file)
-        tested = predict(method, unit, rows[rows["slice"] != "doubtful"], "test")
+        tested = score_images(method, unit, rows[rows["slice"] != "doubtful"], "test")
         found = measure(
             replace(tested, mask_to_model=truncated), headline=every, masks="pixel",
             threshold=0.5, resolution="model",
@@ -174,7 +122,8 @@ def test_the_protocol_without_kept_epochs_stops_before_anything_runs() -> None:
         run_stage(evaluate.main, {"evaluation": {"protocol": "paper"}}, *"abcd")
 
 
-# GLASS §2.3: pixels left of a disc in a 1024² image at 288², by truncation and by half.
+# Pixels left of a disc in a 1024² image at 288², by truncation and by half:
+# `docs/spec/glass.md` §2.3.
 @pytest.mark.parametrize(("radius", "whole", "half"), [(10, 10, 26), (5, 0, 4), (40, 328, 394)])
 def test_truncated_masks_lose_what_the_specification_measured(
     radius: int, whole: int, half: int
@@ -223,8 +172,8 @@ def test_of_two_scorings_the_larger_rounded_auroc_is_taken(model: Path, tmp_path
     before = {name: one.clone() for name, one in method.state_dict().items()}
     framing = Framing(16, "squash")
     method.framing = framing
-    practice = AuthorProtocol(note="two", scorings=((1.0, 0.0), (0.0, 1.0)))
-    found = as_published(method, practice, model, parts[0], lambda _: parts, every, "pixel")
+    protocol = AuthorProtocol(note="two", scorings=((1.0, 0.0), (0.0, 1.0)))
+    found = as_published(method, protocol, model, parts[0], lambda _: parts, every, "pixel")
     # One of the 4 · 4 pairs of the second component is the wrong way round: 0.9375.
     assert found["metrics"] == {"oracle_image_auroc": 0.938, "oracle_pixel_auroc": 1.0}
     assert (found["epoch"], found["epochs"]) == (None, None)
@@ -259,5 +208,5 @@ def test_the_registry_knows_which_methods_choose_an_epoch(name: str) -> None:
     from tests.methods.test_methods import tiny
 
     with params_folder({name: tiny(name).params}):
-        practice = create(name, load_params().method(name), 0).author_protocol("elpv/mono")
-    assert METHODS[name].chooses_epoch == bool(practice and practice.chosen_by)
+        protocol = create(name, load_params().method(name), 0).author_protocol("elpv/mono")
+    assert METHODS[name].chooses_epoch == bool(protocol and protocol.chosen_by)

@@ -1,6 +1,6 @@
 """What the authors of a method published for a unit, beside what was measured here.
 
-`published/results.csv`: method, variant, unit, metric, value, source, protocol; transcribed from
+`literature/results.csv`: method, variant, unit, metric, value, source, protocol; transcribed from
 the publications named in it.
 """
 
@@ -10,33 +10,34 @@ from typing import Any
 
 import pandas as pd
 
-from blemish.report.tables import Row, heading, number
+from blemish.metrics.table import title
+from blemish.report.tables import Row, number
 
-FILE = Path(__file__).parent / "published" / "results.csv"
+FILE = Path(__file__).parent / "literature" / "results.csv"
 
 
 @cache
-def results() -> pd.DataFrame:
+def published_results() -> pd.DataFrame:
     """All published numbers, values in [0, 1]; an empty variant is "" ."""
     return pd.read_csv(FILE, keep_default_na=False)
 
 
-def beside(unit: str, rows: list[Row]) -> dict[str, Any] | None:
+def beside_ours(unit: str, rows: list[Row]) -> dict[str, Any] | None:
     """A table of our means and the published numbers of one unit, with what sets them apart.
 
     None where nothing is published for the unit and the methods of `rows`.
     """
     lines, protocols = [], {}
     for row in rows:
-        known = results()
-        own = known[(known["unit"] == unit) & (known["method"] == row["method"])]
-        for entry in own.itertuples():
-            mean = row["metrics"].get(str(entry.metric), {}).get("mean")
-            difference = "–" if mean is None else f"{mean - float(entry.value):+.3f}"
-            kind = str(entry.metric).partition("_")[0].capitalize()
+        known = published_results()
+        published = known[(known["unit"] == unit) & (known["method"] == row["method"])]
+        for entry in published.itertuples():
+            metric, value = str(entry.metric), float(str(entry.value))
+            mean = row["metrics"].get(metric, {}).get("mean")
+            difference = "–" if mean is None else f"{mean - value:+.3f}"
             name = f"{row['method']} {entry.variant}".strip()
-            title = f"{kind} {heading(str(entry.metric))}"
-            lines.append([name, title, number(mean), f"{entry.value:.3f}", difference])
+            here = (number(mean, metric), number(value, metric))
+            lines.append([name, title(metric), *here, difference])
             protocols[str(entry.source)] = str(entry.protocol)
     if not lines:
         return None

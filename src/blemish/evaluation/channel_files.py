@@ -1,12 +1,12 @@
-"""Ground truth of MVTec LOCO: one channel a defect, each with the area that suffices to find it.
+"""Files of MVTec LOCO's ground truth: a channel for each defect, and its saturation area.
 
 Bergmann et al., "Beyond Dents and Scratches: Logical Constraints in Unsupervised Anomaly Detection
-and Localization", IJCV 2022, section 5; file formats as published with the data set.
+and Localization", IJCV 2022, section 5; file formats as published with the data set
+(`docs/spec/measures.md` §2).
 """
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,19 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from blemish.core.errors import UserError
 from blemish.images.reading import DAMAGED
+from blemish.metrics.histograms import Channel
 
 CONFIG = "defects_config.json"
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One defect: its pixels (n,) as flat places in the image, and its saturation area.
-
-    A detector that marks `saturation` ≤ n of the pixels has found the whole defect.
-    """
-
-    pixels: NDArray[np.int64]
-    saturation: int
 
 
 class Defect(BaseModel):
@@ -71,7 +61,7 @@ def read_defects(path: Path) -> Defects:
         raise UserError(f"{path}: entry {where}: {fault['msg']}") from None
     except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error})") from None
-    defects = {one.pixel_value: one for one in listed}
+    defects = {defect.pixel_value: defect for defect in listed}
     if len(defects) < len(listed):
         raise UserError(f"{path}: a `pixel_value` occurs twice: each defect needs its own")
     return defects
@@ -120,10 +110,10 @@ def _read_values(file: Path) -> NDArray[np.uint8]:
 
 
 def _defect(file: Path, values: NDArray[np.uint8], defects: Defects) -> Defect:
-    found = np.unique(values[values > 0]).tolist()
-    if len(found) > 1:
-        raise UserError(f"{file}: holds the values {found}: a channel has one besides 0")
-    if found[0] not in defects:
+    marked = np.unique(values[values > 0]).tolist()
+    if len(marked) > 1:
+        raise UserError(f"{file}: holds the values {marked}: a channel has one besides 0")
+    if marked[0] not in defects:
         known = ", ".join(map(str, defects))
-        raise UserError(f"{file}: value {found[0]} is not in {CONFIG} (there: {known})")
-    return defects[found[0]]
+        raise UserError(f"{file}: value {marked[0]} is not in {CONFIG} (there: {known})")
+    return defects[marked[0]]

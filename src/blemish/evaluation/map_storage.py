@@ -1,4 +1,4 @@
-"""Where the anomaly maps of a test set stay between scoring and measuring."""
+"""Storage for the anomaly maps of a test set between scoring and measuring."""
 
 import tempfile
 from pathlib import Path
@@ -52,6 +52,6 @@ class MapFile:
         return np.frombuffer(self._file.read(size * 4), np.float32).reshape(self._shape)
 
 
-def map_store(count: int, size: int, folder: Path | None = None) -> "list[Map] | MapFile":
-    """What takes `count` maps (size, size): a list, or a file in `folder` where they are many."""
+def map_storage(count: int, size: int, folder: Path | None = None) -> "list[Map] | MapFile":
+    """Empty storage for `count` maps (size, size): a list, or a file in `folder` for many."""
     return [] if count * size * size * 4 <= IN_MEMORY else MapFile(folder)

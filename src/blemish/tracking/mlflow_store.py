@@ -94,12 +94,12 @@ def _impatient() -> Iterator[None]:
     Only for the first question: once a server has answered, its hiccups are waited out.
     """
     short = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
-    ours = {name: value for name, value in short.items() if name not in os.environ}
-    os.environ.update(ours)
+    unset = {name: value for name, value in short.items() if name not in os.environ}
+    os.environ.update(unset)
     try:
         yield
     finally:
-        for name in ours:
+        for name in unset:
             del os.environ[name]
 
 
@@ -107,8 +107,8 @@ def experiment_in(client: "MlflowClient", name: str, address: str) -> str:
     """The id of the experiment `name`, made if need be; a local one's files lie by its database."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    existing = client.get_experiment_by_name(name)
+    if existing is None:
         database = _database(address)
         folder = re.sub(r"[^\w.-]", "_", name)
         artifacts = (database.parent / "mlruns" / folder).as_uri() if database else None
@@ -116,15 +116,15 @@ def experiment_in(client: "MlflowClient", name: str, address: str) -> str:
             return client.create_experiment(name, artifact_location=artifacts)
         except MlflowException as error:
             # Another host was faster.
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            existing = client.get_experiment_by_name(name)
+            if existing is None:
                 raise error from None
-    if found.lifecycle_stage != "active":
+    if existing.lifecycle_stage != "active":
         raise UserError(
             f"MLflow experiment {name} is deleted in {_shown(address)}; restore it (`mlflow "
-            f"experiments restore -x {found.experiment_id}`) or set another tracking.experiment"
+            f"experiments restore -x {existing.experiment_id}`) or set another tracking.experiment"
         )
-    return found.experiment_id
+    return existing.experiment_id
 
 
 @contextmanager

@@ -10,9 +10,8 @@ import pytest
 
 from blemish.core.errors import UserError
 from blemish.evaluation.evaluate import BOXES, NO_MASKS, evaluate
-from blemish.evaluation.maps import MapFile, map_store
 from blemish.evaluation.predictions import Predictions
-from tests.metrics.test_evaluation_histograms import exact
+from tests.metrics.test_histograms import exact
 
 # defect and slice of every image of the test set; label 0 is "good"
 IMAGES = [("good", "")] * 6 + [("spot", "")] * 4 + [("line", "")] * 3 + [("spot", "doubtful")] * 2
@@ -280,21 +279,3 @@ def test_rows_scores_and_maps_must_correspond(tmp_path):
     test = predictions(tmp_path)
     with pytest.raises(ValueError, match="15 rows, 15 scores, 14 maps"):
         replace(test, maps=test.maps[1:])
-
-
-def test_a_map_file_holds_what_was_put_in(tmp_path):
-    random = np.random.default_rng(0).standard_normal((4, 5, 7)).astype(np.float32)
-    store = MapFile(tmp_path)
-    for one in random:
-        store.append(one)
-    assert len(store) == 4
-    for number in (2, 0, 3):
-        assert np.array_equal(store[number], random[number])
-    assert np.array_equal([one.sum() for one in store], [one.sum() for one in random])
-    with pytest.raises(ValueError, match=r"map \(5, 6\) among maps \(5, 7\)"):
-        store.append(random[0, :, :6])
-
-
-def test_few_maps_stay_in_memory_and_many_go_to_a_file(tmp_path):
-    assert map_store(1000, 256, tmp_path) == []
-    assert isinstance(map_store(1000, 1024, tmp_path), MapFile)

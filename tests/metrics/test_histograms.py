@@ -135,7 +135,7 @@ def test_the_reference_agrees_with_scikit_learn():
 
 
 def test_one_outlier_pixel_moves_the_common_recipe_but_not_ours():
-    """`docs/spec/measures.md` §5: 200 thresholds between minimum and maximum lose points to one pixel."""
+    """200 thresholds from minimum to maximum lose points to it (`docs/spec/measures.md` §5)."""
     maps, masks = scene(np.random.default_rng(6), 10, (128, 128), strength=2.5)
     maps = [one.astype(np.float32) for one in maps]
     before = exact(maps, masks)["aupro"]
@@ -177,8 +177,8 @@ def test_diagonal_neighbours_are_one_region_and_regions_weigh_the_same():
     counts = histogram([scores], [mask])
     assert counts.regions.regions == 2
     covered = counts.ranking().regions
-    assert covered[0] == pytest.approx(0.5, abs=1e-12)  # one of the two diagonal pixels
-    assert covered[1] == pytest.approx(1.5, abs=1e-12)  # and the single pixel
+    assert covered[0] == pytest.approx(0.5 / 2, abs=1e-12)  # one of the two diagonal pixels
+    assert covered[1] == pytest.approx(1.5 / 2, abs=1e-12)  # and the single pixel
 
 
 def test_coverage_is_exact_to_a_billionth():
@@ -196,7 +196,7 @@ def test_counts_do_not_stop_where_float32_sums_would():
     counts = PixelHistogram()
     for _ in range(17):
         counts.update(np.ones((1024, 1024), np.float32), np.zeros((1024, 1024), bool))
-    assert counts.ranking().normal == 17 * 2**20 > 2**24
+    assert counts.ranking().false_positives[-1] == 17 * 2**20 > 2**24
 
 
 def test_memory_does_not_grow_with_the_images():

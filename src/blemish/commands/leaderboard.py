@@ -1,0 +1,19 @@
+"""`blemish leaderboard`: the results of the grid in params.yaml, in the terminal."""
+
+
+def leaderboard() -> None:
+    """Print the results of the grid in params.yaml, and where to read on."""
+    from rich.console import Console
+
+    from blemish.core.params import load_params
+    from blemish.core.workspace import MODELS, RESULTS, grid
+    from blemish.report.console import print_leaderboard
+
+    params, console = load_params(), Console()
+    runs = grid(MODELS, RESULTS, params.units, params.methods, params.seeds)
+    print_leaderboard([run.check() for run in runs], console)
+    console.print(
+        "\nreport   report/index.html\nmetrics  metrics/summary.json, `dvc exp show`, "
+        "`dvc plots show`\nruns     `make ui` opens MLflow",
+        highlight=False,
+    )

@@ -1,0 +1,29 @@
+"""`blemish units`: which data there is, and how to get it."""
+
+from typing import Annotated
+
+import typer
+
+
+def units(
+    unit: Annotated[
+        str | None, typer.Argument(help="All about one unit, e.g. mvtec/screw.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON value.")] = False,
+) -> None:
+    """List the data sets, their units, and whether and how each can be had."""
+    import json
+
+    from rich.console import Console
+
+    from blemish.core.params import load_params
+    from blemish.datasets import catalogue
+
+    folders = load_params().data.folders
+    if as_json:
+        content = catalogue.one_unit(unit, folders) if unit else catalogue.records(folders)
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    elif unit:
+        catalogue.print_unit(unit, folders, Console())
+    else:
+        catalogue.print_catalogue(folders, Console())

@@ -1,0 +1,137 @@
+"""MLflow tracking: what the stages' outputs hold, replayed as one run for each result.
+
+A stage that DVC restores from its cache does not execute, so a run logged while training would be
+missing after it. Here the outputs carry everything, and logging reads only them: it can be
+repeated, and an empty store is filled again.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+
+from blemish.core.workspace import Run, grid
+from blemish.tracking import run_content
+from blemish.tracking.mlflow_store import (
+    connect,
+    experiment_in,
+    explained,
+    only_writer,
+    tracking_uri,
+)
+from blemish.tracking.provenance import Stages, datasets, locked_stages, source_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+RESULT_TAG = "blemish.result"
+# MLflow's own limits on one request.
+METRICS_A_BATCH = 1000
+PARAMS_A_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """How many results were logged now, and how many MLflow held before."""
+
+    added: int
+    already: int
+
+
+def track(
+    models: Path,
+    results: Path,
+    units: Iterable[str],
+    methods: Iterable[str],
+    seeds: Iterable[int],
+    experiment: str,
+    uri: str | None,
+    root: Path,
+) -> Tracked:
+    """Make MLflow hold exactly one finished run for each (unit, method, seed) result on disk.
+
+    A result is known by the tag `blemish.result`, a hash of its files; a known one is left as it
+    is, and a run that was killed half-way is deleted and logged anew. `root` is the workspace,
+    the folder of dvc.lock. MLFLOW_TRACKING_URI goes before `uri`; the default is
+    `sqlite:///<root>/mlflow.db`. Raises UserError when the store cannot be reached or written.
+    """
+    wanted: dict[str, Run] = {}
+    for run in grid(models, results, units, methods, seeds):
+        if all(path.is_file() for path in run_content.identity(run)):
+            wanted[run_content.digest(run)] = run
+        else:
+            print(f"not tracked, no result yet: {run_content.title(run)}")
+    address = tracking_uri(uri, root)
+    with explained(address), only_writer(address, root):
+        client = connect(address, experiment)
+        experiment_id = experiment_in(client, experiment, address)
+        finished = _drop_unfinished(client, experiment_id, set(wanted))
+        new = {digest: run for digest, run in wanted.items() if digest not in finished}
+        _log_all(client, experiment_id, new, root)
+    counted = Tracked(added=len(new), already=len(wanted) - len(new))
+    print(
+        f"MLflow, experiment {experiment}: {counted.added} added, {counted.already} already there"
+    )
+    return counted
+
+
+def _drop_unfinished(client: "MlflowClient", experiment_id: str, wanted: set[str]) -> set[str]:
+    """Digests that have a finished run; unfinished runs of wanted results are deleted."""
+    finished = set()
+    for run in list(_tagged_runs(client, experiment_id)):
+        digest = run.data.tags[RESULT_TAG]
+        if run.info.status == "FINISHED":
+            finished.add(digest)
+        elif digest in wanted:
+            client.delete_run(run.info.run_id)
+    return finished
+
+
+def _tagged_runs(client: "MlflowClient", experiment_id: str) -> Iterator["MlflowRun"]:
+    having_tag = f"tags.`{RESULT_TAG}` LIKE '%'"
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], having_tag, max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _log_all(client: "MlflowClient", experiment_id: str, new: dict[str, Run], root: Path) -> None:
+    if not new:
+        return
+    stages, common = locked_stages(root), source_tags(root)
+    for number, (digest, run) in enumerate(new.items(), start=1):
+        title = run_content.title(run)
+        if len(new) > 1:
+            print(f"tracking {number}/{len(new)}: {title}", flush=True)
+        tags = common | run_content.tags(run) | {RESULT_TAG: digest}
+        run_id = client.create_run(experiment_id, tags=tags, run_name=title).info.run_id
+        try:
+            _log(client, run_id, run, stages)
+        except BaseException:
+            # Only for the eye in MLflow's pages: any status but FINISHED is logged anew.
+            with suppress(Exception):
+                client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+
+
+def _log(client: "MlflowClient", run_id: str, run: Run, stages: Stages) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(1000 * time())
+    params = [Param(name, value) for name, value in run_content.params(run).items()]
+    for start in range(0, len(params), PARAMS_A_BATCH):
+        client.log_batch(run_id, params=params[start : start + PARAMS_A_BATCH])
+    points = [Metric(name, value, now, 0) for name, value in run_content.metrics(run).items()]
+    points += [Metric(name, value, now, step) for name, step, value in run_content.curves(run)]
+    for start in range(0, len(points), METRICS_A_BATCH):
+        client.log_batch(run_id, metrics=points[start : start + METRICS_A_BATCH])
+    client.log_inputs(run_id, datasets(run, stages))
+    client.log_artifacts(run_id, str(run.model), "model")
+    client.log_artifacts(run_id, str(run.results))

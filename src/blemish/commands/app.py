@@ -39,13 +39,10 @@ def run(
         str | None,
         typer.Option(help="Run on a Ray cluster: auto, or host:port. Needs the extra `ray`."),
     ] = None,
-    remote: Annotated[
-        str | None,
-        typer.Option(help="Carry a cluster's results by this DVC remote; else by a shared cache."),
-    ] = None,
-    include_uncommitted: Annotated[
-        bool, typer.Option(help="Send uncommitted files to the cluster, too.")
-    ] = False,
+    share_cache: Annotated[
+        bool,
+        typer.Option(help="Nodes that see DVC's cache take their inputs from it, not from Ray."),
+    ] = True,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set-param", "-S", help="KEY=VALUE to write into params.yaml first."),
@@ -61,8 +58,6 @@ def run(
     from blemish.run.run import run as run_stages
     from blemish.run.slots import local_slots
 
-    if cluster is None and (remote or include_uncommitted):
-        raise UserError("--remote and --include-uncommitted are for --cluster: give its address")
     if cluster is not None and (jobs is not None or gpus):
         raise UserError("--cluster excludes --jobs and --gpus: its nodes say what they have")
     changed = set_params(overrides) if overrides else []
@@ -72,7 +67,7 @@ def run(
         slots = local_slots(jobs, gpus, per_gpu)
         status = run_stages(targets or [], slots, Console(), retries)
     else:
-        options = ClusterOptions(cluster, per_gpu, remote, include_uncommitted, bool(overrides))
+        options = ClusterOptions(cluster, per_gpu, share_cache)
         status = run_on_cluster(targets or [], options, Console(), retries)
     if status:
         raise typer.Exit(status)

@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from glass import measure, peak, update
 from torch import Tensor, nn
 
-from blemish.core.memory import keep_freed_memory
-from blemish.methods.dlas.method import Dlas
+from blemish.core.device import keep_freed_memory
+from blemish.methods.dlas.detector import Dlas
 from blemish.methods.dlas.params import Params
+from blemish.methods.trainer import trainer_of
 from blemish.synthesis.masks import dlas_masks
 
 SIZE, CELLS, DIM = 288, 18, 1536
@@ -134,13 +135,15 @@ def plain_step(plain: Plain, batch: Batch, hypersphere: bool) -> Callable[[], fl
 
 def our_step(ours: Dlas, batch: Batch, hypersphere: bool) -> Callable[[], float]:
     """One step of `fit`; the normal images' features come from the cache."""
-    optimizers, generator = ours.optimizers(), torch.Generator().manual_seed(1)
+    optimizers, generator = trainer_of(ours).optimizers(), torch.Generator().manual_seed(1)
     cached = ours.features(batch.normal)
     mean = [level.mean(dim=0, keepdim=True) for level in cached]
 
     def step() -> float:
-        center = ours.adapted(mean).detach() if hypersphere else None
-        losses = ours.losses(cached, ours.features(batch.drawn), batch.masks, center, generator)
+        center = trainer_of(ours).adapted(mean).detach() if hypersphere else None
+        losses = trainer_of(ours).losses(
+            cached, ours.features(batch.drawn), batch.masks, center, generator
+        )
         return update(torch.stack(list(losses.values())).sum(), optimizers)
 
     return step

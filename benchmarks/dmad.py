@@ -25,8 +25,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from blemish.core.params import load_params
-from blemish.methods.dmad.method import Dmad
+from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.params import Params
+from blemish.methods.trainer import trainer_of
 
 
 def plain_coordinates(images: Tensor) -> Tensor:
@@ -190,7 +191,8 @@ def compare(params: Params, batch: int, rounds: int) -> dict[str, float]:
     scaled = images.float() / 255
     weights = [weight for part in model.trained() for weight in part.parameters()]
     ours_step = step_of(
-        optimizer_of(weights), lambda: torch.stack(list(model.losses(scaled).values())).sum()
+        optimizer_of(weights),
+        lambda: torch.stack(list(trainer_of(model).losses(scaled).values())).sum(),
     )
     trained = [*plain.ours.trained(), plain.firsts]
     others = [weight for part in trained for weight in part.parameters()]

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.methods.dsarad.method import Dsarad, anomaly_probability, descend
+from blemish.methods.dsarad.detector import Dsarad, anomaly_probability, descend
 from blemish.methods.dsarad.networks import ConvNorm, NonLocal, Reconstruction
 from blemish.methods.dsarad.params import Params
 

@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import draw_parts, removed_pixels
-from blemish.methods.esad.method import Esad, symmetric
 from blemish.methods.esad.params import Params
+from blemish.methods.trainer import trainer_of
 
 BATCH = 4
 
@@ -122,7 +123,9 @@ def training(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
     kept = (~removed).to(x.dtype)
 
     def ours() -> Tensor:
-        return torch.stack(list(esad.losses(symmetric(images), cached, removed).values())).sum()
+        return torch.stack(
+            list(trainer_of(esad).losses(symmetric(images), cached, removed).values())
+        ).sum()
 
     def ours_low() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -134,12 +137,16 @@ def training(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
     esad.train()
     nn.ModuleList([plain.p, plain.g]).train()
     with torch.no_grad():
-        agree("training loss", copy.deepcopy(esad).losses(x, cached, removed).values(), theirs())
+        agree(
+            "training loss",
+            trainer_of(copy.deepcopy(esad)).losses(x, cached, removed).values(),
+            theirs(),
+        )
     rate = 1e-6  # the weights stay near each other, whatever is timed first
     return {
         "plain": seconds(step(theirs, torch.optim.Adam(plain.parameters, lr=rate)), 3),
-        "ours": seconds(step(ours, esad.optimizer()), 3),
-        "ours, bfloat16": seconds(step(ours_low, esad.optimizer()), 3),
+        "ours": seconds(step(ours, trainer_of(esad).optimizer()), 3),
+        "ours, bfloat16": seconds(step(ours_low, trainer_of(esad).optimizer()), 3),
     }
 
 

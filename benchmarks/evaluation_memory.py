@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.predict import predict
+from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, Manifest
-from blemish.images.reading import Framing
-from blemish.methods.detector import Method
+from blemish.methods.detector import Detector
 
 LIMIT = 1.5 * 2**30
 
 
-class Brightness(Method):
+class Brightness(Detector):
     """The map is how far a pixel is from grey; the score its maximum."""
 
     name = "brightness"

@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from blemish.core.memory import keep_freed_memory
-from blemish.methods.glass.feature_cache import Levels
-from blemish.methods.glass.method import Glass
+from blemish.core.device import keep_freed_memory
+from blemish.methods.glass.detector import Glass
+from blemish.methods.glass.features import Levels
 from blemish.methods.glass.params import Params
+from blemish.methods.trainer import trainer_of
 from blemish.synthesis.masks import perlin_masks
 
 BATCH, SIZE, CELLS, DIM = 8, 288, 36, 1536
@@ -143,15 +144,15 @@ def our_step(
     ours: Glass, batch: Batch, hypersphere: bool, low: bool = False
 ) -> Callable[[], float]:
     """One step of `Glass.fit`; the normal images' features come from the cache."""
-    optimizers, generator = ours.optimizers(), torch.Generator().manual_seed(1)
+    optimizers, generator = trainer_of(ours).optimizers(), torch.Generator().manual_seed(1)
     cached: Levels = ours.features(batch.normal)
     mean = [level.mean(dim=0, keepdim=True) for level in cached]
 
     def step() -> float:
-        center = ours.adapted(mean).detach() if hypersphere else None
+        center = trainer_of(ours).adapted(mean).detach() if hypersphere else None
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
             drawn = ours.features(batch.drawn)
-            losses = ours.losses(cached, drawn, batch.masks, center, generator)
+            losses = trainer_of(ours).losses(cached, drawn, batch.masks, center, generator)
         return update(torch.stack(list(losses.values())).sum(), optimizers)
 
     return step

@@ -22,12 +22,13 @@ from torch import Tensor
 
 from blemish.core.params import TrainingParams
 from blemish.datasets import elpv
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.images.store import load_images
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore.coreset import Coreset
-from blemish.methods.patchcore.method import PatchCore
+from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.patchcore.params import Params
+from blemish.methods.trainer import trainer_of
 
 SIZE, CELLS = 256, 32**2
 WHOLE, STEPS = 20_000, 10  # points done whole by all; plain steps that are extrapolated
@@ -42,7 +43,7 @@ def patches(count: int) -> Tensor:
     """Projected patch features of as many solar cells as needed: (count, 128)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        elpv.fetch("mono", {}, folder)
+        elpv.fetch("mono", folder)
         with (folder / "labels.csv").open(encoding="utf-8") as stream:
             good = [
                 folder / name for name, probability in csv.reader(stream) if not float(probability)
@@ -50,7 +51,7 @@ def patches(count: int) -> Tensor:
         images = load_images(good[: -(-count // CELLS)], Framing(SIZE, "squash"), "reading")
     method = PatchCore(PARAMS, 0)
     loop = Loop(TrainingParams(device="cpu"), 0, "benchmark")
-    return method.project(images, loop.generator(2), loop)[:count].clone()
+    return trainer_of(method).project(images, loop.generator(2), loop)[:count].clone()
 
 
 def by_differences(points: Tensor, pick: int) -> Tensor:

@@ -21,10 +21,10 @@ from PIL import Image
 
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import DataSet, Item, Layout
+from blemish.images.framing import Framing
 from blemish.images.manifest import read_manifest
-from blemish.images.reading import Framing
 from blemish.images.store import ImageStore
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 
 
 def generate(raw: Path, count: int, size: int) -> None:

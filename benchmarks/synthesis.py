@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blemish.core.params import SynthesisParams, TextureParams, load_params
-from blemish.methods.glass.method import Glass
+from blemish.methods.glass.detector import Glass
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from blemish.synthesis.augment import augment
 from blemish.synthesis.masks import cell_masks
 from blemish.synthesis.random import uniforms
@@ -178,7 +179,7 @@ def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
     size, count = glass.framing.size, glass.params.batch_size
     images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
     normals = glass.features(images.float() / 255)
-    noise, optimizers = torch.Generator().manual_seed(0), glass.optimizers()
+    noise, optimizers = torch.Generator().manual_seed(0), trainer_of(glass).optimizers()
 
     def synthesise(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         names = [f"{step}-{number}.png" for number in range(count)]
@@ -186,13 +187,13 @@ def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
         return render(recipes, images, bank, glass.cell)
 
     jobs = (partial(synthesise, step) for step in range(steps + 2))
-    batches = Loop(params.training, 0, "idle share").ahead(jobs)
+    batches = Loop(params.training, 0, "idle share").prefetch(jobs)
     waiting = total = 0.0
     for step in range(-2, steps):
         start = time.perf_counter()
         synthetic, masks = next(batches)
         had = time.perf_counter()
-        losses = glass.losses(normals, glass.features(synthetic), masks, None, noise)
+        losses = trainer_of(glass).losses(normals, glass.features(synthetic), masks, None, noise)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()

@@ -16,7 +16,10 @@ from blemish.synthesis import kinds
 
 STAGES = SOURCE.parent / "stages"
 # The modules of a method that a stage imports by the method's name.
-OF_METHOD = {"train": ("params", "method"), "evaluate": ("params", "method")}
+OF_METHOD = {
+    "train": ("params", "detector", "training"),
+    "evaluate": ("params", "detector"),
+}
 
 
 def main(lock: str, out: str) -> None:

@@ -13,12 +13,13 @@ def main(unit: str, source: str, out: str) -> None:
     params = load_params()
     name, category = split_unit(unit)
     options = json.loads(Path(source).read_text(encoding="utf-8"))["options"]
-    found = data_set(name, params.data.folders)
+    published = data_set(name, params.data.folders, options)
     with finished_folder(Path(out)) as folder:
-        found.fetch(category, options, folder)
+        published.fetch(category, folder)
         if not any(folder.iterdir()):
             raise UserError(
-                f"{unit}: no image of this category in {found.home}: put the normal ones into good/"
+                f"{unit}: no image of this category in {published.home}: put the normal ones into "
+                "good/"
             )
 
 

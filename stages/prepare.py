@@ -8,7 +8,7 @@ from blemish.core.files import finished_folder
 from blemish.core.params import load_params
 from blemish.datasets.dataset import data_set, split_unit
 from blemish.prepare.foreground import FOREGROUNDS
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 
 
 def main(unit: str, source: str, raw: str, out: str) -> None:

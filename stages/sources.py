@@ -10,8 +10,8 @@ from typing import Any
 
 from blemish.core.errors import UserError, run_stage
 from blemish.core.files import finished_folder, sha256, write_json
-from blemish.core.params import Params, load_params
-from blemish.datasets.dataset import data_set, images_in, split_unit
+from blemish.core.params import Params, Section, load_params
+from blemish.datasets.dataset import images_in, split_unit
 from blemish.datasets.registry import OWN_FOLDER
 
 
@@ -19,27 +19,27 @@ def main(code: str, folders: str, out: str) -> None:
     params = load_params()
     with finished_folder(Path(out)) as folder:
         for unit in params.units:
-            write_json(folder / f"{unit}.json", describe(unit, params, Path(code), Path(folders)))
+            name, _ = split_unit(unit)
+            described = OWN_FOLDER if name in params.data.folders else name
+            source = {
+                "unit": unit,
+                "options": options(unit, params, Path(folders)),
+                "runs": read_json(Path(code) / f"{described}.json"),
+                "foreground": hand_made(unit) if unit in params.data.foreground else None,
+            }
+            write_json(folder / f"{unit}.json", source)
 
 
-def describe(unit: str, params: Params, code: Path, folders: Path) -> dict[str, object]:
-    """Settings, the code of the data set, and for an own folder the hashes of its images."""
+def options(unit: str, params: Params, folders: Path) -> dict[str, Any]:
+    """The section of `data` that is named like the data set; of a user's folder its images."""
     name, category = split_unit(unit)
-    own = name in params.data.folders
-    options = data_set(name, params.data.folders).options(params.data)
-    if own:
-        listing = read(folders / f"{name}.json")
-        if category not in listing:
-            raise UserError(
-                f"params.yaml: `units` has {unit!r}, but the folder has no {category!r}"
-            )
-        options = {"files": listing[category]}
-    return {
-        "unit": unit,
-        "options": options,
-        "runs": read(code / f"{OWN_FOLDER if own else name}.json"),
-        "foreground": hand_made(unit) if unit in params.data.foreground else None,
-    }
+    if name not in params.data.folders:
+        section = getattr(params.data, name, None)
+        return section.model_dump() if isinstance(section, Section) else {}
+    listing = read_json(folders / f"{name}.json")
+    if category not in listing:
+        raise UserError(f"params.yaml: `units` has {unit!r}, but the folder has no {category!r}")
+    return {"files": listing[category]}
 
 
 def hand_made(unit: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def hand_made(unit: str) -> dict[str, str]:
     return {file.name: sha256(file) for file in images_in(Path("data/foreground") / unit)}
 
 
-def read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     """A JSON file's value."""
     return json.loads(path.read_text(encoding="utf-8"))
 

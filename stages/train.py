@@ -10,8 +10,10 @@ from blemish.core.files import finished_folder
 from blemish.core.params import Params, load_params
 from blemish.images.store import GIB, STORE, ImageStore
 from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, key_of
-from blemish.methods.detector import Method, create, save, score_all
+from blemish.methods.detector import AnyDetector, create, score_all
 from blemish.methods.loop import Loop
+from blemish.methods.saved import save
+from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
 
 
@@ -35,18 +37,18 @@ def main(
     with finished_folder(Path(out)) as folder:
         title = f"{unit} {method} seed {seed}"
         loop = Loop(params.training, int(seed), title, folder, checkpoint)
-        detector.fit(data, loop)
+        trainer_of(detector).fit(data, loop)
         held_out = data.normals(detector.framing, "val")
         judged = score_all(detector, held_out, "scoring validation normals")
         save(detector, folder, unit, *judged)
         loop.write_curves(folder / "curves.csv")
-        loop.deliver()
+        loop.export_epochs()
     checkpoint.remove()
 
 
 def _key(
     unit: str,
-    detector: Method,
+    detector: AnyDetector,
     params: Params,
     code: Path,
     prepared: Path,

@@ -4,10 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from functools import partial
 
@@ -57,27 +55,6 @@ def sevenzipped(files: Files, mode: int = 0o100644, password: str | None = None)
     return buffer.getvalue()
 
 
-RAR_STORED, RAR_NORMAL = 0x30, 0x33
-
-
-def rarred(files: Files, method: int = RAR_STORED, mode: int = 0o100644, flags: int = 0) -> bytes:
-    """A RAR 3 archive of stored members, after the published format (technote.txt)."""
-    blocks = [b"Rar!\x1a\x07\x00", rar_block(0x73, 0, bytes(6))]
-    for name, data in pairs(files):
-        raw = name.encode("utf-8", "surrogateescape")
-        fields = struct.pack(
-            "<LLBLLBBHL",
-            *(len(data), len(data), 3, zlib.crc32(data), 0, 29, method, len(raw), mode),
-        )
-        blocks += [rar_block(0x74, 0x8200 | flags, fields + raw), data]
-    return b"".join([*blocks, rar_block(0x7B, 0, b"")])
-
-
-def rar_block(kind: int, flags: int, fields: bytes) -> bytes:
-    rest = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
-    return struct.pack("<H", zlib.crc32(rest) & 0xFFFF) + rest
-
-
 def gzipped(files: Files) -> bytes:
     return gzip.compress(tarred(files), mtime=0)
 
@@ -91,10 +68,9 @@ WHOLE: dict[str, Callable[[Files], bytes]] = {
     "tar.bz2": lambda files: bz2.compress(tarred(files)),
     "tar.xz": lambda files: lzma.compress(tarred(files)),
     "7z": sevenzipped,
-    "rar": rarred,
 }
 # One of each reader; what follows the formats' own names and kinds is tried on these.
-FORMATS = {name: WHOLE[name] for name in ("zip", "tar", "7z", "rar")}
+FORMATS = {name: WHOLE[name] for name in ("zip", "tar", "7z")}
 
 
 def with_flags(flags: int) -> bytes:

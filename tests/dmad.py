@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.dmad.method import Dmad
+from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.offsets import CoordinateConvolution
 from blemish.methods.dmad.params import Params
 

@@ -18,7 +18,7 @@ from PIL import Image
 from blemish.core.params import DataParams, TextureParams, load_params
 from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.methods.training_data import TrainingUnit
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from blemish.textures import bank
 from stages import evaluate, synthesize, train
 

@@ -183,7 +183,7 @@ CASES = {
     ),
     "unknown category of an own folder": Case(
         nothing,
-        ["sources", "data/folders", "data/sources"],
+        ["sources", "data/code/datasets", "data/folders", "data/sources"],
         ["`units.0` is 'bolts/M8'", "unknown category 'M8'", "valid: all"],
         {"units": ["bolts/M8"]},
     ),

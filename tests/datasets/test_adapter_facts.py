@@ -4,28 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from blemish.core.params import DataParams
-from blemish.datasets import (
-    lcd_light,
-    lcd_surface,
-    loco,
-    loco_logical,
-    mad_man,
-    mad_sys,
-    mvtec,
-    pcb,
-    visa,
-)
-from blemish.datasets.dataset import Item, Layout
-from blemish.datasets.layouts.boxes import Box
-from blemish.datasets.layouts.tiles import MARGIN, Annotated, grid, tile_items
+from blemish.datasets.dataset import Item, Layout, Outline, data_set
 from blemish.images.manifest import read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from tests.miniatures import layouts
-from tests.miniatures.paint import picture
 
 
 def of(layout: Layout, **where: object) -> list[Item]:
@@ -39,7 +24,7 @@ def of(layout: Layout, **where: object) -> list[Item]:
 def test_loco_slices_and_channels(tmp_path: Path) -> None:
     layouts.loco(tmp_path)
     raw = tmp_path / "screw_bag"
-    layout = loco.DATA_SET.layout(raw, "screw_bag")
+    layout = data_set("loco", {}).layout(raw, "screw_bag")
     assert Counter(item.slice for item in layout.items if item.label) == {
         "structural": 3,
         "logical": 4,
@@ -49,7 +34,7 @@ def test_loco_slices_and_channels(tmp_path: Path) -> None:
     assert layout.files == (raw / "defects_config.json",)
     first = of(layout, defect="logical_anomalies")[0]
     assert first.channels == raw / "ground_truth" / "logical_anomalies" / "000"
-    only = loco_logical.DATA_SET.layout(raw, "screw_bag")
+    only = data_set("loco-logical", {}).layout(raw, "screw_bag")
     assert {item.slice for item in only.items} == {""}
     assert len(of(only, defect="good", split="val")) == 2
 
@@ -59,7 +44,7 @@ def test_loco_keeps_its_channels_its_config_and_its_validation(tmp_path: Path) -
     folder = tmp_path / "prepared"
     folder.mkdir()
     raw = tmp_path / "archive" / "screw_bag"
-    prepare(loco.DATA_SET, "screw_bag", raw, DataParams(), folder)
+    prepare(data_set("loco", {}), "screw_bag", raw, DataParams(), folder)
     manifest = read_manifest(folder)
     rows = manifest.rows
     assert dict(rows["split"].value_counts()) == {"train": 6, "val": 2, "test": 9}
@@ -80,7 +65,7 @@ def test_mad_subsets_are_slices_and_the_strongest_stays_outside(tmp_path: Path) 
     layouts.category(raw, good=0, defective=0)
     for subset in (subsets / "MAD-sys").iterdir():
         (subset / "leather").rename(raw / subset.name)
-    layout = mad_sys.DATA_SET.layout(raw, "leather")
+    layout = data_set("mad-sys", {}).layout(raw, "leather")
     names = [f"beta-0.{digit}" for digit in (1, 3, 5, 7, 9)]
     assert Counter(item.slice for item in layout.items) == {"": 6, **dict.fromkeys(names, 5)}
     assert all(len(of(layout, slice=name, defect="good")) == 2 for name in names)
@@ -91,7 +76,7 @@ def test_mad_subsets_are_slices_and_the_strongest_stays_outside(tmp_path: Path) 
 def test_mad_man_says_that_its_images_are_mvtec_s(tmp_path: Path) -> None:
     layouts.category(tmp_path, good=0, defective=0)
     layouts.category(tmp_path / "Person_4", train=0)
-    layout = mad_man.DATA_SET.layout(tmp_path, "screw")
+    layout = data_set("mad-man", {}).layout(tmp_path, "screw")
     assert {item.slice for item in layout.items} == {"", "person-4"}
     assert any("MVTec AD test images" in note for note in layout.notes)
     assert layout.extra_slices == ()
@@ -102,7 +87,7 @@ def test_visa_follows_the_table_and_not_the_folders(tmp_path: Path) -> None:
     table = tmp_path / "split_csv" / "1cls.csv"
     line = "candle,train,normal,candle/Data/Images/Normal/0003.JPG,"
     table.write_text(table.read_text().replace(line, line.replace("train", "test")))
-    layout = visa.DATA_SET.layout(tmp_path, "candle")
+    layout = data_set("visa", {}).layout(tmp_path, "candle")
     assert len(of(layout, split="train")) == 5
     assert {item.image.name for item in of(layout, split="test", defect="good")} == {
         *("0003.JPG", "0006.JPG", "0007.JPG")
@@ -111,15 +96,16 @@ def test_visa_follows_the_table_and_not_the_folders(tmp_path: Path) -> None:
 
 
 def test_published_counts_add_up() -> None:
-    for facts in (mvtec.DATA_SET, visa.DATA_SET):
+    for name in ("mvtec", "mpdd", "visa"):
+        published = data_set(name, {})
         total: Counter[str] = Counter()
-        for category in facts.categories:
-            total.update(facts.expected[category])
-        assert total == facts.expected[""]
-    # recalled in docs/spec/datasets.md; the archive has seven more images than the publisher's table
+        for category in published.categories:
+            total.update(published.expected[category])
+        assert total == published.expected[""]
+    # recalled in docs/spec/datasets.md; the archive has seven more than the publisher's table
     found: Counter[str] = Counter()
-    for category in loco.DATA_SET.categories:
-        found.update(loco.DATA_SET.expected[category])
+    for category in data_set("loco", {}).categories:
+        found.update(data_set("loco", {}).expected[category])
     assert found == {"train": 1778, "val": 305, "test_good": 575, "test_defective": 993}
 
 
@@ -128,7 +114,7 @@ def test_a_board_is_split_by_running_number(tmp_path: Path) -> None:
     top = tmp_path / "PCB_DATASET"
     for file in [*top.rglob("01_*"), *top.rglob("1[12]*"), *top.rglob("01.JPG")]:
         file.unlink()
-    layout = pcb.DATA_SET.layout(top, "04")
+    layout = data_set("pcb", {}).layout(top, "04")
     assert {item.image.stem for item in of(layout, split="test")} == {
         *("04_missing_hole_05", "04_short_05")
     }
@@ -144,7 +130,7 @@ def test_a_board_is_split_by_running_number(tmp_path: Path) -> None:
 
 def test_boards_of_the_test_are_never_trained_on(tmp_path: Path) -> None:
     layouts.pcb(tmp_path)
-    layout = pcb.DATA_SET.layout(tmp_path / "PCB_DATASET", "board")
+    layout = data_set("pcb", {}).layout(tmp_path / "PCB_DATASET", "board")
     assert {item.group for item in of(layout, split="test")} == {"11", "12"}
     assert {item.group for item in of(layout, split="train")} == {"01", "04"}
     assert any("16 images were found, 693" in note for note in layout.notes)
@@ -152,7 +138,7 @@ def test_boards_of_the_test_are_never_trained_on(tmp_path: Path) -> None:
 
 def test_every_fifth_display_is_the_test(tmp_path: Path) -> None:
     layouts.lcd_light_voc(tmp_path)
-    layout = lcd_light.DATA_SET.layout(tmp_path, "panel")
+    layout = data_set("lcd-light", {}).layout(tmp_path, "panel")
     assert {item.group for item in of(layout, split="test")} == {"0005", "0010"}
     assert any("8 defective tiles" in note for note in layout.notes)
 
@@ -160,12 +146,12 @@ def test_every_fifth_display_is_the_test(tmp_path: Path) -> None:
 def test_yolo_and_voc_say_the_same(tmp_path: Path) -> None:
     layouts.lcd_light_voc(tmp_path / "voc")
     layouts.lcd_light_yolo(tmp_path / "yolo")
-    (voc,) = {
-        item.outlines for item in lcd_light.layout(tmp_path / "voc", "panel").items if item.label
-    }
-    (yolo,) = {
-        item.outlines for item in lcd_light.layout(tmp_path / "yolo", "panel").items if item.label
-    }
+
+    def outlines(folder: Path) -> set[tuple[Outline, ...]]:
+        items = data_set("lcd-light", {}).layout(folder, "panel").items
+        return {item.outlines for item in items if item.label}
+
+    (voc,), (yolo,) = outlines(tmp_path / "voc"), outlines(tmp_path / "yolo")
     np.testing.assert_allclose(np.array(yolo), np.array(voc), atol=1e-3)
 
 
@@ -175,50 +161,6 @@ def test_class_masks_count_above_zero(tmp_path: Path) -> None:
     layouts.msd_good(tmp_path / "MSD")
     folder = tmp_path / "prepared"
     folder.mkdir()
-    prepare(lcd_surface.DATA_SET, "phone", tmp_path / "MSD", DataParams(), folder)
+    prepare(data_set("lcd-surface", {}), "phone", tmp_path / "MSD", DataParams(), folder)
     for row in read_manifest(folder).rows.query("label == 1").itertuples():
         assert (np.asarray(Image.open(folder / row.mask)) == 255).sum() == 16
-
-
-@pytest.mark.parametrize(
-    ("size", "side", "starts"),
-    [
-        ((1100, 700), 512, ([0, 512, 588], [0, 188])),
-        ((1024, 512), 512, ([0, 512], [0])),
-        ((300, 512), 512, ([0], [0])),
-        ((513, 400), 512, ([0, 1], [0])),
-    ],
-)
-def test_tiles_cover_an_image(
-    size: tuple[int, int], side: int, starts: tuple[list[int], list[int]]
-) -> None:
-    tiles = grid(size, side)
-    assert [tile[:2] for tile in tiles] == [(x, y) for y in starts[1] for x in starts[0]]
-    covered = np.zeros((size[1], size[0]), dtype=bool)
-    for left, top, width, height in tiles:
-        covered[top : top + height, left : left + width] = True
-        assert left + width <= size[0]
-        assert top + height <= size[1]
-    assert covered.all()
-
-
-def test_a_tile_that_only_a_margin_reaches_is_neither(tmp_path: Path) -> None:
-    image = picture(tmp_path / "a.png", (200, 100))
-
-    def labels(left: float, right: float) -> list[str]:
-        box = Box("dent", left, 10, right, 20)
-        items, _ = tile_items([Annotated(image, (box,), "a", True)], 100)
-        return [item.defect for item in items]
-
-    assert labels(50, 100 - MARGIN) == ["dent", "good"]
-    assert labels(50, 100 - MARGIN + 1) == ["dent"]
-    assert labels(50, 100) == ["dent"]
-    assert labels(50, 101) == ["dent", "dent"]
-
-
-def test_the_type_that_covers_most_names_the_tile(tmp_path: Path) -> None:
-    image = picture(tmp_path / "a.png", (100, 100))
-    boxes = (Box("spot", 1, 1, 5, 5), Box("mura", 20, 20, 80, 80))
-    (item,), unused = tile_items([Annotated(image, boxes, "a", True)], 100)
-    assert (item.defect, len(item.outlines), unused) == ("mura", 2, 0)
-    assert tile_items([Annotated(image, boxes, "a", False)], 100) == ([], 1)

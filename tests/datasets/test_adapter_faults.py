@@ -5,20 +5,18 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from blemish.core.errors import UserError
-from blemish.datasets import mvtec
-from blemish.datasets.dataset import data_set, split_unit
+from blemish.datasets.dataset import Layout, data_set, split_unit
 from tests.miniatures import MINIATURES, layouts
 from tests.miniatures.paint import picture, voc
 
 TREES = {one.unit: one.archives for one in MINIATURES}
 
 
-def fetched(unit: str, change: Callable[[Path], object], tmp_path: Path) -> tuple[Path, Any]:
+def fetched(unit: str, change: Callable[[Path], object], tmp_path: Path) -> tuple[Path, Layout]:
     """The raw folder of a unit whose first archive was changed, placed as folders by hand."""
     for number, (name, builder) in enumerate(TREES[unit].items()):
         place = Path("data/downloads") / name.removesuffix(".xz").rpartition(".")[0]
@@ -27,11 +25,11 @@ def fetched(unit: str, change: Callable[[Path], object], tmp_path: Path) -> tupl
         if not number:
             change(place)
     name, category = split_unit(unit)
-    facts = data_set(name, {})
+    published = data_set(name, {})
     raw = tmp_path / "raw"
     raw.mkdir()
-    facts.fetch(category, {}, raw)
-    return raw, facts.layout(raw, category)
+    published.fetch(category, raw)
+    return raw, published.layout(raw, category)
 
 
 def drop(pattern: str) -> Callable[[Path], None]:
@@ -211,7 +209,7 @@ def leather(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Le
     Path("data/downloads").mkdir(parents=True)
     shutil.copyfile(mirror / "mvtec-leather-sample.tar", "data/downloads/leather.tar.xz")
     (tmp_path / "raw").mkdir()
-    mvtec.fetch("leather", {}, tmp_path / "raw")
+    data_set("mvtec", {}).fetch("leather", tmp_path / "raw")
     return Leather(tmp_path / "raw")
 
 
@@ -224,7 +222,7 @@ def test_the_real_fragment_is_fetched_whole(leather: Leather) -> None:
 
 def test_the_real_fragment_s_missing_masks_are_named(leather: Leather) -> None:
     with pytest.raises(UserError, match=r"color/008\.png: no mask in .*expected 008_mask\.png"):
-        mvtec.layout(leather.raw, "leather")
+        data_set("mvtec", {}).layout(leather.raw, "leather")
 
 
 def test_the_real_fragment_s_masks_without_image_are_told(leather: Leather) -> None:
@@ -234,7 +232,7 @@ def test_the_real_fragment_s_masks_without_image_are_told(leather: Leather) -> N
         if kind != "good":
             mask = leather.raw / "ground_truth" / kind / f"{image.stem}_mask.png"
             image.unlink() if not mask.exists() else None
-    layout = mvtec.layout(leather.raw, "leather")
+    layout = data_set("mvtec", {}).layout(leather.raw, "leather")
     assert len([item for item in layout.items if item.label]) == 11
     (note,) = layout.notes
     assert note.startswith("7 mask(s) belong to no image, e.g. ground_truth/color/001_mask.png")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blemish.core.errors import UserError
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
-from blemish.datasets.layouts.loco_archive import check_config
+from blemish.datasets.loco import check_config
 from tests.miniatures.layouts import LOCO_CONFIG
 
 SIZE = (100, 80)

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from blemish.core.errors import UserError
-from blemish.datasets import catalogue, mpdd
+from blemish.datasets import catalogue
 from blemish.datasets.dataset import data_set
 from blemish.datasets.registry import DATA_SETS, all_units, check_unit
 from tests.miniatures import layouts
@@ -64,6 +64,12 @@ def test_every_published_unit_is_registered() -> None:
     assert [name for name in DATA_SETS if data_set(name, {}).open_categories] == ["anolcd"]
 
 
+def test_every_set_has_its_row_in_the_specification() -> None:
+    table = (ROOT / "docs/spec/datasets.md").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert [name for name in DATA_SETS if not any(f"`{name}/`" in row for row in rows)] == []
+
+
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_a_set_states_its_facts(name: str) -> None:
     facts = data_set(name, {})
@@ -113,7 +119,7 @@ def test_an_archive_at_hand_makes_its_units_ready(empty: Path) -> None:
     assert found["mvtec/tile"] == "downloadable"
     Path("data/downloads/MPDD").mkdir(parents=True)
     layouts.mpdd(Path("data/downloads/MPDD"))
-    assert catalogue.describe(mpdd.DATA_SET, "tubes")["status"] == "ready"
+    assert catalogue.describe(data_set("mpdd", {}), "tubes")["status"] == "ready"
 
 
 def printed(function: Any, *arguments: Any) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,13 +13,14 @@ import pytest
 from PIL import Image
 
 from blemish.core.errors import UserError
-from blemish.core.params import DataParams, LcdsimParams
+from blemish.core.params import DataParams, LcdsimParams, Params
 from blemish.datasets import magnetic_tile
 from blemish.datasets.dataset import data_set, split_unit
-from blemish.datasets.displays.options import CATEGORIES
+from blemish.datasets.displays.options import CATEGORIES, LcdsimOptions
 from blemish.datasets.registry import DATA_SETS
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
+from stages.sources import options
 
 TINY = DataParams(lcdsim=LcdsimParams(train=10, test_good=4, test_defective=5, size=200))
 
@@ -44,13 +45,13 @@ class Prepared:
 
 def made(unit: str, folder: Path, params: DataParams | None = None) -> Prepared:
     name, category = split_unit(unit)
-    found = data_set(name, {})
+    params = params or DataParams()
+    published = data_set(name, {}, params.lcdsim.model_dump() if name == "lcdsim" else None)
     raw, prepared = folder / "raw", folder / "prepared"
     raw.mkdir(parents=True)
     prepared.mkdir()
-    params = params or DataParams()
-    found.fetch(category, found.options(params), raw)
-    prepare(found, category, raw, params, prepared)
+    published.fetch(category, raw)
+    prepare(published, category, raw, params, prepared)
     return Prepared(raw, read_manifest(prepared))
 
 
@@ -73,8 +74,8 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return made("lcdsim/grey", tmp_path_factory.mktemp("lcdsim"), TINY)
 
 
-# published: docs/spec/datasets.md; (good, defective, doubtful), then (train, val, test) of the good ones:
-# test is a fifth, rounded up to whole images, val 15 % of what is left
+# published: docs/spec/datasets.md; (good, defective, doubtful), then (train, val, test) of the good
+# ones: test is a fifth, rounded up to whole images, val 15 % of what is left
 ELPV = {
     "elpv/mono": ((588, 313, 173), (399, 71, 118)),
     "elpv/poly": ((920, 402, 228), (625, 111, 184)),
@@ -220,12 +221,13 @@ def test_lcdsim_is_the_same_bytes_again(grey: Prepared, tmp_path: Path) -> None:
         assert other.read_bytes() == path.read_bytes(), path.name
 
 
-def test_lcdsim_depends_on_all_its_options() -> None:
-    found = data_set("lcdsim", {})
-    options = found.options(TINY)
-    assert options == TINY.lcdsim.model_dump()
-    assert json.loads(json.dumps(options)) == options
-    assert data_set("elpv", {}).options(TINY) == {}
+def test_the_options_of_a_unit_are_the_section_named_like_its_set() -> None:
+    params = Params(units=["elpv/mono"], methods=["glass"], seeds=[0], data=TINY)
+    found = options("lcdsim/grey", params, Path("folders"))
+    assert found == asdict(LcdsimOptions(**found)) == TINY.lcdsim.model_dump()
+    assert json.loads(json.dumps(found)) == found
+    assert options("elpv/mono", params, Path("folders")) == {}
+    assert options("magnetic-tile/tile", params, Path("folders")) == {}
 
 
 def test_the_sets_at_hand_state_their_categories_and_terms() -> None:

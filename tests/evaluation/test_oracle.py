@@ -22,11 +22,12 @@ from blemish.evaluation.glass_pro import pro_of_glass
 from blemish.evaluation.oracle import as_published, combine
 from blemish.evaluation.predict import mask_to_model, predict
 from blemish.evaluation.predictions import Predictions
+from blemish.images.framing import Framing
 from blemish.images.manifest import read_manifest
-from blemish.images.reading import Framing
-from blemish.methods.author_protocol import Practice
-from blemish.methods.detector import create, load, load_state
+from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.detector import create
 from blemish.methods.registry import METHODS
+from blemish.methods.saved import load, load_state
 from stages import evaluate, train
 from tests.units import NAME, PARAMS, params_folder, run_stage, tiny_unit
 
@@ -190,7 +191,7 @@ def test_components_are_normalised_over_the_set_then_weighed(tmp_path: Path) -> 
     random = np.random.default_rng(0)
     first, second = (list(random.normal(5, 3, (3, 4, 4)).astype(np.float32)) for _ in range(2))
     parts = [predictions(tmp_path, maps, masks) for maps in (first, second)]
-    both = Practice(note="", scorings=((1.0, 0.0), (1.0, 0.2)))
+    both = AuthorProtocol(note="", scorings=((1.0, 0.0), (1.0, 0.2)))
     alone, mixed = combine(parts, both)
 
     def scaled(values: Any) -> np.ndarray:
@@ -202,7 +203,7 @@ def test_components_are_normalised_over_the_set_then_weighed(tmp_path: Path) -> 
     np.testing.assert_allclose(alone.scores, scaled(parts[0].scores), rtol=1e-12)
     whole = np.stack([mixed.maps[k] for k in range(3)])
     np.testing.assert_allclose(whole, scaled(first) + 0.2 * scaled(second), rtol=1e-6)
-    assert combine(parts[:1], Practice(note=""))[0] is parts[0]
+    assert combine(parts[:1], AuthorProtocol(note=""))[0] is parts[0]
 
 
 def test_of_two_scorings_the_larger_rounded_auroc_is_taken(model: Path, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_of_two_scorings_the_larger_rounded_auroc_is_taken(model: Path, tmp_path
     before = {name: one.clone() for name, one in method.state_dict().items()}
     framing = Framing(16, "squash")
     method.framing = framing
-    practice = Practice(note="two", scorings=((1.0, 0.0), (0.0, 1.0)))
+    practice = AuthorProtocol(note="two", scorings=((1.0, 0.0), (0.0, 1.0)))
     found = as_published(method, practice, model, parts[0], lambda _: parts, every, "pixel")
     # One of the 4 · 4 pairs of the second component is the wrong way round: 0.9375.
     assert found["metrics"] == {"oracle_image_auroc": 0.938, "oracle_pixel_auroc": 1.0}
@@ -245,7 +246,7 @@ def test_a_defect_that_vanishes_with_its_mask_counts_as_good(model: Path, tmp_pa
     method.framing = Framing(16, "squash")
     strict, folder = (
         as_published(
-            method, Practice(note="", labels_from_masks=by_mask), model, tested,
+            method, AuthorProtocol(note="", labels_from_masks=by_mask), model, tested,
             lambda _: [tested], every, "pixel",
         )["metrics"]["oracle_image_auroc"]
         for by_mask in (True, False)
@@ -258,5 +259,5 @@ def test_the_registry_knows_which_methods_choose_an_epoch(name: str) -> None:
     from tests.methods.test_methods import tiny
 
     with params_folder({name: tiny(name).params}):
-        practice = create(name, load_params().method(name), 0).practice("elpv/mono")
+        practice = create(name, load_params().method(name), 0).author_protocol("elpv/mono")
     assert METHODS[name].chooses_epoch == bool(practice and practice.chosen_by)

@@ -21,10 +21,12 @@ from blemish.core.errors import UserError
 from blemish.core.params import Section
 from blemish.evaluation import maps
 from blemish.evaluation.results import predict
+from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, read_manifest, write_manifest
-from blemish.images.reading import Framing, read_image
-from blemish.methods.detector import Method, create, load, save, score_all
+from blemish.images.reading import read_image
+from blemish.methods.detector import Detector, create, score_all
 from blemish.methods.loop import Loop
+from blemish.methods.saved import load, save
 from blemish.methods.training_data import TrainingUnit
 from blemish.metrics.threshold import threshold_at
 from tests.units import (
@@ -47,7 +49,7 @@ class Params(Section):
     resize: str = "squash"
 
 
-class White(Method):
+class White(Detector):
     """A detector whose numbers are known: the map is where white begins, the score its maximum."""
 
     name = "white"

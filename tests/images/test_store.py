@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from blemish.core.errors import UserError
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.images.store import ImageStore, load_images
 
 FRAMING = Framing(32, "squash")

@@ -10,8 +10,9 @@ from torch import nn
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
 from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, Moment, key_of
-from blemish.methods.loop import EPOCHS, Loop
+from blemish.methods.loop import Loop
 from blemish.methods.registry import METHODS
+from blemish.methods.saved import EPOCHS
 from stages import train
 from tests.methods.test_methods import tiny
 from tests.units import NAME, PARAMS, bytes_of, params_folder, tiny_unit
@@ -44,12 +45,12 @@ def fit(out: Path, checkpoint: Path, stop_after: int | None = None) -> list[int]
                 optimizer.step()
                 loop.log(loss=loss)
             rate.step()
-            loop.keep(layer, epoch + 3 * (phase == "fine"))
+            loop.save_epoch(layer, epoch + 3 * (phase == "fine"))
             seen.append(epoch)
     out.mkdir()
     torch.save(layer.weight, out / "weight.pt")
     loop.write_curves(out / "curves.csv")
-    loop.deliver()
+    loop.export_epochs()
     return seen
 
 
@@ -164,8 +165,8 @@ def test_every_method_ends_with_the_same_bytes_after_a_kill(method: str, monkeyp
         # Another seed's and another parameter's training find nothing to go on from.
         assert len(list((CHECKPOINTS / NAME).iterdir())) == 1
         epochs: list[int] = []
-        keep = Loop.keep
-        monkeypatch.setattr(Loop, "keep", lambda *a: (epochs.append(a[2]), keep(*a)))
+        keep = Loop.save_epoch
+        monkeypatch.setattr(Loop, "save_epoch", lambda *a: (epochs.append(a[2]), keep(*a)))
         train.main(*arguments, "resumed")
         assert epochs[0] == 1
         assert bytes_of(Path("resumed")) == bytes_of(Path("whole"))

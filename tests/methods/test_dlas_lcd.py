@@ -15,14 +15,15 @@ from blemish.methods.dlas_lcd.coherent import (
     draw_directions,
     draw_lengths,
     draw_regions,
-    survey,
+    spread_of,
 )
-from blemish.methods.dlas_lcd.method import DlasLcd
+from blemish.methods.dlas_lcd.detector import DlasLcd
 from blemish.methods.dlas_lcd.params import Params
 from blemish.methods.glass.ascent import band
 from blemish.methods.glass.heads import Discriminator
-from blemish.methods.glass.hidden_ascent import Ascent, Shell, climb
+from blemish.methods.glass.hidden_ascent import Ascent, Projection, ascend
 from blemish.methods.glass.losses import anomalous_loss, focal
+from blemish.methods.trainer import trainer_of
 from blemish.nn.smoothing import top_cells_score
 
 TINY: dict[str, Any] = {
@@ -51,7 +52,7 @@ def test_regions_are_connected_and_of_many_sizes() -> None:
 def test_neighbours_differ_as_the_survey_says() -> None:
     draw = torch.randn(6, 9, 9, 5, dtype=torch.float64, generator=seeded(1))
     cells = draw * torch.tensor([4.0, 2.0, 0.1, 0.1, 0.1], dtype=torch.float64)
-    spread = survey(cells.split(4), 2)
+    spread = spread_of(cells.split(4), 2)
     # Differences of independent cells have twice the variance, in the principal directions' order.
     assert spread.directions.norm(dim=1).tolist() == pytest.approx(
         [2 * 2**0.5, 4 * 2**0.5], rel=0.1
@@ -65,7 +66,7 @@ def test_neighbours_differ_as_the_survey_says() -> None:
     ]
     expected = np.quantile(torch.stack(distances).numpy(), 0.75)
     assert spread.distance.item() == pytest.approx(expected, rel=1e-3)
-    assert len(survey([cells], 99).directions) == 5  # no more than there are
+    assert len(spread_of([cells], 99).directions) == 5  # no more than there are
 
 
 def test_shifts_lie_in_the_subspace_and_are_as_long_as_their_visibility() -> None:
@@ -86,7 +87,8 @@ class Batch:
         images = torch.rand(2, 3, 128, 128, dtype=torch.float64, generator=seeded(4))
         self.levels = self.model.features(images)
         self.cells = self.model.features.cells(images)
-        self.model.spread = survey([self.cells], self.model.params.coherent_directions)
+        self.trainer = trainer_of(self.model)
+        self.trainer.spread = spread_of([self.cells], self.model.params.coherent_directions)
         norm = self.model.discriminator.norm
         norm.weight.data += 0.3 * torch.randn(12, generator=seeded(5)).double()
 
@@ -96,8 +98,8 @@ def literal_coherent_loss(batch: Batch, seed: int) -> Tensor:
     model, cells = batch.model, batch.cells
     generator = seeded(seed)
     regions = draw_regions(2, 8, 8, generator)
-    principal = draw_directions(model.spread, 2, generator)
-    lengths = draw_lengths(model.spread, (0.2, 1.0), 2, generator)
+    principal = draw_directions(batch.trainer.spread, 2, generator)
+    lengths = draw_lengths(batch.trainer.spread, (0.2, 1.0), 2, generator)
 
     def logits(shift: Tensor) -> Tensor:
         moved = cells.clone()
@@ -119,7 +121,7 @@ def literal_coherent_loss(batch: Batch, seed: int) -> Tensor:
 @pytest.mark.parametrize("standardise", [False, True])
 def test_the_branch_equals_the_literal_one(standardise: bool) -> None:
     ours, plain = (Batch(standardise=standardise) for _ in range(2))
-    loss = ours.model.coherent_loss(ours.levels, seeded(6))
+    loss = ours.trainer.coherent_loss(ours.levels, seeded(6))
     expected = literal_coherent_loss(plain, 6)
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
     loss.backward()
@@ -138,19 +140,19 @@ def test_the_ascent_direction_makes_the_shift_look_more_normal() -> None:
     hidden = model.discriminator.first(model.adaptor(batch.cells)).detach()
     weight = (model.discriminator.first.weight @ model.adaptor.linear.weight).detach()
     regions = draw_regions(2, 8, 8, generator)
-    shift = draw_directions(model.spread, 2, generator)
+    shift = draw_directions(batch.trainer.spread, 2, generator)
 
     def loss(vectors: Tensor) -> float:
         moved = hidden + regions[..., None] * (vectors @ weight.T)[:, None, None]
         logits = model.discriminator.after_first(moved.flatten(0, 2))
         return anomalous_loss(logits[regions.flatten()]).item()
 
-    direction = model.hard_direction(hidden, regions, shift.clone(), weight)
+    direction = batch.trainer.hard_direction(hidden, regions, shift.clone(), weight)
     assert direction.norm(dim=1).tolist() == pytest.approx([1, 1])
     assert loss(shift + 1e-3 * direction) > loss(shift) > loss(shift - 1e-3 * direction)
 
 
-def share_clipped(length: float, shell: Shell) -> float:
+def share_clipped(length: float, shell: Projection) -> float:
     """Which share of the rows the last projection changes, at the published width and noise."""
     generator = seeded(8)
     d = Discriminator(1536, 64, generator=generator).double()
@@ -160,13 +162,13 @@ def share_clipped(length: float, shell: Shell) -> float:
     start = hidden + noise @ d.first.weight.T.detach()
     lengths = noise.norm(dim=1, keepdim=True)
     ascent = Ascent(step_length=length)
-    factors = climb(d, hidden, hidden, start, lengths, ascent, shell).factors
+    factors = ascend(d, hidden, hidden, start, lengths, ascent, shell).factors
     return (factors[-1] - 1).abs().gt(1e-6).double().mean().item()
 
 
 def test_the_shell_is_active_with_the_defaults_and_that_of_glass_is_not() -> None:
     p, unit = Params(), 0.015 * 1536**0.5
-    assert DlasLcd(Params(**TINY), 0).bounds == pytest.approx(
+    assert trainer_of(DlasLcd(Params(**TINY), 0)).bounds == pytest.approx(
         (0.9 * 0.015 * 4, 1.3 * 0.015 * 4)  # √16 = 4
     )
     assert share_clipped(0.001, band(0.5, 1.0)) == 0
@@ -178,18 +180,24 @@ def test_each_part_can_be_turned_off() -> None:
         batch = Batch(coherent=coherent)
         masks = torch.zeros(2, 128, 128, dtype=torch.bool)
         masks[:, 20:60, 30:90] = True
-        losses = batch.model.losses(batch.levels, batch.levels, masks, None, seeded(9))
+        losses = batch.trainer.losses(batch.levels, batch.levels, masks, None, seeded(9))
         assert ("loss_coherent" in losses) == coherent
         assert all(loss > 0 for loss in losses.values())
     lengths = torch.tensor([[0.01], [0.2], [9.0]])
     clipped = DlasLcd(Params(**TINY, shell="adaptive", band_unit="absolute", band=[0.5, 1.0]), 0)
-    assert clipped.shell(None)(lengths).flatten().tolist() == pytest.approx([0.8, 0.8, 1.2])
+    assert trainer_of(clipped).projection(None)(lengths).flatten().tolist() == pytest.approx(
+        [0.8, 0.8, 1.2]
+    )
     plain = DlasLcd(Params(**TINY, shell="band", band_unit="absolute", band=[0.5, 1.0]), 0)
-    assert plain.shell(None)(lengths).flatten().tolist() == [0.5, 0.5, 1.0]
+    assert trainer_of(plain).projection(None)(lengths).flatten().tolist() == [0.5, 0.5, 1.0]
     # On the hypersphere a band is GLASS's, the adaptive shell knows no radius.
     radius = torch.tensor(0.15)
-    assert plain.shell(radius)(lengths).flatten().tolist() == pytest.approx([0.15, 0.2, 0.3])
-    assert clipped.shell(radius)(lengths).flatten().tolist() == pytest.approx([0.8, 0.8, 1.2])
+    assert trainer_of(plain).projection(radius)(lengths).flatten().tolist() == pytest.approx(
+        [0.15, 0.2, 0.3]
+    )
+    assert trainer_of(clipped).projection(radius)(lengths).flatten().tolist() == pytest.approx(
+        [0.8, 0.8, 1.2]
+    )
 
 
 def test_the_image_score_is_a_mean_of_the_largest_cells() -> None:

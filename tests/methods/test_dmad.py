@@ -11,12 +11,13 @@ from torch import Tensor
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
 from blemish.methods.dmad.bottleneck import Quantiser
+from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.fields import length
-from blemish.methods.dmad.method import Dmad
 from blemish.methods.dmad.offsets import OffsetNetwork
 from blemish.methods.dmad.params import Params
 from blemish.methods.dmad.scoring import distillation_loss
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from stages import evaluate
 from tests.dmad import SIZE, small
 from tests.methods.test_methods import TINY
@@ -34,7 +35,7 @@ def tiny(**changes: object) -> Dmad:
 
 def fit(model: Dmad, **training: object) -> Loop:
     loop = Loop(TrainingParams(device="cpu", threads=1, **training), 0, "tiny dmad")
-    model.fit(tiny_unit().open(), loop)
+    trainer_of(model).fit(tiny_unit().open(), loop)
     return loop
 
 
@@ -54,7 +55,7 @@ def test_the_encoder_stays_in_evaluation_mode() -> None:
         model.train(mode)
         assert model.decoder.training == mode
         assert not any(module.training for module in model.backbone.modules())
-        model.losses(images())
+        trainer_of(model).losses(images())
     assert model.backbone.digest() == before  # running statistics among the rest
 
 
@@ -165,7 +166,7 @@ def test_a_weight_that_is_no_number_ends_the_training_before_it_is_kept(
     params = TrainingParams(device="cpu", threads=1, **kept)
     loop = Loop(params, 0, "tiny dmad", tmp_path, Checkpoint(tmp_path / "kept", "key"))
     with pytest.raises(UserError, match=r"tiny dmad: .+ not a number .+ epoch 1: lower the"):
-        model.fit(tiny_unit().open(), loop)
+        trainer_of(model).fit(tiny_unit().open(), loop)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -192,7 +193,7 @@ def test_scores_are_in_deviations_of_the_validation_normals() -> None:
     [("mvtec/screw", 0.2), ("mvtec/metal_nut", 0.2), ("mvtec/bottle", 0.05), ("elpv/mono", 0.05)],
 )
 def test_the_authors_weigh_the_deformation_by_category(unit: str, weight: float) -> None:
-    practice = small().practice(unit)
+    practice = small().author_protocol(unit)
     assert practice.scorings == ((1.0, 0.0), (1.0, weight))
     assert practice.labels_from_masks
     assert practice.chosen_by == ()
@@ -229,9 +230,9 @@ def test_bfloat16_keeps_fields_and_losses_precise() -> None:
     model = small().float().train()
     batch = images().float()
     with torch.no_grad():
-        exact = {name: float(value) for name, value in model.losses(batch).items()}
+        exact = {name: float(value) for name, value in trainer_of(model).losses(batch).items()}
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        seen, losses = model(batch), model.losses(batch)
+        seen, losses = model(batch), trainer_of(model).losses(batch)
     assert {field.dtype for field in seen.fields} == {torch.float32}
     assert {value.dtype for value in losses.values()} == {torch.float32}
     assert {name: float(value) for name, value in losses.items()} == pytest.approx(exact, rel=0.05)

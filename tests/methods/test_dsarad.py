@@ -7,7 +7,7 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
 from blemish.methods.dsarad import draws as draws_module
 from blemish.methods.dsarad.draws import Draws, rotated
 from blemish.methods.dsarad.params import Params

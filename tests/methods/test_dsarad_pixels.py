@@ -7,10 +7,11 @@ from torch import Tensor
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
-from blemish.methods.dsarad.method import Dsarad
+from blemish.methods.dsarad.detector import Dsarad
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import CONTRAST, FAR, Pixels, plane
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from tests.units import params_folder, tiny_unit
 
 SIDE = 40
@@ -108,7 +109,9 @@ def flattened(seed: int) -> Dsarad:
 
 def test_a_model_keeps_its_field() -> None:
     model = flattened(0)
-    model.fit(tiny_unit().open(), Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
+    trainer_of(model).fit(
+        tiny_unit().open(), Loop(TrainingParams(device="cpu", threads=1), 0, "tiny")
+    )
     kept = flattened(1)
     kept.load_state_dict(model.state_dict())
     images = tiny_unit().open().normals(model.framing)[:3]

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
-from blemish.methods.detector import load
+from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import PARTS, divide, draw_parts, removed_pixels
-from blemish.methods.esad.method import Esad, symmetric
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
 from blemish.methods.esad.smoothing import smoothed_map
 from blemish.methods.loop import Loop
+from blemish.methods.saved import load
+from blemish.methods.trainer import trainer_of
 from tests.methods.test_methods import CPU, TINY, pictures, trained
 from tests.units import PARAMS, evaluate_model, tiny_unit, train_model
 
@@ -147,17 +148,17 @@ def test_features_made_once_are_those_of_every_step() -> None:
     method = Esad(Params(**SECTION), 0)
     loop = Loop(TrainingParams(device="cpu", threads=1), 0, "cache")
     normals = unit.normals(method.framing)
-    cached = method.embed_all(normals, loop)
+    cached = trainer_of(method).embed_all(normals, loop)
     assert cached is not None
     rows = torch.tensor([5, 0, 10])
     fresh = method.backbone.embed(symmetric(normals[rows]))
     torch.testing.assert_close(cached[rows], fresh, rtol=1e-4, atol=1e-5)
     sparing = Esad(Params(**SECTION, cache_gib=0.0), 0)
-    assert sparing.embed_all(normals, loop) is None
+    assert trainer_of(sparing).embed_all(normals, loop) is None
     curves = []
     for one in (method, sparing):
         loop = Loop(TrainingParams(device="cpu", threads=1), 0, "cache")
-        one.fit(unit, loop)
+        trainer_of(one).fit(unit, loop)
         curves.append([list(row.values()) for row in loop.curves])
     np.testing.assert_allclose(*curves, rtol=1e-3)
 
@@ -165,7 +166,9 @@ def test_features_made_once_are_those_of_every_step() -> None:
 def test_the_loss_of_the_reconstruction_trains_the_inpainter_and_not_the_features() -> None:
     method, x = esad().train(), images()
     removed = removed_pixels(method.parts_4[0], 4)
-    method.losses(x, method.backbone.embed(x), removed)["loss_reconstruction"].backward()
+    trainer_of(method).losses(x, method.backbone.embed(x), removed)[
+        "loss_reconstruction"
+    ].backward()
     assert all(one.grad is not None for one in method.inpainter.parameters())
     assert method.inpainter.last.weight.grad.abs().max() > 0
     assert not any(one.requires_grad for one in method.backbone.parameters())
@@ -178,7 +181,7 @@ def test_batchnorm_sees_each_mask_by_itself_in_training() -> None:
     steps, seen = int(norm.num_batches_tracked), []
     hook = norm.register_forward_hook(lambda _, given, __: seen.append(given[0].mean((0, 2, 3))))
     before = norm.running_mean.clone()
-    method.losses(x, method.backbone.embed(x), removed_pixels(method.parts_4[0], 4))
+    trainer_of(method).losses(x, method.backbone.embed(x), removed_pixels(method.parts_4[0], 4))
     hook.remove()
     assert int(norm.num_batches_tracked) - steps == len(seen) == 3
     for mean in seen:
@@ -190,9 +193,9 @@ def test_bfloat16_gives_nearly_the_same_losses_and_keeps_statistics_in_float32()
     method = esad().float().train()
     x, removed = images().float(), removed_pixels(method.parts_4[0], 4)
     features = method.backbone.embed(x)
-    whole = method.losses(x, features, removed)
+    whole = trainer_of(method).losses(x, features, removed)
     with torch.autocast("cpu", torch.bfloat16):
-        low = method.losses(x, features, removed)
+        low = trainer_of(method).losses(x, features, removed)
     for name, value in whole.items():
         assert low[name].dtype == torch.float32
         assert low[name].item() == pytest.approx(value.item(), rel=0.02)
@@ -203,9 +206,9 @@ def test_bfloat16_gives_nearly_the_same_losses_and_keeps_statistics_in_float32()
 def test_bfloat16_trains_a_model_that_scores_in_float32() -> None:
     loop = Loop(TrainingParams(device="cpu", threads=1, precision="bfloat16"), 0, "low")
     method = Esad(Params(**SECTION), 0)
-    method.fit(tiny_unit().open(), loop)
+    trainer_of(method).fit(tiny_unit().open(), loop)
     whole = Loop(TrainingParams(device="cpu", threads=1), 0, "whole")
-    Esad(Params(**SECTION), 0).fit(tiny_unit().open(), whole)
+    trainer_of(Esad(Params(**SECTION), 0)).fit(tiny_unit().open(), whole)
     for low, high in zip(loop.curves, whole.curves, strict=True):
         assert low == pytest.approx(high, rel=0.2)
     assert loop.curves != whole.curves
@@ -225,7 +228,7 @@ def test_selection_takes_the_epoch_with_the_least_loss_on_validation_normals(tmp
     losses = {}
     for file in sorted((out / "epochs").iterdir()):
         method.load_state_dict(load_file(file))
-        losses[file] = float(method.loss_on(held_out))
+        losses[file] = float(trainer_of(method).loss_on(held_out))
     assert len(set(losses.values())) == 4
     best, chosen = (
         load_file(min(losses, key=losses.__getitem__)),

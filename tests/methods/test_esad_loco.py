@@ -4,7 +4,6 @@ The archive is a miniature in the exact published layout, with defects painted w
 say; it is fetched, prepared, trained on and evaluated by the stages' own functions.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from sklearn.metrics import roc_auc_score
 
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import data_set, split_unit
-from blemish.datasets.layouts import loco_archive
 from blemish.images.manifest import read_manifest
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from stages import synthesize
 from tests.methods.test_methods import TINY
 from tests.miniatures import layouts
@@ -58,10 +56,8 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Unit]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BLEMISH_MIRROR", str(root / "mirror"))
         patch.chdir(root)
-        (archive,) = loco_archive.ARCHIVES[0]
         # The published checksum and size are those of six gigabytes.
-        bare = dataclasses.replace(archive, checksum="", size=0, urls=())
-        patch.setattr(loco_archive, "ARCHIVES", ((bare,),))
+        patch.setattr("blemish.download.fetch.fault", lambda *_: "")
         return {name: prepared(name, root) for name in NAMES}
 
 
@@ -69,7 +65,7 @@ def prepared(name: str, root: Path) -> Unit:
     found, category = data_set(name, {}), split_unit(f"{name}/{CATEGORY}")[1]
     unit, raw = Unit(root / name), root / name / "raw"
     raw.mkdir(parents=True)
-    found.fetch(category, {}, raw)
+    found.fetch(category, raw)
     unit.prepared.mkdir(parents=True)
     prepare(found, category, raw, DataParams(), unit.prepared)
     unit.textures.symlink_to(texture_bank())

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from blemish.core.params import DataParams, SynthesisParams, TrainingParams
-from blemish.datasets.elpv import DATA_SET
+from blemish.datasets.dataset import data_set
+from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.images.reading import Framing
 from blemish.images.store import load_images
-from blemish.methods.glass.method import Glass
+from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
 from blemish.metrics.image_metrics import image_metrics
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.textures import TextureBank
 from tests.units import texture_bank
@@ -43,8 +44,9 @@ def elpv(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
         if find_spec(package) is None:
             pytest.skip(f"needs the package {package}")
     raw, prepared = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
-    DATA_SET.fetch("mono", {}, raw)
-    prepare(DATA_SET, "mono", raw, DataParams(), prepared)
+    published = data_set("elpv", {})
+    published.fetch("mono", raw)
+    prepare(published, "mono", raw, DataParams(), prepared)
     return read_manifest(prepared)
 
 
@@ -64,7 +66,7 @@ def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
     def trained(precision: str, seed: int) -> tuple[float, Tensor]:
         glass = Glass(PARAMS, seed)
         training = TrainingParams(device="cpu", precision=precision)
-        glass.fit(unit, Loop(training, seed, "elpv/mono"))
+        trainer_of(glass).fit(unit, Loop(training, seed, "elpv/mono"))
         glass.eval()
         with torch.inference_mode():
             scores = torch.cat([glass.score(batch)[1] for batch in images.split(16)])

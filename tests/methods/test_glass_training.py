@@ -9,9 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from blemish.core.params import TrainingParams
 from blemish.methods.detector import score_all
-from blemish.methods.glass.method import Glass
+from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from tests.units import tiny_unit
 
 TINY: dict[str, Any] = {
@@ -54,11 +55,15 @@ def test_a_step_never_waits_for_the_device(variant: str) -> None:
     normals, synthetic = ours.features(pictures), ours.features(pictures.flip(0))
     center = None
     if variant == "hypersphere":
-        center = ours.adapted([level.mean(dim=0, keepdim=True) for level in normals]).detach()
+        center = (
+            trainer_of(ours)
+            .adapted([level.mean(dim=0, keepdim=True) for level in normals])
+            .detach()
+        )
     generator = torch.Generator().manual_seed(1)
     run = Loop(TrainingParams(device="cpu"), 0, "step")
     with Waits() as waits:
-        losses = ours.losses(normals, synthetic, masks, center, generator)
+        losses = trainer_of(ours).losses(normals, synthetic, masks, center, generator)
         torch.stack(list(losses.values())).sum().backward()
         run.log(**losses)
     assert waits.seen == []
@@ -74,7 +79,7 @@ def test_bfloat16_changes_the_products_and_hardly_the_result(variant: str) -> No
     for precision in ("float32", "bfloat16"):
         ours = glass(variant=variant, epochs=3, batch_size=4, images_per_epoch=8, noise=0.3)
         settings = TrainingParams(device="cpu", threads=1, precision=precision)  # type: ignore[arg-type]
-        ours.fit(unit, Loop(settings, 0, "tiny"))
+        trainer_of(ours).fit(unit, Loop(settings, 0, "tiny"))
         assert {one.dtype for one in ours.parameters()} == {torch.float32}
         images = unit.normals(ours.framing, "val")
         found[precision] = (ours.state_dict(), score_all(ours, images, "scoring")[1])
@@ -88,6 +93,6 @@ def test_float16_features_are_what_was_asked_for_and_hardly_change_the_result() 
     unit, found = tiny_unit().open(), {}
     for cache in ("exact", "float16"):
         ours = glass(epochs=2, batch_size=4, images_per_epoch=8, cache=cache, cache_gib=0)
-        ours.fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
+        trainer_of(ours).fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
         found[cache] = ours.state_dict()["adaptor.linear.weight"]
     assert 0 < (found["exact"] - found["float16"]).abs().max() < 1e-3

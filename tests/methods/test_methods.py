@@ -23,9 +23,11 @@ from blemish.commands.app import app
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
 from blemish.images.store import load_images
-from blemish.methods.detector import create, load, save, score_all, views_of
+from blemish.methods.detector import create, score_all, views_of
 from blemish.methods.loop import Loop
 from blemish.methods.registry import METHODS
+from blemish.methods.saved import load, save
+from blemish.methods.trainer import trainer_of
 from tests.units import NAME, bytes_of, params_folder, scratch, tiny_unit, train_model
 
 CPU = torch.device("cpu")
@@ -150,7 +152,7 @@ def test_what_is_loaded_scores_like_what_was_trained(method: str, tmp_path) -> N
     unit, section = tiny_unit().open(), tiny(method).params
     with params_folder({method: section}):
         fresh = create(method, load_params().method(method), seed=0)
-    fresh.fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
+    trainer_of(fresh).fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
     images = pictures(method)
     maps, scores = score_all(fresh, images, "scoring")
     normal_maps = np.array([[[0, 1, 2, 9]], [[1, 1, 3, 3]], [[0, 0, 0, 0.5]]], np.float32)
@@ -494,6 +496,6 @@ def test_two_training_images_are_enough(method: str) -> None:
     small = replace(whole, manifest=manifest, recipes=recipes)
     with params_folder({method: tiny(method).params}):
         found = create(method, load_params().method(method), seed=0)
-    found.fit(small, Loop(TrainingParams(device="cpu", threads=1), 0, "two"))
+    trainer_of(found).fit(small, Loop(TrainingParams(device="cpu", threads=1), 0, "two"))
     _, scores = score_all(found, small.normals(found.framing), "scoring")
     assert np.isfinite(scores).all()

@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
 from blemish.methods.checkpoint import CHECKPOINTS
-from blemish.methods.detector import create, load
+from blemish.methods.detector import create
 from blemish.methods.loop import Loop
-from blemish.methods.patchcore.method import PatchCore
+from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.patchcore.params import Params
+from blemish.methods.saved import load
+from blemish.methods.trainer import trainer_of
 from blemish.nn.patches import PatchEmbedding
 from stages import evaluate, train
 from tests.methods.test_methods import TINY, trained
@@ -66,7 +68,7 @@ def test_a_smaller_coreset_is_the_beginning_of_a_larger_one(tmp_path) -> None:
 
 def test_its_bank_covers_better_with_every_step() -> None:
     method, frame = untrained(), loop()
-    method.fit(tiny_unit().open(), frame)
+    trainer_of(method).fit(tiny_unit().open(), frame)
     radii = [row["coverage_radius"] for row in frame.curves]
     assert len(radii) == 20
     assert radii == sorted(radii, reverse=True)
@@ -78,14 +80,18 @@ def test_a_projection_keeps_distances_and_a_needless_one_is_left_out() -> None:
     images = tiny_unit().open().normals(untrained().framing)
     method = untrained(pretrain_dim=360, target_dim=360, projection=256)
     generator = torch.Generator().manual_seed(0)
-    features = torch.cat([one for _, one in method.embedded(images, loop(), "features")])
-    points = method.project(images, generator, loop())
+    features = torch.cat(
+        [one for _, one in trainer_of(method).embedded(images, loop(), "features")]
+    )
+    points = trainer_of(method).project(images, generator, loop())
     assert points.shape == (len(images) * CELLS, 256)
     exact, projected = torch.pdist(features[::9]), torch.pdist(points[::9])
     assert 0.75 < float((projected / exact).min()) < float((projected / exact).max()) < 1.25
     method = untrained(projection=16)
-    features = torch.cat([one for _, one in method.embedded(images, loop(), "features")])
-    assert torch.equal(method.project(images, generator, loop()), features)
+    features = torch.cat(
+        [one for _, one in trainer_of(method).embedded(images, loop(), "features")]
+    )
+    assert torch.equal(trainer_of(method).project(images, generator, loop()), features)
 
 
 def test_locally_aware_features_are_means_of_neighbourhoods() -> None:

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from blemish.core import progress as progress_module
+from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
 from blemish.core.progress import progress
-from blemish.images.reading import Framing
-from blemish.methods.loop import Loop, choose_device
+from blemish.images.framing import Framing
+from blemish.methods.loop import Loop
 from blemish.synthesis.recipes import read_recipes, write_recipes
 from tests.units import tiny_unit
 
@@ -208,7 +209,7 @@ def test_results_come_in_order_and_only_a_gpu_gets_its_next_one_meanwhile(device
         started.append(number)
         return 10 * number
 
-    results = running.ahead(partial(job, number) for number in range(4))
+    results = running.prefetch(partial(job, number) for number in range(4))
     assert next(results) == 0
     deadline = time.monotonic() + 60
     while 1 not in started and time.monotonic() < deadline:
@@ -217,7 +218,7 @@ def test_results_come_in_order_and_only_a_gpu_gets_its_next_one_meanwhile(device
     assert started == [0, 1]
     assert list(results) == [10, 20, 30]
     assert started == [0, 1, 2, 3]
-    assert list(running.ahead([])) == []
+    assert list(running.prefetch([])) == []
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -229,4 +230,4 @@ def test_an_error_in_a_job_reaches_the_training(device: str) -> None:
         raise UserError("no defect met the foreground")
 
     with pytest.raises(UserError, match="no defect"):
-        list(running.ahead([fail]))
+        list(running.prefetch([fail]))

@@ -12,13 +12,14 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from blemish.core.params import TrainingParams
-from blemish.methods.dlas.method import Dlas
+from blemish.methods.dlas.detector import Dlas
 from blemish.methods.dlas.params import Params
-from blemish.methods.dlas.projection import adaptive_shell
+from blemish.methods.dlas.projection import adaptive_projection
 from blemish.methods.glass.ascent import band, hypersphere_ascent
 from blemish.methods.glass.heads import Adaptor, Discriminator
-from blemish.methods.glass.hidden_ascent import Ascent, Shell, climb
+from blemish.methods.glass.hidden_ascent import Ascent, Projection, ascend
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from blemish.metrics.image_metrics import image_metrics
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map
@@ -50,12 +51,14 @@ def test_embedding_of_one_level_is_means_of_six_consecutive_entries() -> None:
     torch.testing.assert_close(found.flatten(1, 2), expected, rtol=0, atol=1e-12)
 
 
-def offsets(d: Discriminator, u: Tensor, noise: Tensor, ascent: Ascent, shell: Shell) -> Tensor:
+def offsets(
+    d: Discriminator, u: Tensor, noise: Tensor, ascent: Ascent, shell: Projection
+) -> Tensor:
     """g − u on the manifold, (N, C)."""
     hidden = d.first(u).detach()
     start = hidden + noise @ d.first.weight.T.detach()
     length = noise.norm(dim=1, keepdim=True)
-    scale, steps = climb(d, hidden, hidden, start, length, ascent, shell).total()
+    scale, steps = ascend(d, hidden, hidden, start, length, ascent, shell).total()
     return scale * noise + steps @ d.first.weight.detach()
 
 
@@ -69,7 +72,7 @@ def test_on_the_manifold_the_ascent_is_that_of_glass() -> None:
     assert radius.item() == pytest.approx(0.593, abs=0.002)
     assert 0.475 < lengths.min() < lengths.max() < 0.712
     glass = offsets(d, u, noise, Ascent(), band(0.5, 1.0))
-    dlas = offsets(d, u, noise, Ascent(gain=1.0), adaptive_shell())
+    dlas = offsets(d, u, noise, Ascent(gain=1.0), adaptive_projection())
     assert 0 < (dlas - glass).norm(dim=1).max() < 1e-4
     free = offsets(d, u, noise, Ascent(gain=1.0), lambda lengths: lengths)
     torch.testing.assert_close(dlas, free, rtol=0, atol=1e-9)  # the projection changes nothing
@@ -87,7 +90,7 @@ def test_on_the_hypersphere_all_rows_end_in_the_shell(distance: float) -> None:
 
     def shell(lengths: Tensor) -> Tensor:
         seen.append((lengths.mean() + 0.5 * lengths.std()).clamp(0.5, 1.0))
-        return adaptive_shell()(lengths)
+        return adaptive_projection()(lengths)
 
     # The last step is a projection, so its radius is the one that rows lie around.
     g = hypersphere_ascent(d, u, noise, center, Ascent(gain=1.0), shell)
@@ -172,7 +175,7 @@ def test_a_step_of_the_method_equals_the_literal_one(hypersphere: bool, noise: f
     masked = F.max_pool2d(masks.double(), 16).flatten() > 0
     center = plain.adaptor(cells[0].view(3, -1, 16).mean(dim=0)).detach()
     levels = ours.features(normal), ours.features(synthetic)
-    losses = ours.losses(
+    losses = trainer_of(ours).losses(
         *levels, masks, center if hypersphere else None, torch.Generator().manual_seed(5)
     )
     total = sum(losses.values(), torch.zeros((), dtype=torch.float64))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from blemish.methods.dmad.fields import length, sample, unwarp_scores
 from blemish.methods.dmad.offsets import coordinates
 from blemish.methods.dmad.scoring import distance_map
+from blemish.methods.trainer import trainer_of
 from blemish.nn.smoothing import anomaly_map
 from tests.dmad import SIZE, as_image, filled, picture, uniform
 
@@ -84,8 +85,8 @@ def test_published_losses_and_code() -> None:
     model, plain = filled(), filled(vq=False)
     image = as_image(model, picture())
     with torch.no_grad():
-        losses = {name: float(value) for name, value in model.losses(image).items()}
-        other = {name: float(value) for name, value in plain.losses(image).items()}
+        losses = {name: float(value) for name, value in trainer_of(model).losses(image).items()}
+        other = {name: float(value) for name, value in trainer_of(plain).losses(image).items()}
         chosen = model.quantiser.nearest(model(image).encoded[2])
     assert losses == pytest.approx(
         {

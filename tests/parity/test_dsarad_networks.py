@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blemish.methods.dsarad.method import box_score
+from blemish.methods.dsarad.detector import box_score
 from blemish.methods.dsarad.networks import (
     ConvNorm,
     NonLocal,

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from blemish.core.params import TrainingParams
+from blemish.methods.dsarad.detector import Dsarad
 from blemish.methods.dsarad.draws import Draws, rotated
-from blemish.methods.dsarad.method import Dsarad
 from blemish.methods.dsarad.networks import NonLocal, Reconstruction
 from blemish.methods.dsarad.params import Params
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.render import render
 from tests.parity.test_dsarad_losses import plain_distillation, plain_focal, plain_ssim
@@ -114,7 +115,7 @@ def test_training_equals_the_published_one() -> None:
     teacher = Reconstruction(SMALL["width"], run.generator(2)).double()
     published = PublishedTraining(ours, teacher)
     start = {key: value.clone() for key, value in ours.state_dict().items()}
-    ours.fit(unit, run)
+    trainer_of(ours).fit(unit, run)
     curves = published.fit(unit, loop())
     assert [row.pop("epoch") for row in run.curves] == list(range(1, 11))
     for mine, expected in zip(run.curves, curves, strict=True):
@@ -151,7 +152,7 @@ def test_the_teacher_stops_at_block_four_and_has_no_gradients(
 ) -> None:
     ours = small(epochs=3, teacher_epochs=2, teacher_passes=3)
     calls = watch(monkeypatch)
-    ours.fit(tiny_unit().open(), loop())
+    trainer_of(ours).fit(tiny_unit().open(), loop())
     others = [name for name, network in calls if network is not ours.student]
     assert others.count("features, gradients True") == 2 * 3 * STEPS
     assert others.count("bottom, gradients True") == 2 * 3 * STEPS
@@ -173,7 +174,7 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
         for one in (False, True)
     )
     for model in (running, precise):
-        model.fit(tiny_unit().open(), loop())
+        trainer_of(model).fit(tiny_unit().open(), loop())
     seen: list[Tensor] = []
     first = next(one for one in running.segmenter.modules() if isinstance(one, nn.BatchNorm2d))
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
@@ -205,7 +206,7 @@ def test_bfloat16_computes_otherwise_and_keeps_whole_weights() -> None:
     whole, half = (small(epochs=3, teacher_epochs=2) for _ in range(2))
     runs = [loop(), loop(precision="bfloat16")]
     for model, run in zip((whole, half), runs, strict=True):
-        model.fit(tiny_unit().open(), run)
+        trainer_of(model).fit(tiny_unit().open(), run)
     assert {value.dtype for value in half.parameters()} == {torch.float32}
     first, last = ([run.curves[n] for run in runs] for n in (0, -1))
     for mine, expected in ((first[1], first[0]), (last[1], last[0])):
@@ -220,5 +221,5 @@ def test_losses_are_computed_in_single_precision_under_autocast() -> None:
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     masks = images[:, 0] > 0.9
     with loop(precision="bfloat16").autocast():
-        losses = model.losses(teacher, images, 1 - images, masks)
+        losses = trainer_of(model).losses(teacher, images, 1 - images, masks)
     assert {value.dtype for value in losses.values()} == {torch.float32}

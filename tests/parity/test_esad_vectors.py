@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from blemish.methods.esad.detector import Esad
 from blemish.methods.esad.masks import divide, removed_pixels
-from blemish.methods.esad.method import Esad
 from blemish.methods.esad.networks import UNet
 from blemish.methods.esad.params import Params
 from blemish.methods.esad.smoothing import smoothed_map
+from blemish.methods.trainer import trainer_of
 
 
 def hashed(count: int, offset: int) -> Tensor:
@@ -124,7 +125,7 @@ def test_loss_and_its_parts(
 ) -> None:
     with torch.no_grad():
         embed = esad.backbone.embed
-        losses = esad.losses(x, embed(x), removed)
+        losses = trainer_of(esad).losses(x, embed(x), removed)
         assert float(sum(losses.values())) == pytest.approx(21.592977883928, abs=1e-11)
         parts = []
         for made in (tensors["rec, training fill"], tensors["pre"]):

@@ -21,7 +21,7 @@ from blemish.methods.glass.ascent import (
     push_out,
 )
 from blemish.methods.glass.heads import Adaptor, Discriminator, composed
-from blemish.methods.glass.hidden_ascent import BLOCK, Ascent, Shell, climb
+from blemish.methods.glass.hidden_ascent import BLOCK, Ascent, Projection, ascend
 from blemish.methods.glass.losses import anomalous_loss, normal_loss, synthesis_loss
 
 DIM, HIDDEN, CELLS, IMAGES = 24, 16, 75, 4
@@ -55,7 +55,7 @@ class Batch:
         return hypersphere_radius(u, f, self.anomalous, self.centers)
 
 
-def ours(batch: Batch, hypersphere: bool, ascent: Ascent, shell: Shell | None = None):
+def ours(batch: Batch, hypersphere: bool, ascent: Ascent, shell: Projection | None = None):
     """Loss, z(g) and z(f) of one forward and backward pass as a training loop writes it."""
     d = batch.discriminator
     if hypersphere:
@@ -131,7 +131,7 @@ def assert_same_step(
     noise: float,
     hypersphere: bool,
     ascent: Ascent = Ascent(),  # noqa: B008 (frozen)
-    shell: Shell | None = None,
+    shell: Projection | None = None,
     clip: Clip | None = None,
 ) -> None:
     mine, theirs = Batch(noise), Batch(noise)
@@ -268,13 +268,13 @@ def test_radius_is_the_quantile_of_normal_rows_and_unmasked_synthetic_rows(quant
 
 
 def offsets(
-    discriminator: Discriminator, u: Tensor, noise: Tensor, ascent: Ascent, shell: Shell
+    discriminator: Discriminator, u: Tensor, noise: Tensor, ascent: Ascent, shell: Projection
 ) -> Tensor:
     """g − u on the manifold, (N, C)."""
     z = discriminator.first(u).detach()
     start = z + noise @ discriminator.first.weight.T.detach()
     length = noise.norm(dim=1, keepdim=True)
-    scale, steps = climb(discriminator, z, z, start, length, ascent, shell).total()
+    scale, steps = ascend(discriminator, z, z, start, length, ascent, shell).total()
     return scale * noise + steps @ discriminator.first.weight.detach()
 
 

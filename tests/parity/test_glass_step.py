@@ -12,12 +12,14 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from blemish.core.params import TrainingParams
-from blemish.images.reading import Framing
+from blemish.images.framing import Framing
+from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.distribution import judge
-from blemish.methods.glass.family import mean_image
-from blemish.methods.glass.method import Glass
+from blemish.methods.glass.feature_cache import embed_all
 from blemish.methods.glass.params import Params
+from blemish.methods.glass.training import mean_image
 from blemish.methods.loop import Loop
+from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
 from blemish.nn.patches import PatchEmbedding
 from blemish.synthesis.render import render
@@ -221,7 +223,7 @@ def test_training_equals_the_literal_one(name: str) -> None:
     literal = LiteralGlass(ours)
     start = {key: value.clone() for key, value in literal.state.items()}
     run = loop()
-    ours.fit(unit, run)
+    trainer_of(ours).fit(unit, run)
     curves = literal.fit(unit, loop(), hypersphere)
     assert ours.hypersphere == hypersphere
     for mine, expected in zip(run.curves, curves, strict=True):
@@ -247,7 +249,7 @@ def test_training_equals_the_literal_one(name: str) -> None:
 def test_scores_equal_the_literal_ones() -> None:
     ours = double(epochs=1)
     unit = tiny_unit().open()
-    ours.fit(unit, loop())
+    trainer_of(ours).fit(unit, loop())
     literal = LiteralGlass(ours)
     pictures = unit.normals(ours.framing, "val")
     ours.eval()
@@ -268,7 +270,7 @@ def test_scores_equal_the_literal_ones() -> None:
 def test_cached_features_equal_embedding_afresh() -> None:
     ours, unit = double(), tiny_unit().open()
     pictures = unit.normals(ours.framing)
-    cached = ours.features.of_all(pictures.repeat(2, 1, 1, 1), "tiny")  # more than one batch
+    cached = embed_all(ours.features, pictures.repeat(2, 1, 1, 1), "tiny")  # more than one batch
     assert len(cached) == 22
     for number, picture in enumerate(pictures):
         afresh = ours.features(picture[None].float() / 255)
@@ -287,7 +289,7 @@ def test_cached_features_equal_embedding_afresh() -> None:
 def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise, weights) -> None:
     ours, unit = double(standardise=standardise, center_weights=weights), tiny_unit().open()
     pictures = unit.normals(ours.framing)
-    normals = ours.features.of_all(pictures, "tiny")
+    normals = embed_all(ours.features, pictures, "tiny")
     cells = ours.features.cells(pictures.float() / 255)
     if standardise:
         rows = cells.flatten(0, 2)
@@ -299,7 +301,7 @@ def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise, we
     if weights == "batches":
         expected = torch.stack([adapted[rows].mean(dim=0) for rows in batches]).mean(dim=0)
         assert (expected - adapted.mean(dim=0)).abs().max() > 1e-4
-    center = ours.center(normals.mean(), normals, batches[-1])
+    center = trainer_of(ours).center(normals.mean(), normals, batches[-1])
     torch.testing.assert_close(center, expected, rtol=0, atol=1e-12)
     assert not center.requires_grad
     assert center.std(dim=0).min() > 0  # one per grid position, not one for all
@@ -310,7 +312,7 @@ def test_frozen_features_of_normals_are_computed_once() -> None:
     passes: list[int] = []
     backbone = ours.features.backbone
     backbone.register_forward_pre_hook(lambda _, images: passes.append(len(images[0])))
-    ours.fit(tiny_unit().open(), loop())
+    trainer_of(ours).fit(tiny_unit().open(), loop())
     # 11 normals in one pass; then every step embeds its synthetic images and nothing else.
     assert passes == [11] + [4] * (4 * STEPS)
 
@@ -320,7 +322,7 @@ def test_frozen_features_of_normals_are_computed_once() -> None:
 )
 def test_the_discriminator_sees_22_batches_a_step(variant: str, ascent: int) -> None:
     ours = glass(variant=variant, ascent_steps=ascent, epochs=2)
-    ours.fit(tiny_unit().open(), loop())
+    trainer_of(ours).fit(tiny_unit().open(), loop())
     tracked = ours.discriminator.norm.num_batches_tracked.item()
     assert tracked == (ascent + 2) * STEPS * 2
 
@@ -328,7 +330,7 @@ def test_the_discriminator_sees_22_batches_a_step(variant: str, ascent: int) -> 
 def test_the_backbone_stays_as_it_was() -> None:
     ours = glass()
     digest = ours.features.backbone.digest()
-    ours.fit(tiny_unit().open(), loop())
+    trainer_of(ours).fit(tiny_unit().open(), loop())
     assert ours.training
     assert not any(module.training for module in ours.features.backbone.modules())
     assert all(parameter.grad is None for parameter in ours.features.backbone.parameters())

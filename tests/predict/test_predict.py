@@ -19,9 +19,10 @@ from typer.testing import CliRunner, Result
 from blemish.commands.app import app
 from blemish.core.errors import UserError
 from blemish.core.params import Section
-from blemish.images.reading import Framing
-from blemish.methods.detector import Method, save
+from blemish.images.framing import Framing
+from blemish.methods.detector import Detector
 from blemish.methods.loop import Loop
+from blemish.methods.saved import save
 from blemish.methods.training_data import TrainingUnit
 
 COLUMNS = ["image", "score", "decision", "regions", "area", "map_maximum", "width", "height"]
@@ -34,7 +35,7 @@ class Params(Section):
     resize: str = "squash"
 
 
-class Bright(Method):
+class Bright(Detector):
     """The map is the brightness from 0 to 1, the score ten times its maximum."""
 
     name = "bright"

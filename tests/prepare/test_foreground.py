@@ -14,7 +14,7 @@ from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_mask
 from blemish.prepare.foreground import add_foregrounds, foreground_mask
-from blemish.prepare.prepare import prepare
+from blemish.prepare.unit import prepare
 
 Mask = NDArray[np.bool_]
 HEIGHT, WIDTH = 240, 300

@@ -14,8 +14,8 @@ from PIL import Image
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.prepare.prepare import prepare
 from blemish.prepare.twins import ALIKE, find_twins, join_groups, signature
+from blemish.prepare.unit import prepare
 
 Picture = NDArray[np.uint8]
 

@@ -128,7 +128,7 @@ def test_shuffled_patches_are_all_of_them_in_another_order() -> None:
 def test_an_empty_bank_and_an_unreadable_texture_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bank, "_unpack_dtd", lambda _: None)
+    monkeypatch.setattr(bank, "link_dtd", lambda _: None)
     with pytest.raises(UserError, match=r"textures: found 0 class\(es\)"):
         bank.build_bank(TextureParams(source="dtd"), tmp_path)
 
@@ -138,7 +138,7 @@ def test_an_empty_bank_and_an_unreadable_texture_are_named(
             pictures()[0].save(folder / name / "0.png")
         (folder / "b" / "1.png").write_bytes((folder / "b" / "0.png").read_bytes()[:60])
 
-    monkeypatch.setattr(bank, "_unpack_dtd", unpack)
+    monkeypatch.setattr(bank, "link_dtd", unpack)
     with pytest.raises(UserError, match=r"1\.png: not a whole image"):
         bank.build_bank(TextureParams(source="dtd"), tmp_path)
 

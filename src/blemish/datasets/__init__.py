@@ -1,1 +1,1 @@
-"""One module a published data set; each defines `DATA_SET`."""
+"""One module a published data set or family of sets; each defines `DATA_SETS`."""

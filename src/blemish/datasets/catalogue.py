@@ -1,4 +1,4 @@
-"""What `blemish units` says: every data set, how it is had, and all that is known about a unit."""
+"""What `blemish units` says: every data set, how to get it, and all that is known about a unit."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,58 +9,54 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from blemish.datasets.dataset import DataSet, data_set, split_unit
-from blemish.datasets.layouts.published import for_category
+from blemish.datasets.dataset import DataSet, data_set, for_category, split_unit
 from blemish.datasets.registry import DATA_SETS, check_unit
-from blemish.download import DOWNLOADS, Archive, availability
+from blemish.download.archive import DOWNLOADS, Archive
+from blemish.download.places import availability
 from blemish.images.manifest import read_manifest
 
 PREPARED = Path("data/prepared")
 COLOURS = {"ready": "green", "downloadable": "cyan", "by hand": "yellow"}
-# The data set that is a Python package, and the package.
-PACKAGES = {"elpv": "elpv_dataset"}
 Record = dict[str, Any]
 
 
 def records(folders: Mapping[str, str]) -> list[Record]:
     """One record a unit; a data set whose categories are the archive's has one without a unit."""
-    found = []
-    for name in [*DATA_SETS, *folders]:
-        facts = data_set(name, folders)
-        found += [describe(facts, category) for category in facts.categories or ("",)]
-    return found
+    return [
+        record for name in [*DATA_SETS, *folders] for record in _records_of(data_set(name, folders))
+    ]
 
 
-def describe(facts: DataSet, category: str) -> Record:
+def _records_of(known: DataSet) -> list[Record]:
+    return [describe(known, category) for category in known.categories or ("",)]
+
+
+def describe(known: DataSet, category: str) -> Record:
     """What is known about a unit without reading its data, as plain JSON values."""
-    needed = for_category(facts.archives, category)
+    needed = [for_category(alternatives, category) for alternatives in known.archives]
     states = [availability(alternatives) for alternatives in needed]
+    if known.package:
+        states.append("ready" if find_spec(known.package) else "by hand")
     return {
-        "unit": f"{facts.name}/{category}" if category else None,
-        "data_set": facts.name,
+        "unit": f"{known.name}/{category}" if category else None,
+        "data_set": known.name,
         "category": category or None,
-        "title": facts.title,
-        "status": max(states, key=list(COLOURS).index) if states else _packaged(facts.name),
-        "licence": facts.licence,
-        "citation": facts.citation,
-        "home": facts.home,
-        "open_categories": facts.open_categories,
-        "expected": dict(facts.expected.get(category, {})),
+        "title": known.title,
+        "status": max(states, key=list(COLOURS).index, default="ready"),
+        "licence": known.licence,
+        "citation": known.citation,
+        "home": known.home,
+        "open_categories": known.open_categories,
+        "expected": dict(known.expected.get(category, {})),
         "archives": [
             {
-                "status": state,
+                "status": availability(alternatives),
                 "put_into": str(DOWNLOADS),
-                "alternatives": [_archive(one) for one in alternatives],
+                "alternatives": [_archive(archive) for archive in alternatives],
             }
-            for state, alternatives in zip(states, needed, strict=True)
+            for alternatives in needed
         ],
     }
-
-
-def _packaged(name: str) -> str:
-    """The status of a set without archives: a package, our own renderer or a folder on disk."""
-    package = PACKAGES.get(name)
-    return "by hand" if package and find_spec(package) is None else "ready"
 
 
 def _archive(archive: Archive) -> Record:
@@ -102,15 +98,14 @@ def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
     table.add_column("licence")
     waiting: dict[str, None] = {}
     for name in [*DATA_SETS, *folders]:
-        facts = data_set(name, folders)
-        found = [describe(facts, category) for category in facts.categories or ("",)]
-        states = sorted({record["status"] for record in found}, key=list(COLOURS).index)
+        known = data_set(name, folders)
+        units = _records_of(known)
+        states = sorted({record["status"] for record in units}, key=list(COLOURS).index)
         status = Text(" / ".join(states), style=COLOURS[states[0]])
         if "by hand" in states:
-            waiting.update(dict.fromkeys(_to_do(found[-1])))
-        names = " ".join(facts.categories) or "the archive's folders"
-        what = Text.assemble((f"{facts.title}\n", "bold"), names)
-        table.add_row(f"{name}/", what, status, facts.licence)
+            waiting.update(dict.fromkeys(_to_do(units[-1])))
+        what = Text.assemble((f"{known.title}\n", "bold"), _category_names(known))
+        table.add_row(f"{name}/", what, status, known.licence)
     console.print(table)
     if waiting:
         console.print(
@@ -121,6 +116,10 @@ def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
     for line in waiting:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
     console.print("`blemish units mvtec/screw` tells all about one.", highlight=False)
+
+
+def _category_names(known: DataSet) -> str:
+    return " ".join(known.categories) or "the archive's folders"
 
 
 def _to_do(record: Record) -> list[str]:
@@ -155,8 +154,7 @@ def print_unit(unit: str, folders: Mapping[str, str], console: Console) -> None:
     table.add_row("unit", Text(unit, style="bold"))
     for key in ("title", "status", "licence", "citation", "home"):
         table.add_row(key, Text(record[key], style=COLOURS.get(record[key], "")))
-    facts = data_set(record["data_set"], folders)
-    table.add_row("categories", " ".join(facts.categories) or "the archive's folders")
+    table.add_row("categories", _category_names(data_set(record["data_set"], folders)))
     table.add_row("published", _pairs(record["expected"]) or "no counts for this unit")
     for need in record["archives"]:
         table.add_row("archive", _archive_lines(need))
@@ -170,8 +168,8 @@ def _archive_lines(need: Record) -> str:
     lines = [f"{_names(need['alternatives'])}: {need['status']}"]
     for archive in need["alternatives"]:
         size = f"{archive['size']:,} bytes" if archive["size"] else ""
-        facts = [word for word in (size, archive["checksum"]) if word]
-        lines += [f"  {archive['file']}: {', '.join(facts)}"] if facts else []
+        known = [word for word in (size, archive["checksum"]) if word]
+        lines += [f"  {archive['file']}: {', '.join(known)}"] if known else []
         lines += [f"  {url}" for url in archive["urls"]]
     origins = dict.fromkeys(one["by_hand"] for one in need["alternatives"] if one["by_hand"])
     lines += [f"  by hand: from {origin} into {need['put_into']}/" for origin in origins]

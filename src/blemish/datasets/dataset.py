@@ -1,13 +1,18 @@
 """What a registered data set is: its facts, how its bytes arrive, and how its layout is read."""
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from blemish.download.archive import Archive
+
 # A polygon in pixels of the published image, x before y; two points are the corners of a box.
 Outline = tuple[tuple[float, float], ...]
+# Category ("" for the sum of all) → numbers of images by "train", "val", "test_good",
+# "test_defective".
+Counts = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A registered data set. Functions take plain values so that DVC can hash all they depend on.
+    """A registered data set.
 
-    `options(params.data)` gives the JSON-able settings that decide the unit's bytes;
-    `fetch(category, options, folder)` fills an empty folder with the bytes as published;
-    `layout(folder, category)` says which image is what.
+    `fetch(category, folder)` fills an empty folder with the bytes of a unit as published;
+    `layout(folder, category)` says which image of that folder is what. Both raise UserError where
+    the archive is not what the publisher describes.
 
-    `archives`: for each archive that is needed its alternatives, `blemish.download.Archive`;
-    `{category}` in a file name stands for the unit's category.
-    `expected`: category ("" for the sum of all) → published counts of "train", "val",
-    "test_good", "test_defective", as far as they are known. `open_categories`: the publisher does
-    not list the categories; `categories` are those at hand, and any name may be asked for.
+    `archives`: for each archive that is needed its alternatives; `{category}` in a file name
+    stands for the unit's category. `package`: the Python package that holds the data, if one does.
+    `expected`: the published counts, as far as they are known. `open_categories`: the publisher
+    does not list the categories; `categories` are those at hand, and any name may be asked for.
     """
 
     name: str
@@ -79,16 +83,33 @@ class DataSet:
     licence: str
     citation: str
     home: str
-    fetch: Callable[[str, dict[str, Any], Path], None]
+    fetch: Callable[[str, Path], None]
     layout: Callable[[Path, str], Layout]
-    options: Callable[[Any], dict[str, Any]] = lambda _: {}
-    # Not imported for its type: the stages that never download need not depend on that code.
-    archives: tuple[tuple[Any, ...], ...] = ()
-    expected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    archives: tuple[tuple[Archive, ...], ...] = ()
+    package: str = ""
+    expected: Counts = field(default_factory=dict)
     open_categories: bool = False
 
 
+def published_counts(table: Mapping[str, tuple[int, int, int]]) -> Counts:
+    """`DataSet.expected` from category → (train, good test, defective test) images."""
+    names = ("train", "test_good", "test_defective")
+    return {category: dict(zip(names, row, strict=True)) for category, row in table.items()}
+
+
+def for_category(archives: Sequence[Archive], category: str) -> tuple[Archive, ...]:
+    """Alternatives of `DataSet.archives` with `{category}` in their file names replaced."""
+    return tuple(
+        replace(archive, file=archive.file.format(category=category)) for archive in archives
+    )
+
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def images_in(folder: Path) -> Iterable[Path]:
@@ -96,25 +117,32 @@ def images_in(folder: Path) -> Iterable[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        path for path in folder.iterdir() if is_image(path) and not path.name.startswith(".")
     )
 
 
-def data_set(name: str, folders: Mapping[str, str]) -> DataSet:
-    """The data set behind a unit's first word: a published one, or one of `data.folders`."""
+def data_set(
+    name: str, folders: Mapping[str, str], options: Mapping[str, Any] | None = None
+) -> DataSet:
+    """The data set behind a unit's first word: a published one, or one of `data.folders`.
+
+    `options`: what params.yaml sets for a data set that has settings, which is lcdsim.
+    """
     module = importlib.import_module(module_name(name, folders))
-    found: DataSet = (
-        module.folder_data_set(name, folders[name]) if name in folders else module.DATA_SET
-    )
-    return found
+    if name in folders:
+        made: DataSet = module.folder_data_set(name, folders[name])
+        return made
+    members: tuple[DataSet, ...] = module.with_options(options) if options else module.DATA_SETS
+    return {member.name: member for member in members}[name]
 
 
 def module_name(name: str, folders: Mapping[str, str]) -> str:
-    """The module that defines a data set. Imported by name: a unit depends on its own set alone,
-    through the digest that the stage `sources` writes."""
-    return "blemish.datasets." + ("own_folder" if name in folders else name.replace("-", "_"))
+    """The module that defines a data set. It and the registry are imported by name: a unit depends
+    on its own set's code alone, through the digest that the stage `sources` writes."""
+    if name in folders:
+        return "blemish.datasets.own_folder"
+    registry = importlib.import_module("blemish.datasets.registry")
+    return f"blemish.datasets.{registry.DATA_SETS[name]}"
 
 
 def split_unit(unit: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import DataSet, Item, Layout
@@ -14,7 +13,7 @@ from blemish.datasets.dataset import DataSet, Item, Layout
 DEFECTS = {0.0: "good", 1.0: "defective", 1 / 3: "doubtful", 2 / 3: "doubtful"}
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(category: str, folder: Path) -> None:
     """Copy the images of one cell type and their labels out of the installed package."""
     spec = find_spec("elpv_dataset")
     if spec is None or spec.origin is None:
@@ -37,7 +36,7 @@ def _labels(path: Path) -> Iterator[tuple[str, str, str]]:
         yield words[0], words[1], words[2]
 
 
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """Probability 0 is good, 1 defective; 1/3 and 2/3 form the extra slice `doubtful`."""
     items = []
     with (folder / "labels.csv").open(encoding="utf-8") as stream:
@@ -61,16 +60,19 @@ def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
     return Layout(items, masks="none", extra_slices=("doubtful",), notes=notes)
 
 
-DATA_SET = DataSet(
-    name="elpv",
-    title="Solar cells in electroluminescence (elpv)",
-    categories=("mono", "poly"),
-    licence="CC BY-NC-SA 4.0",
-    citation="Deitsch et al., Segmentation of photovoltaic module cells in uncalibrated "
-    "electroluminescence images, Machine Vision and Applications 32 (2021)",
-    home="github.com/zae-bayern/elpv-dataset",
-    fetch=fetch,
-    layout=layout,
-    # All that are not surely good, the doubtful ones among them; the good ones are divided by us.
-    expected={"mono": {"test_defective": 313 + 173}, "poly": {"test_defective": 402 + 228}},
+DATA_SETS = (
+    DataSet(
+        name="elpv",
+        title="Solar cells in electroluminescence (elpv)",
+        categories=("mono", "poly"),
+        licence="CC BY-NC-SA 4.0",
+        citation="Deitsch et al., Segmentation of photovoltaic module cells in uncalibrated "
+        "electroluminescence images, Machine Vision and Applications 32 (2021)",
+        home="github.com/zae-bayern/elpv-dataset",
+        package="elpv_dataset",
+        fetch=fetch,
+        layout=layout,
+        # All that are not surely good, the doubtful ones among them; we divide the good ones.
+        expected={"mono": {"test_defective": 313 + 173}, "poly": {"test_defective": 402 + 228}},
+    ),
 )

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
+from blemish.datasets.layouts.archive_tree import folders_below, link_tree
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
-from blemish.datasets.layouts.published import bring_tree, by_hand, folders_below, listing
 from blemish.datasets.layouts.tiles import Annotated, tile_items
-from blemish.download import unpacked
+from blemish.download.archive import hand_placed
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/SijieLuo/Detail-aware-network-with-contrast-attention"
-ARCHIVES = (by_hand("lcd-light", f"the Baidu drive linked by {HOME}, renamed"),)
+ARCHIVES = (hand_placed("lcd-light", f"the Baidu drive linked by {HOME}, renamed"),)
 # Images are 768×1280: 3×5 tiles, in which a spot of a few pixels is still seen.
 SIDE = 256
 EVERY = 5  # every fifth image, in the order of names, is for the test
@@ -20,17 +20,15 @@ PUBLISHED_IMAGES = 1608
 CLASS_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(_category: str, folder: Path) -> None:
     """Link the images and the annotations, wherever they lie."""
-    root = unpacked(ARCHIVES[0])
     suffixes = IMAGE_SUFFIXES | {".xml", ".txt", ".names"}
-    if not bring_tree(root, folder, lambda file: file.suffix.lower() in suffixes):
-        raise UserError(
-            f"{root}: expected images with VOC xml or YOLO txt files; found {listing(root)}"
-        )
+    expected = "expected images with VOC xml or YOLO txt files"
+    root = unpacked(ARCHIVES[0])
+    link_tree(root, folder, lambda file: file.suffix.lower() in suffixes, expected)
 
 
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """Tiles; a box file belongs to the image of its stem, wherever the two lie."""
     annotated = list(_images(folder))
     items, unused = tile_items(annotated, SIDE)
@@ -70,12 +68,12 @@ def _images(folder: Path) -> Iterator[Annotated]:
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
     """Files by their stems, which tell what belongs together and so must be unique."""
-    found: dict[str, Path] = {}
+    by_stem: dict[str, Path] = {}
     for file in files:
-        if file.stem in found:
-            raise UserError(f"{file} and {found[file.stem]}: the same name: rename one and its box")
-        found[file.stem] = file
-    return found
+        other = by_stem.setdefault(file.stem, file)
+        if other != file:
+            raise UserError(f"{file} and {other}: the same name: rename one and its box")
+    return by_stem
 
 
 def _boxes(
@@ -100,15 +98,17 @@ def _kinds(file: Path) -> tuple[str, ...]:
     return tuple(file.read_text(encoding="utf-8", errors="replace").split())
 
 
-DATA_SET = DataSet(
-    name="lcd-light",
-    title="A lit LCD with spots, lines and mura",
-    categories=("panel",),
-    licence="none stated",
-    citation="DACA-Net: detail-aware network with contrast attention for display defects, "
-    "Displays (2024)",
-    home=HOME,
-    fetch=fetch,
-    layout=layout,
-    archives=ARCHIVES,
+DATA_SETS = (
+    DataSet(
+        name="lcd-light",
+        title="A lit LCD with spots, lines and mura",
+        categories=("panel",),
+        licence="none stated",
+        citation="DACA-Net: detail-aware network with contrast attention for display defects, "
+        "Displays (2024)",
+        home=HOME,
+        fetch=fetch,
+        layout=layout,
+        archives=ARCHIVES,
+    ),
 )

@@ -2,47 +2,38 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Item, Layout, images_in
-from blemish.datasets.layouts.published import (
-    bring_tree,
-    by_hand,
-    child,
+from blemish.datasets.dataset import DataSet, Item, Layout, images_in, is_image
+from blemish.datasets.layouts.archive_tree import (
     find_folder,
     folders_below,
     holding,
-    listing,
+    known_entry,
+    link_tree,
 )
-from blemish.download import unpacked
+from blemish.download.archive import hand_placed
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/jianzhang96/MSD"
 ORIGIN = f"the OneDrive or Baidu drive linked by {HOME}"
-ARCHIVES = (by_hand("MSD", ORIGIN), by_hand("good", ORIGIN))
+ARCHIVES = (hand_placed("MSD", ORIGIN), hand_placed("good", ORIGIN))
 # How a defect's type begins in a file's or a folder's name.
 KINDS = {"oil": "oil", "scr": "scratch", "sta": "stain"}
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(_category: str, folder: Path) -> None:
     """Link `JPEGImages`, `SegmentationClass` and the images of `good.zip`."""
     expected = "the folders JPEGImages/ and SegmentationClass/ somewhere in it"
     fits = holding("JPEGImages", "SegmentationClass")
     root = find_folder(unpacked(ARCHIVES[0]), fits, expected)
     for name in ("JPEGImages", "SegmentationClass"):
-        part = child(root, name)
-        assert part is not None
-        bring_tree(part, folder / name, _is_image)
+        link_tree(known_entry(root, name), folder / name, is_image)
     good = unpacked(ARCHIVES[1])
-    if not bring_tree(good, folder / "good", _is_image):
-        raise UserError(f"{good}: expected the defect-free images; found {listing(good)}")
+    link_tree(good, folder / "good", is_image, "expected the defect-free images")
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES
-
-
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """Defective images with their class masks (above 0), and the defect-free ones."""
     annotations = folder / "SegmentationClass"
     masks = {mask.stem: mask for mask in _images(annotations)}
@@ -74,17 +65,19 @@ def _kind(image: Path, folder: Path) -> str:
     raise UserError(f"{image}: expected oil, scratch or stain in its name or its folder's")
 
 
-DATA_SET = DataSet(
-    name="lcd-surface",
-    title="MSD, surfaces of phone screens",
-    categories=("phone",),
-    licence="for research",
-    citation="Zhang et al., FDSNet: an accurate real-time surface defect segmentation network, "
-    "ICASSP (2022)",
-    home=HOME,
-    fetch=fetch,
-    layout=layout,
-    archives=ARCHIVES,
-    # The 20 defect-free images are divided by us; of each type there are 400.
-    expected={"phone": {"test_defective": 1200}},
+DATA_SETS = (
+    DataSet(
+        name="lcd-surface",
+        title="MSD, surfaces of phone screens",
+        categories=("phone",),
+        licence="for research",
+        citation="Zhang et al., FDSNet: an accurate real-time surface defect segmentation network, "
+        "ICASSP (2022)",
+        home=HOME,
+        fetch=fetch,
+        layout=layout,
+        archives=ARCHIVES,
+        # The 20 defect-free images are divided by us; of each type there are 400.
+        expected={"phone": {"test_defective": 1200}},
+    ),
 )

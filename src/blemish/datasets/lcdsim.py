@@ -1,6 +1,6 @@
 """lcdsim: displays rendered here, named and organised like AnoLCD."""
 
-import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +9,33 @@ from blemish.datasets.displays.options import CATEGORIES, LcdsimOptions
 from blemish.datasets.layouts.mvtec_folders import mvtec_items
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:
-    """Render one category."""
-    from blemish.datasets.displays.render import render_set
+def with_options(options: Mapping[str, Any]) -> tuple[DataSet, ...]:
+    """The data set with the settings of `data.lcdsim` in params.yaml, which decide every pixel."""
+    rendered = LcdsimOptions(**options)
 
-    render_set(folder, category, LcdsimOptions(**options))
+    def fetch(category: str, folder: Path) -> None:
+        from blemish.datasets.displays.render import render_set
+
+        render_set(folder, category, rendered)
+
+    return (
+        DataSet(
+            name="lcdsim",
+            title="Rendered displays seen by an inspection camera",
+            categories=CATEGORIES,
+            licence="as Blemish",
+            citation="Blemish's own renderer",
+            home="",
+            fetch=fetch,
+            layout=layout,
+        ),
+    )
 
 
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """MVTec folders with pixel masks."""
     note = "lcdsim is rendered, not photographed: its numbers say nothing about real displays."
     return Layout(mvtec_items(folder), masks="pixel", notes=(note,))
 
 
-def options(data: Any) -> dict[str, Any]:
-    """`data.lcdsim` of params.yaml: it decides every pixel."""
-    values = data.lcdsim.model_dump()
-    return {field.name: values[field.name] for field in dataclasses.fields(LcdsimOptions)}
-
-
-DATA_SET = DataSet(
-    name="lcdsim",
-    title="Rendered displays seen by an inspection camera",
-    categories=CATEGORIES,
-    licence="as Blemish",
-    citation="Blemish's own renderer",
-    home="",
-    fetch=fetch,
-    layout=layout,
-    options=options,
-)
+DATA_SETS = with_options({})

@@ -1,12 +1,12 @@
 """magnetic-tile: 1,344 photographs of magnetic tiles with pixel masks (Huang et al.)."""
 
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import DataSet, Item, Layout
-from blemish.datasets.layouts.published import bring_tree, child, find_folder, holding
-from blemish.download import Archive, unpacked
+from blemish.datasets.layouts.archive_tree import find_folder, holding, known_entry, link_tree
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 COMMIT = "cc4eb530b57b9cb7225bf76023873043ffd50655"
 REPOSITORY = "abin24/Magnetic-tile-defect-datasets."
@@ -22,27 +22,26 @@ MASK_THRESHOLD = 127  # masks hold 0…255 from resampling; positive means above
 SAME_TILE_GAP = 200  # consecutive frame numbers farther apart than this show different tiles
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(_category: str, folder: Path) -> None:
     """Link `MT_<Class>/Imgs/*` of the repository's archive."""
     wanted = [f"MT_{name}/Imgs" for name in CLASSES]
     expected = f"the folders {', '.join(wanted)} somewhere in it"
     root = find_folder(unpacked([ARCHIVE]), holding(*wanted), expected)
     for name in wanted:
-        source = child(root, *name.split("/"))
-        assert source is not None
-        bring_tree(source, folder / name, lambda file: file.suffix in {".jpg", ".png"})
+        source = known_entry(root, name)
+        link_tree(source, folder / name, lambda file: file.suffix in {".jpg", ".png"})
 
 
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """Every jpg has a png mask of its stem; frames of one tile form a group."""
-    found: list[tuple[Path, str, int]] = []
+    photographs: list[tuple[Path, str, int]] = []  # with its type and frame number
     for name in CLASSES:
         images = sorted((folder / f"MT_{name}" / "Imgs").glob("*.jpg"))
         if not images:
             raise UserError(f"{folder}/MT_{name}/Imgs: no images: run `dvc repro -f fetch` again")
         defect = "good" if name == "Free" else name.lower()
-        found += [(image, defect, _frame(image)) for image in images]
-    groups = _tiles([frame for _, _, frame in found])
+        photographs += [(image, defect, _frame(image)) for image in images]
+    groups = _tiles([frame for _, _, frame in photographs])
     items = [
         Item(
             image=image,
@@ -52,7 +51,7 @@ def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
             mask_threshold=MASK_THRESHOLD,
             group=groups[frame],
         )
-        for image, defect, frame in found
+        for image, defect, frame in photographs
     ]
     notes = (
         "magnetic-tile has no published split: good images are divided by tile, so that the "
@@ -90,16 +89,19 @@ def _tiles(frames: list[int]) -> dict[int, str]:
     return groups
 
 
-DATA_SET = DataSet(
-    name="magnetic-tile",
-    title="Magnetic tile defects",
-    categories=("tile",),
-    licence="none stated; 'welcome to use', cite the paper",
-    citation="Huang et al., Surface defect saliency of magnetic tile, The Visual Computer (2018)",
-    home=f"github.com/{REPOSITORY}",
-    fetch=fetch,
-    layout=layout,
-    archives=((ARCHIVE,),),
-    # The 952 good images are divided by us.
-    expected={"tile": {"test_defective": 392}},
+DATA_SETS = (
+    DataSet(
+        name="magnetic-tile",
+        title="Magnetic tile defects",
+        categories=("tile",),
+        licence="none stated; 'welcome to use', cite the paper",
+        citation="Huang et al., Surface defect saliency of magnetic tile, The Visual Computer "
+        "(2018)",
+        home=f"github.com/{REPOSITORY}",
+        fetch=fetch,
+        layout=layout,
+        archives=((ARCHIVE,),),
+        # The 952 good images are divided by us.
+        expected={"tile": {"test_defective": 392}},
+    ),
 )

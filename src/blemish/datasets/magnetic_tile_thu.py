@@ -3,29 +3,27 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Item, Layout, images_in
-from blemish.datasets.layouts.published import bring_tree, by_hand, folders_below, listing
-from blemish.download import unpacked
+from blemish.datasets.dataset import DataSet, Item, Layout, images_in, is_image
+from blemish.datasets.layouts.archive_tree import folders_below, link_tree, listing
+from blemish.download.archive import hand_placed
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/Wangh277/DSARAD"
-ARCHIVES = (by_hand("magnetic-tile-thu", f"the Google Drive folder linked by {HOME}, renamed"),)
+ARCHIVES = (hand_placed("magnetic-tile-thu", f"the Google Drive folder linked by {HOME}, renamed"),)
 # published numbers of images
 DEFECTS = {"broken": 1003, "crack": 95, "fold": 54, "impurity": 360, "rough": 457}
 NORMAL = frozenset({"good", "free", "normal", "ok"})
 ANNOTATIONS = frozenset({"mask", "masks", "label", "labels", "gt", "ground"})
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(_category: str, folder: Path) -> None:
     """Link the images in their class folders."""
-    root = unpacked(ARCHIVES[0])
-    if not bring_tree(root, folder, lambda file: file.suffix.lower() in IMAGE_SUFFIXES):
-        raise UserError(f"{root}: expected folders of images; found {listing(root)}")
+    link_tree(unpacked(ARCHIVES[0]), folder, is_image, "expected folders of images")
 
 
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """One folder a class, at any depth; normal images below `train` or `test` keep that split."""
     items = []
     for inner, words in _class_folders(folder):
@@ -36,8 +34,8 @@ def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
         published = next((word for word in words if word in {"train", "test"}), None)
         split = published if defect == "good" else "test"
         items += [Item(image, defect, split) for image in images_in(inner)]
-    found = {item.defect for item in items}
-    missing = [name for name in ("good", *DEFECTS) if name not in found]
+    present = {item.defect for item in items}
+    missing = [name for name in ("good", *DEFECTS) if name not in present]
     if missing:
         raise UserError(
             f"{folder}: no folder of images named {missing[0]!r}: expected one folder for each of "
@@ -57,16 +55,18 @@ def _class_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
             yield inner, words
 
 
-DATA_SET = DataSet(
-    name="magnetic-tile-thu",
-    title="Magnetic tiles, the set of DSARAD",
-    categories=("tile",),
-    licence="none stated",
-    citation="DSARAD, repository Wangh277/DSARAD",
-    home=HOME,
-    fetch=fetch,
-    layout=layout,
-    archives=ARCHIVES,
-    # How the 1,858 good images are divided is not stated.
-    expected={"tile": {"test_defective": sum(DEFECTS.values())}},
+DATA_SETS = (
+    DataSet(
+        name="magnetic-tile-thu",
+        title="Magnetic tiles, the set of DSARAD",
+        categories=("tile",),
+        licence="none stated",
+        citation="DSARAD, repository Wangh277/DSARAD",
+        home=HOME,
+        fetch=fetch,
+        layout=layout,
+        archives=ARCHIVES,
+        # How the 1,858 good images are divided is not stated.
+        expected={"tile": {"test_defective": sum(DEFECTS.values())}},
+    ),
 )

@@ -7,10 +7,9 @@ the MVTec layout; `good/` plus any defect folders, with masks in `ground_truth/<
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Item, Layout, images_in
+from blemish.datasets.dataset import DataSet, Item, Layout, images_in, is_image
 from blemish.datasets.layouts.mvtec_folders import (
     find_mask,
     kinds_of_masks,
@@ -25,7 +24,7 @@ def folder_data_set(name: str, path: str) -> DataSet:
     """The data set `name` made of the folder `path`."""
     root = Path(path).expanduser()
 
-    def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+    def fetch(category: str, folder: Path) -> None:
         # Copied, never linked: DVC makes its files read-only, and the user's must stay as they are.
         source = category_folder(root, category)
         for file in _image_files(source):
@@ -51,13 +50,13 @@ def categories_in(name: str, root: Path) -> tuple[str, ...]:
         raise UserError(f"params.yaml: `data.folders.{name}` is '{root}': there is no such folder")
     if _is_category(root):
         return (WHOLE,)
-    found = tuple(sorted(path.name for path in root.iterdir() if _is_category(path)))
-    if not found:
+    names = tuple(sorted(path.name for path in root.iterdir() if _is_category(path)))
+    if not names:
         raise UserError(
             f"params.yaml: `data.folders.{name}` is '{root}': found neither good/ nor train/good/ "
             "in it or in its sub-folders; put the normal images there"
         )
-    return found
+    return names
 
 
 def category_folder(root: Path, category: str) -> Path:
@@ -66,21 +65,27 @@ def category_folder(root: Path, category: str) -> Path:
 
 
 def inventory(root: Path, category: str) -> dict[str, Path]:
-    """Relative name → file, of every image that belongs to a category."""
+    """Relative name → file, of every image that belongs to a category.
+
+    Raises UserError naming a file whose name is not UTF-8.
+    """
     source = category_folder(root, category)
-    found = {file.relative_to(source).as_posix(): file for file in _image_files(source)}
-    for name, file in found.items():
+    files = {file.relative_to(source).as_posix(): file for file in _image_files(source)}
+    for name, file in files.items():
         if any("\ud800" <= character <= "\udfff" for character in name):
             raise UserError(f"{str(file)!r}: the file's name is not UTF-8: rename it")
-    return found
+    return files
 
 
 def _image_files(source: Path) -> list[Path]:
     """The images one and two folders deep, where the three shapes have them. Hidden folders are
     left out; links to folders are followed."""
-    found = (file for depth in ("*/*", "*/*/*") for file in source.glob(depth))
-    files = sorted(file for file in found if file.suffix.lower() in IMAGE_SUFFIXES)
-    return [file for file in files if file.is_file() and not _is_hidden(file.relative_to(source))]
+    files = sorted(file for depth in ("*/*", "*/*/*") for file in source.glob(depth))
+    return [
+        file
+        for file in files
+        if is_image(file) and file.is_file() and not _is_hidden(file.relative_to(source))
+    ]
 
 
 def _is_hidden(relative: Path) -> bool:
@@ -91,7 +96,7 @@ def _is_category(path: Path) -> bool:
     return (path / "good").is_dir() or (path / "train" / "good").is_dir()
 
 
-def layout(folder: Path, category: str) -> Layout:  # noqa: ARG001
+def layout(folder: Path, _category: str) -> Layout:
     """Read whichever of the three shapes the folder has."""
     published = (folder / "train" / "good").is_dir()
     items = mvtec_items(folder) if published else _loose_items(folder)

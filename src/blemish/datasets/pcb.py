@@ -3,25 +3,23 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import DataSet, Layout, images_in
-from blemish.datasets.layouts.boxes import image_size, voc_boxes
-from blemish.datasets.layouts.published import (
-    bring_tree,
-    by_hand,
-    child,
+from blemish.datasets.layouts.archive_tree import (
     find_folder,
     folders_in,
     holding,
-    listing,
+    known_entry,
+    link_tree,
 )
+from blemish.datasets.layouts.boxes import image_size, voc_boxes
 from blemish.datasets.layouts.tiles import Annotated, tile_items
-from blemish.download import unpacked
+from blemish.download.archive import hand_placed
+from blemish.download.fetch import unpacked
 
 HOME = "robotics.pkusz.edu.cn"
-ARCHIVES = (by_hand("PCB_DATASET", f"{HOME}, the open-lab data set of PCB defects"),)
+ARCHIVES = (hand_placed("PCB_DATASET", f"{HOME}, the open-lab data set of PCB defects"),)
 WHOLE = "board"
 BOARDS = ("01", "04", "05", "06", "07", "08", "09", "10", "11", "12")
 TEST_BOARDS = ("11", "12")
@@ -35,7 +33,7 @@ PARTS = ("images", "Annotations", "PCB_USED")
 NAME = re.compile(r"(?P<board>\d\d)_(?P<kind>[a-z_]+)_(?P<number>\d+)", re.IGNORECASE)
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(category: str, folder: Path) -> None:
     """Link the images, boxes and templates of a board, or of all; `rotation/` is left out."""
     expected = "the folders images/, Annotations/ and PCB_USED/ somewhere in it"
     root = find_folder(unpacked(ARCHIVES[0]), holding(*PARTS), expected)
@@ -44,10 +42,7 @@ def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa
         return category == WHOLE or file.stem.partition("_")[0] == category
 
     for name in PARTS:
-        part = child(root, name)
-        assert part is not None
-        if not bring_tree(part, folder / name, wanted):
-            raise UserError(f"{part}: no file of {category!r}; found {listing(part)}")
+        link_tree(known_entry(root, name), folder / name, wanted, f"no file of {category!r}")
 
 
 def layout(folder: Path, category: str) -> Layout:
@@ -102,15 +97,17 @@ def _is_test(board: str, number: int, category: str) -> bool:
     return number > 0 and number % EVERY == 0
 
 
-DATA_SET = DataSet(
-    name="pcb",
-    title="PKU-Market-PCB, printed circuit boards",
-    categories=(WHOLE, *BOARDS),
-    licence="for research",
-    citation="Huang and Wei, A PCB data set for defects detection and classification, "
-    "arXiv:1901.08204 (2019)",
-    home=HOME,
-    fetch=fetch,
-    layout=layout,
-    archives=ARCHIVES,
+DATA_SETS = (
+    DataSet(
+        name="pcb",
+        title="PKU-Market-PCB, printed circuit boards",
+        categories=(WHOLE, *BOARDS),
+        licence="for research",
+        citation="Huang and Wei, A PCB data set for defects detection and classification, "
+        "arXiv:1901.08204 (2019)",
+        home=HOME,
+        fetch=fetch,
+        layout=layout,
+        archives=ARCHIVES,
+    ),
 )

@@ -7,12 +7,26 @@ from collections.abc import Mapping, Sequence
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import data_set, split_unit
 
-# A data set named `a-b` is defined in blemish.datasets.a_b.
-DATA_SETS = (
-    *("mvtec", "loco", "loco-structural", "loco-logical", "visa", "mpdd", "wfdd"),
-    *("mad-man", "mad-sys", "anolcd", "lcd-light", "lcd-surface", "pcb"),
-    *("magnetic-tile", "magnetic-tile-thu", "elpv", "lcdsim"),
-)
+# Name → the module of blemish.datasets that defines it. `blemish units` keeps this order.
+DATA_SETS = {
+    "mvtec": "mvtec_family",
+    "loco": "loco",
+    "loco-structural": "loco",
+    "loco-logical": "loco",
+    "visa": "visa",
+    "mpdd": "mvtec_family",
+    "wfdd": "mvtec_family",
+    "mad-man": "mad",
+    "mad-sys": "mad",
+    "anolcd": "mvtec_family",
+    "lcd-light": "lcd_light",
+    "lcd-surface": "lcd_surface",
+    "pcb": "pcb",
+    "magnetic-tile": "magnetic_tile",
+    "magnetic-tile-thu": "magnetic_tile_thu",
+    "elpv": "elpv",
+    "lcdsim": "lcdsim",
+}
 OWN_FOLDER = "own-folder"  # stands for a user's own among the data sets whose code is described
 # Categories become folders and stage names.
 CATEGORY = re.compile(r"\w[\w.+-]*")
@@ -39,14 +53,14 @@ def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:
             f"{_unit_suggestion(unit, folders) or suggestion(name, sets)}; "
             f"valid: {', '.join(sets)}, or add your own to `data.folders`"
         )
-    found = data_set(name, folders)
-    if found.open_categories and CATEGORY.fullmatch(category):
+    known = data_set(name, folders)
+    if known.open_categories and CATEGORY.fullmatch(category):
         return
-    if category not in found.categories:
-        valid = ", ".join(found.categories) or "a folder of the archive"
+    if category not in known.categories:
+        valid = ", ".join(known.categories) or "a folder of the archive"
         raise UserError(
             f"{where} is {unit!r}: unknown category {category!r}"
-            f"{suggestion(category, found.categories)}; valid: {valid}"
+            f"{suggestion(category, known.categories)}; valid: {valid}"
         )
 
 

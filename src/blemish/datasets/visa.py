@@ -3,12 +3,18 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import DataSet, Item, Layout
-from blemish.datasets.layouts.published import bring, child, counts, find_folder, holding
-from blemish.download import Archive, unpacked
+from blemish.datasets.dataset import DataSet, Item, Layout, published_counts
+from blemish.datasets.layouts.archive_tree import (
+    entry,
+    find_folder,
+    holding,
+    known_entry,
+    link_file,
+)
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 
 HOME = "github.com/amazon-science/spot-diff"
 ARCHIVES = (
@@ -25,7 +31,7 @@ SPLIT = "split_csv/1cls.csv"
 COLUMNS = ("object", "split", "label", "image", "mask")
 DEFECTS = {"normal": "good", "anomaly": "anomaly"}
 # train, good test and defective test images
-COUNTS = counts(
+COUNTS = published_counts(
     {
         "candle": (900, 100, 100),
         "capsules": (542, 60, 100),
@@ -44,20 +50,19 @@ COUNTS = counts(
 )
 
 
-def fetch(category: str, options: dict[str, Any], folder: Path) -> None:  # noqa: ARG001
+def fetch(category: str, folder: Path) -> None:
     """Link the split and the images and masks that it names for one category."""
     expected = f"{SPLIT} and {category}/Data/Images somewhere in it"
     fits = holding(SPLIT, f"{category}/Data/Images")
     root = find_folder(unpacked(ARCHIVES[0]), fits, expected)
-    split = child(root, *SPLIT.split("/"))
-    assert split is not None
-    bring(split, folder / SPLIT)
+    split = known_entry(root, SPLIT)
+    link_file(split, folder / SPLIT)
     for number, row in _rows(folder, category):
         for name in filter(None, (row["image"], row["mask"])):
-            source = child(root, *PurePosixPath(name).parts)
+            source = entry(root, PurePosixPath(name).as_posix())
             if source is None:
                 raise UserError(f"{split}, line {number}: there is no {name} in {root}")
-            bring(source, folder / name)
+            link_file(source, folder / name)
 
 
 def layout(folder: Path, category: str) -> Layout:
@@ -109,16 +114,18 @@ def _checked(row: dict[str, str], where: str) -> dict[str, str]:
     return row
 
 
-DATA_SET = DataSet(
-    name="visa",
-    title="VisA, twelve objects",
-    categories=tuple(name for name in COUNTS if name),
-    licence="CC BY 4.0",
-    citation="Zou et al., SPot-the-Difference self-supervised pre-training for anomaly detection "
-    "and segmentation, ECCV (2022)",
-    home=HOME,
-    fetch=fetch,
-    layout=layout,
-    archives=ARCHIVES,
-    expected=COUNTS,
+DATA_SETS = (
+    DataSet(
+        name="visa",
+        title="VisA, twelve objects",
+        categories=tuple(filter(None, COUNTS)),
+        licence="CC BY 4.0",
+        citation="Zou et al., SPot-the-Difference self-supervised pre-training for anomaly "
+        "detection and segmentation, ECCV (2022)",
+        home=HOME,
+        fetch=fetch,
+        layout=layout,
+        archives=ARCHIVES,
+        expected=COUNTS,
+    ),
 )

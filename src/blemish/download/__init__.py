@@ -4,18 +4,3 @@ Asked in order: BLEMISH_MIRROR (a folder or a URL prefix), what the user put int
 `data/downloads/`, the public URLs. An archive is hostile input until its checksum is right, and
 its member names stay hostile after that.
 """
-
-from .archive import DOWNLOADS, Archive
-from .places import availability, obtain
-from .trees import unpacked
-from .unpack import content_digest, unpack
-
-__all__ = [
-    "DOWNLOADS",
-    "Archive",
-    "availability",
-    "content_digest",
-    "obtain",
-    "unpack",
-    "unpacked",
-]

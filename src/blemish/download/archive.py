@@ -10,6 +10,10 @@ SUFFIXES = (
     *(".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tbz2"),
     *(".tar", ".zip", ".7z", ".rar"),
 )
+# What a person has to unpack: no well-kept package reads these without a program of the machine's.
+BY_HAND = (".rar", ".tar.zst")
+# How cloud drives and people pack a folder.
+PACKINGS = (".zip", ".tar.gz", ".tar", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,8 @@ class Archive:
             if self.file.lower().endswith(suffix):
                 return self.file[: -len(suffix)]
         return Path(self.file).stem
+
+
+def hand_placed(stem: str, origin: str) -> tuple[Archive, ...]:
+    """An archive that only a person can fetch from `origin`, in whatever packing it comes."""
+    return tuple(Archive(file=f"{stem}{packing}", by_hand=origin) for packing in PACKINGS)

@@ -26,8 +26,8 @@ def require_free(folder: Path, size: int, what: str) -> None:
 
 
 @contextmanager
-def alone_with(file: str) -> Iterator[None]:
-    """Let one process at a time fetch or unpack the archive of this name."""
+def locked(file: str) -> Iterator[None]:
+    """Let only one process at a time fetch or unpack the archive of this name."""
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
     lock = FileLock(DOWNLOADS / f".{file}.lock")
     try:

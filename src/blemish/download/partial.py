@@ -4,13 +4,21 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?P<total>[0-9]+|\*)")
 
 
+class Note(TypedDict):
+    """What a partial file is a part of; `total` in bytes, 0 if unknown."""
+
+    url: str
+    validator: str  # ETag or date, "" if the server gives none
+    total: int
+
+
 class Partial:
-    """A partial file at `path`; beside it a note of URL, validator and full size."""
+    """A partial file at `path`, and its note beside it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,7 +28,7 @@ class Partial:
     @property
     def total(self) -> int:
         """The size of the whole file in bytes, 0 if the server did not say."""
-        return int(self._known["total"])
+        return self._known["total"]
 
     def size_from(self, url: str) -> int:
         """How many bytes of `url` are there and can be gone on from; 0 where one must start anew.
@@ -64,14 +72,14 @@ class Partial:
         self.path.replace(target)
         self._note.unlink(missing_ok=True)
 
-    def _read_note(self) -> dict[str, Any]:
-        nothing = {"url": "", "validator": "", "total": 0}
+    def _read_note(self) -> Note:
+        nothing = Note(url="", validator="", total=0)
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            is_note = {key: type(value) for key, value in note.items()} == Note.__annotations__
+        except (OSError, ValueError, AttributeError):
             return nothing
-        is_note = isinstance(note, dict) and note.keys() == nothing.keys()
-        return note if is_note and all(type(note[k]) is type(nothing[k]) for k in note) else nothing
+        return cast("Note", note) if is_note else nothing
 
 
 def _validator(headers: Mapping[str, str]) -> str:

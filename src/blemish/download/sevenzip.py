@@ -11,16 +11,15 @@ from py7zr.io import Py7zIO, WriterFactory
 
 from blemish.core.progress import byte_progress
 
-from .gate import Gate
-from .visitor import Visitor, Write
+from .members import Gate, Receiver, Write
 
 HEADER = 32  # bytes before the packed members
 LIST_AT = 12  # where the header says how far behind it the list of members is, and how long
 LIST_PLACE = struct.Struct("<QQ")
 
 
-def read_7z(path: Path, gate: Gate, visitor: Visitor) -> None:
-    """Show the files to `visitor`.
+def read_7z(path: Path, gate: Gate, receiver: Receiver) -> None:
+    """Give the files to `receiver`.
 
     Raises UserError for a member that is refused, py7zr's errors for what is damaged.
     """
@@ -37,10 +36,10 @@ def read_7z(path: Path, gate: Gate, visitor: Visitor) -> None:
             )
             if name is not None:
                 sizes[name.as_posix()] = (name, size)
-        visitor.expect(sizes.values())
         total = sum(size for _, size in sizes.values())
+        receiver.expect(total)
         with byte_progress(f"unpacking {path.name}", total) as advance:
-            archive.extract(factory=_Members(sizes, visitor, advance))
+            archive.extract(factory=_Members(sizes, receiver, advance))
 
 
 def _require_whole(path: Path) -> None:
@@ -61,16 +60,16 @@ class _Members(WriterFactory):
     def __init__(
         self,
         sizes: dict[str, tuple[PurePosixPath, int]],
-        visitor: Visitor,
+        receiver: Receiver,
         advance: Callable[[int], object],
     ) -> None:
-        self._sizes, self._visitor, self._advance = sizes, visitor, advance
+        self._sizes, self._receiver, self._advance = sizes, receiver, advance
 
     def create(self, filename: str) -> Py7zIO:
         known = self._sizes.get(filename)
         if known is None:  # what macOS leaves behind
             return _Member(None, self._advance)
-        return _Member(self._visitor.member(*known), self._advance)
+        return _Member(self._receiver.member(*known), self._advance)
 
 
 class _Member(Py7zIO):
@@ -78,7 +77,7 @@ class _Member(Py7zIO):
 
     def __init__(
         self,
-        context: AbstractContextManager[Write | None] | None,
+        context: AbstractContextManager[Write] | None,
         advance: Callable[[int], object],
     ) -> None:
         self._context, self._advance = context, advance

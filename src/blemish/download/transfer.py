@@ -1,20 +1,20 @@
-"""Downloading one file over HTTP: what was interrupted goes on, what changed starts anew.
-
-pooch, which fetches well-behaved files elsewhere, can neither resume nor notice a cut connection.
-"""
+"""Downloading one file over HTTP: what was interrupted goes on, what changed starts anew."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import requests
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from blemish.core.errors import UserError
 from blemish.core.progress import byte_progress
 
 from .disk import require_free
-from .gate import MOST_BYTES
+from .members import MOST_BYTES
 from .partial import Partial
 
 BLOCK = 2**20
@@ -94,10 +94,8 @@ def _write(file: BinaryIO, block: bytes) -> None:
 
 
 @contextmanager
-def _answer(url: str, headers: dict[str, str]) -> Iterator[Any]:
+def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     """The response of a server that has the file. Raises DownloadError saying why there is none."""
-    import requests
-
     is_resumed = "Range" in headers
     session = requests.Session()
     session.max_redirects = 10
@@ -125,12 +123,10 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[Any]:
 
 
 def _was_reached(error: Exception) -> bool:
-    from urllib3.exceptions import ProtocolError
-
     return any(isinstance(cause, ProtocolError) for cause in error.args)
 
 
-def _require_file(response: Any) -> None:
+def _require_file(response: requests.Response) -> None:
     status = f"{response.status_code} {response.reason or ''}".strip()
     if response.status_code in (408, 429) or response.status_code >= 500:
         raise _Cut(f"answered {status}")
@@ -141,10 +137,10 @@ def _require_file(response: Any) -> None:
         raise DownloadError("sent a web page, not the archive (a login or licence page?)")
 
 
-def _extent(response: Any, partial: Partial, start: int) -> tuple[int, int]:
+def _extent(response: requests.Response, partial: Partial, start: int) -> tuple[int, int]:
     """The position of the body's first byte in the file, and the file's size (0 if unknown)."""
-    length = response.headers.get("Content-Length", "")
-    length = int(length) if length.isascii() and length.isdigit() else 0
+    stated = response.headers.get("Content-Length", "")
+    length = int(stated) if stated.isascii() and stated.isdigit() else 0
     if response.status_code == 200:
         return 0, length
     if response.status_code == 206 and partial.is_continued_by(response.headers, start):
@@ -153,10 +149,8 @@ def _extent(response: Any, partial: Partial, start: int) -> tuple[int, int]:
     raise _Cut("has another file than before")
 
 
-def _blocks(response: Any) -> Iterator[bytes]:
+def _blocks(response: requests.Response) -> Iterator[bytes]:
     """The body as it arrives. Raises _Cut if it breaks off or trickles."""
-    from urllib3.exceptions import HTTPError, ReadTimeoutError
-
     began, received = time.monotonic(), 0
     try:
         while block := response.raw.read1(BLOCK, decode_content=False):

@@ -7,8 +7,7 @@ from blemish.core.errors import UserError
 from blemish.core.progress import byte_progress
 
 from .archive import Archive
-from .formats import is_archive
-from .unpack import content_digest
+from .unpack import content_digest, is_archive
 
 BLOCK = 2**20
 
@@ -18,7 +17,7 @@ def fault(path: Path, archive: Archive) -> str:
 
     The checksum decides, or the content digest where that differs or is unknown. An archive that
     has neither must have the known size and be an archive; one that was downloaded must still be
-    what it was then (`note_down`).
+    what it was then (`record_digest`).
     """
     size = path.stat().st_size
     if archive.size and size != archive.size and not archive.content:
@@ -35,20 +34,20 @@ def fault(path: Path, archive: Archive) -> str:
     return ""
 
 
-def note_down(path: Path, target: Path) -> None:
-    """Remember what `path` holds that `target` will, where the publisher gives no checksum."""
+def record_digest(path: Path, target: Path) -> None:
+    """Record beside `target` the digest of `path`, which will become it, as its own checksum."""
     _note(target).write_text(digest(path, "sha256") + "\n", encoding="utf-8")
 
 
 def digest(path: Path, algorithm: str) -> str:
     """The digest of a file's bytes in hex, with progress: the largest archives take a minute."""
-    found = hashlib.new(algorithm)
+    result = hashlib.new(algorithm)
     size = path.stat().st_size
     with path.open("rb") as file, byte_progress(f"verifying {path.name}", size) as advance:
         while block := file.read(BLOCK):
-            found.update(block)
+            result.update(block)
             advance(len(block))
-    return found.hexdigest()
+    return result.hexdigest()
 
 
 def _note(path: Path) -> Path:

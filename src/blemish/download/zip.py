@@ -5,17 +5,16 @@ from pathlib import Path, PurePosixPath
 
 from blemish.core.progress import byte_progress
 
-from .gate import Gate
-from .streams import BLOCK
-from .visitor import Visitor
+from .members import Gate, Receiver
 
+BLOCK = 2**20
 ENCRYPTED = 0x1  # bits of a member's flags
 UTF8 = 0x800
 END = 22  # bytes of the record that ends a zip file, before its comment
 
 
-def read_zip(path: Path, gate: Gate, visitor: Visitor) -> None:
-    """Show the files to `visitor`, in the order of the archive's list.
+def read_zip(path: Path, gate: Gate, receiver: Receiver) -> None:
+    """Give the files to `receiver`, in the order of the archive's list.
 
     Raises UserError for a member that is refused, zipfile's and the decompressors' errors for what
     is damaged.
@@ -25,15 +24,13 @@ def read_zip(path: Path, gate: Gate, visitor: Visitor) -> None:
         _require_whole(path, infos)
         names = [_admit(info, gate) for info in infos]
         files = [(name, info) for name, info in zip(names, infos, strict=True) if name is not None]
-        visitor.expect((name, info.file_size) for name, info in files)
         total = sum(info.file_size for _, info in files)
+        receiver.expect(total)
         with byte_progress(f"unpacking {path.name}", total) as advance:
             for name, info in files:
-                with visitor.member(name, info.file_size) as write:
-                    if write is not None:
-                        with archive.open(info) as source:
-                            while data := source.read(BLOCK):
-                                write(data)
+                with receiver.member(name, info.file_size) as write, archive.open(info) as source:
+                    while data := source.read(BLOCK):
+                        write(data)
                 advance(info.file_size)
 
 

@@ -1,8 +1,8 @@
-"""Protocol `paper`: the authors' own practice, which looks at the test set.
+"""Protocol `paper`: the authors' own protocol, which looks at the test set.
 
-Which one that is each method says (`Method.practice`). Its numbers carry `oracle` in their names.
-They show what the practice adds to an honest number on the same training run, and stand beside
-published ones; they are never a leaderboard's.
+Which one that is each method says (`Detector.author_protocol`). Its numbers carry `oracle` in their
+names. They show what the protocol adds to an honest number on the same training run, and stand
+beside published ones; they are never a leaderboard's.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ from blemish.evaluation.glass_pro import pro_of_glass
 from blemish.evaluation.maps import Map, Maps
 from blemish.evaluation.predict import mask_to_model
 from blemish.evaluation.predictions import Predictions, has_mask
-from blemish.methods.author_protocol import Practice
-from blemish.methods.detector import Method, load_state
-from blemish.methods.loop import EPOCHS
+from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.detector import AnyDetector
+from blemish.methods.saved import EPOCHS, load_state
 
 AUROCS = ("image_auroc", "pixel_auroc")
 TINY = 1e-8  # added to the range that a component is divided by
@@ -32,8 +32,8 @@ Headline = Callable[[pd.DataFrame], pd.Series]
 
 
 def as_published(
-    method: Method,
-    practice: Practice,
+    method: AnyDetector,
+    protocol: AuthorProtocol,
     model: Path,
     honest: Predictions,
     predict: Callable[[int], list[Predictions]],
@@ -43,7 +43,7 @@ def as_published(
     """The numbers of the main test set as the method's authors take them, each named `oracle_…`.
 
     Pixel metrics are at the model's resolution. `last` are the same metrics, by the same masks and
-    labels, of the model as trained with its own scores, so that the difference is the practice's.
+    labels, of the model as trained with its own scores, so that the difference is the protocol's.
     `epoch` and `epochs`, the chosen one and from how many, are None where none is chosen.
 
     Args:
@@ -57,34 +57,34 @@ def as_published(
         UserError: an epoch is to be chosen and the model keeps none.
     """
     framing = method.framing
-    shrink = partial(mask_to_model, framing, above=practice.mask_above)
-    judge = partial(_judge, practice=practice, shrink=shrink, headline=headline, masks=masks)
-    files = _kept_epochs(model) if practice.chosen_by else [model / "model.safetensors"]
+    shrink = partial(mask_to_model, framing, above=protocol.mask_above)
+    judge = partial(_judge, protocol=protocol, shrink=shrink, headline=headline, masks=masks)
+    files = _kept_epochs(model) if protocol.chosen_by else [model / "model.safetensors"]
     best: tuple[float, Path, list[Predictions]] = (-1.0, files[0], [])
     metrics: Metrics = {}
     for file in progress(files, "protocol paper: testing", len(files), "epoch"):
         load_state(method, file)
-        scorings = combine(predict(len(practice.scorings[0])), practice)
+        scorings = combine(predict(len(protocol.scorings[0])), protocol)
         found = judge(scorings)
-        total = sum(found.get(name) or 0.0 for name in practice.chosen_by)
+        total = sum(found.get(name) or 0.0 for name in protocol.chosen_by)
         if total > best[0]:
             best, metrics = (total, file, scorings), found
     load_state(method, model / "model.safetensors")
     last = judge([honest])
-    if practice.glass_pro and masks != "none":  # slow, and it chooses nothing
+    if protocol.glass_pro and masks != "none":  # slow, and it chooses nothing
         metrics = metrics | {"pixel_pro_glass": _glass_pro(best[2][0], shrink, headline)}
         last = last | {"pixel_pro_glass": _glass_pro(honest, shrink, headline)}
     return {
-        "practice": practice.note,
-        "epoch": int(best[1].stem) if practice.chosen_by else None,
-        "epochs": len(files) if practice.chosen_by else None,
+        "practice": protocol.note,
+        "epoch": int(best[1].stem) if protocol.chosen_by else None,
+        "epochs": len(files) if protocol.chosen_by else None,
         "last": {name: last[name] for name in metrics},
         "metrics": {f"oracle_{name}": value for name, value in metrics.items()},
     }
 
 
-def combine(components: list[Predictions], practice: Practice) -> list[Predictions]:
-    """The scorings of a practice: components, min-max normalised over the set, weighed and added.
+def combine(components: list[Predictions], protocol: AuthorProtocol) -> list[Predictions]:
+    """The scorings of a protocol: components, min-max normalised over the set, weighed and added.
 
     A single component is left as it is: its ranks are those of any scaling of it.
     """
@@ -98,7 +98,7 @@ def combine(components: list[Predictions], practice: Practice) -> list[Predictio
             scores=sum((w * s for w, s in zip(weights, scores, strict=True)), np.zeros(1)),
             maps=_WeighedMaps([one.maps for one in components], ranges, weights),
         )
-        for weights in practice.scorings
+        for weights in protocol.scorings
     ]
 
 
@@ -130,7 +130,7 @@ def _map_range(maps: Maps) -> tuple[float, float]:
 
 def _judge(
     scorings: list[Predictions],
-    practice: Practice,
+    protocol: AuthorProtocol,
     shrink: Callable[..., NDArray[np.bool_]],
     headline: Headline,
     masks: str,
@@ -139,7 +139,7 @@ def _judge(
     found = []
     for tested in scorings:
         shrunk = replace(tested, mask_to_model=shrink)
-        if practice.labels_from_masks and masks != "none":
+        if protocol.labels_from_masks and masks != "none":
             shrunk = replace(shrunk, rows=_relabelled(shrunk))
         # The threshold judges decisions, which are not among `metrics`.
         own = evaluate(shrunk, headline=headline, masks=masks, threshold=0.0, resolution="model")
@@ -147,7 +147,7 @@ def _judge(
     if len(found) == 1:
         return found[0]
     return {
-        name: max((round(value, practice.digits) for value in _defined(found, name)), default=None)
+        name: max((round(value, protocol.digits) for value in _defined(found, name)), default=None)
         for name in AUROCS
         if name in found[0]
     }

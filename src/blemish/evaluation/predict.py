@@ -12,17 +12,17 @@ from torch import Tensor
 from blemish.core.progress import progress
 from blemish.evaluation.maps import map_store
 from blemish.evaluation.predictions import Mask, Predictions
+from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest
-from blemish.images.reading import Framing
 from blemish.images.store import IN_MEMORY, ImageStore
-from blemish.methods.detector import Components, Method, score_each
+from blemish.methods.detector import AnyDetector, Components, score_each
 from blemish.metrics.channels import CONFIG, read_defects
 
 BLOCK = 1 << 26  # bytes of images in memory at a time
 
 
 def predict(
-    method: Method,
+    method: AnyDetector,
     manifest: Manifest,
     rows: pd.DataFrame,
     title: str,
@@ -37,7 +37,7 @@ def predict(
 
 
 def predict_published(
-    method: Method,
+    method: AnyDetector,
     manifest: Manifest,
     rows: pd.DataFrame,
     title: str,

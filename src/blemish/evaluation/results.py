@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from blemish.core.device import choose_device
 from blemish.core.files import write_json
 from blemish.core.params import EvaluationParams, TrainingParams
 from blemish.evaluation.animation import write_animation
@@ -22,8 +23,8 @@ from blemish.evaluation.predictions import Predictions
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_image
 from blemish.images.store import IN_MEMORY, ImageStore
-from blemish.methods.detector import Method, Record, load, views_of
-from blemish.methods.loop import choose_device
+from blemish.methods.detector import AnyDetector, views_of
+from blemish.methods.saved import Record, load
 from blemish.metrics.threshold import expected_rate, threshold_at, threshold_note
 
 WEAK = "weak-"  # the slices of the weak-defect sets are named weak-<β>
@@ -72,11 +73,11 @@ def write_results(
         "validation": _summary(checked),
         **_numbers(found, record, params, threshold, unit.facts.notes),
     }
-    if params.protocol == "paper" and (practice := method.practice(record.unit)):
+    if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]
         again = partial(predict_published, method, unit, main, "test", scratch=folder, store=store)
         numbers["oracle"] = as_published(
-            method, practice, model, test, again, headline, unit.facts.masks
+            method, protocol, model, test, again, headline, unit.facts.masks
         )
     write_json(folder / "metrics.json", numbers)
     aupimo = [*found.aupimo, *checked.aupimo]
@@ -89,7 +90,7 @@ def write_results(
 
 
 def _write_pictures(
-    method: Method,
+    method: AnyDetector,
     test: Predictions,
     headline: Callable[[pd.DataFrame], pd.Series],
     thresholds: tuple[float, float],
@@ -148,7 +149,7 @@ def _weak_curve(slices: dict[str, Metrics]) -> list[dict[str, float | None]]:
     return sorted(points, key=itemgetter("beta"))
 
 
-def _views(method: Method, image: Path) -> dict[str, NDArray[np.uint8]]:
+def _views(method: AnyDetector, image: Path) -> dict[str, NDArray[np.uint8]]:
     """The method's own pictures of an image file."""
     return views_of(method, torch.from_numpy(method.framing.to_model(read_image(image))))
 

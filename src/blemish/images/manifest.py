@@ -1,10 +1,10 @@
 """The manifest of a unit: one row an image, and what must be said about the unit as a whole."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +28,23 @@ SCHEMA = pa.schema(
         ("foreground", pa.string()),  # mask of the part, where defects may lie, or null
     ]
 )
+
+
+class Row(TypedDict, total=False):
+    """A row of `SCHEMA`. Paths are relative to the unit's folder, sizes in pixels."""
+
+    image: str
+    mask: str | None
+    split: str  # "train", "val" or "test"
+    label: int  # 0 good, 1 defective
+    defect: str  # "good" or a type
+    slice: str  # of the test set; "" belongs to every one
+    group: str | None
+    width: int
+    height: int
+    digest: str
+    channels: str | None
+    foreground: str | None
 
 
 @dataclass(frozen=True)
@@ -56,12 +73,12 @@ class Manifest:
         return self.rows[chosen].reset_index(drop=True)
 
 
-def write_manifest(rows: Sequence[dict[str, Any]], facts: Facts, path: Path) -> None:
+def write_manifest(rows: Sequence[Mapping[str, object]], facts: Facts, path: Path) -> None:
     """Write rows sorted by image path; a column that a row lacks is null there.
 
     Equal content gives equal bytes.
     """
-    ordered = sorted(rows, key=lambda row: row["image"])
+    ordered = sorted(rows, key=lambda row: str(row["image"]))
     metadata = {b"blemish": json.dumps(asdict(facts), sort_keys=True).encode()}
     table = pa.Table.from_pylist(ordered, schema=SCHEMA.with_metadata(metadata))
     pq.write_table(table, path)

@@ -1,7 +1,7 @@
 """Images as networks want them, decoded and resized once for all methods and seeds of a unit.
 
-A cache beside the graph: what a file holds follows from its name, a hash of the images' pixels
-and of the framing, so that it can be deleted at any time and nothing depends on it.
+A cache beside the graph: a file is named by a hash of the images' pixels and of the framing, so
+that it can be deleted at any time and nothing depends on it.
 """
 
 import hashlib
@@ -16,12 +16,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from blemish.core.errors import UserError
 from blemish.core.files import finished_file
 from blemish.core.progress import progress
-from blemish.images.reading import Framing, read_image
+from blemish.images.framing import Framing
+from blemish.images.reading import read_image
 
 STORE = Path("data/store")
 GIB = 2**30
@@ -54,6 +56,7 @@ class ImageStore:
     def _make(
         self, file: Path, paths: list[Path], shape: tuple[int, ...], framing: Framing, title: str
     ) -> None:
+        """Write the framed images of `paths` into `file`, uint8 of this shape."""
         self._shrink(int(np.prod(shape)))
         try:
             with finished_file(file) as temporary:
@@ -71,11 +74,11 @@ class ImageStore:
     def _shrink(self, room: int) -> None:
         """Delete the files that were not used for longest until `room` more bytes fit."""
         files = sorted(self.folder.glob("*.bin"), key=lambda file: file.stat().st_mtime)
-        held = sum(file.stat().st_size for file in files)
+        used = sum(file.stat().st_size for file in files)
         for file in files:
-            if held + room <= self.limit:
+            if used + room <= self.limit:
                 return
-            held -= file.stat().st_size
+            used -= file.stat().st_size
             file.unlink(missing_ok=True)
 
 
@@ -98,16 +101,18 @@ def _read(paths: list[Path], images: Tensor, framing: Framing, title: str) -> Te
     # OpenCV's own threads would fight with ours.
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        framed = _ahead(pool, paths, framing)
+        framed = _decoded_ahead(pool, paths, framing)
         for number, image in enumerate(progress(framed, title, len(paths), "image")):
             images[number] = torch.from_numpy(image)
     return images
 
 
-def _ahead(pool: ThreadPoolExecutor, paths: list[Path], framing: Framing) -> Iterator[np.ndarray]:
+def _decoded_ahead(
+    pool: ThreadPoolExecutor, paths: list[Path], framing: Framing
+) -> Iterator[NDArray[np.uint8]]:
     """Framed images in order, with only a few decoded ahead of the reader."""
 
-    def framed(path: Path) -> np.ndarray:
+    def framed(path: Path) -> NDArray[np.uint8]:
         return framing.to_model(read_image(path))
 
     waiting = iter(paths)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Practice:
+class AuthorProtocol:
     """How the authors of a method get the numbers they publish.
 
     Args:
-        note: the practice in a few words, for the report.
+        note: what they do in a few words, for the report.
         chosen_by: the kept epoch with the largest sum of these metrics on the test set is taken,
             the first of equal ones; empty: the model as trained.
         scorings: each has a weight for every component of `Method.score_published`. Components

@@ -15,36 +15,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from blemish.core.device import choose_device
 from blemish.core.errors import UserError
-from blemish.core.memory import keep_freed_memory
 from blemish.core.params import TrainingParams
 from blemish.core.progress import progress
 from blemish.methods.checkpoint import Checkpoint, Moment, NotANumber, State, restore, state_of
+from blemish.methods.saved import EPOCHS
 
 Result = TypeVar("Result")
-EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper`
-
-
-def choose_device(
-    name: str, threads: int = 0, where: str = "params.yaml: `training.device`"
-) -> torch.device:
-    """ "auto" takes CUDA where there is one. Sets the CPU threads (0 leaves PyTorch's choice) and,
-    for the CPU, how memory is kept.
-
-    Raises UserError, saying `where` the name was given, for a GPU that is not there.
-    """
-    if threads:
-        torch.set_num_threads(threads)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device, found = torch.device(name), torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= found:
-        raise UserError(
-            f"{where} is {name!r}, but PyTorch sees {found or 'no'} GPU: set it to auto or cpu"
-        )
-    if device.type == "cpu":
-        keep_freed_memory()
-    return device
 
 
 def _check_bfloat16() -> None:
@@ -156,7 +134,7 @@ class Loop:
             if start + batch > most:
                 return
 
-    def ahead(self, jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    def prefetch(self, jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
         """The results of jobs in order; a thread does the next one while training has the last.
 
         On a CPU the thread computes alone: more would take the cores that train. Jobs must give
@@ -173,7 +151,7 @@ class Loop:
             if waiting is not None:
                 yield waiting.result()
 
-    def keep(self, model: nn.Module, epoch: int) -> None:
+    def save_epoch(self, model: nn.Module, epoch: int) -> None:
         """Write the weights after an epoch (from 0) where `training.keep_every` asks for them."""
         folder = self._checkpoint.folder if self._checkpoint else self.folder
         if folder is None or not self.keep_every or (epoch + 1) % self.keep_every:
@@ -190,8 +168,8 @@ class Loop:
             f"{self.title}: a weight is not a number after epoch {epoch}: lower the learning rate"
         )
 
-    def deliver(self) -> None:
-        """Move what `keep` wrote into the model's folder."""
+    def export_epochs(self) -> None:
+        """Move what `save_epoch` wrote into the model's folder."""
         if self._checkpoint and self.folder and (self._checkpoint.folder / EPOCHS).is_dir():
             shutil.move(self._checkpoint.folder / EPOCHS, self.folder / EPOCHS)
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blemish.core.errors import UserError
-from blemish.images.reading import Framing, read_image
-from blemish.methods.detector import Method, score_each
+from blemish.images.framing import Framing
+from blemish.images.reading import read_image
+from blemish.methods.detector import AnyDetector, score_each
 from blemish.predict.regions import Region, find_regions
 from blemish.predict.sources import Source
 
@@ -58,7 +59,7 @@ class Unreadable:
 
 
 def predict_each(
-    method: Method, sources: Sequence[Source], rules: Rules
+    method: AnyDetector, sources: Sequence[Source], rules: Rules
 ) -> Iterator[Prediction | Unreadable]:
     """A result for each source, in order.
 
@@ -103,7 +104,7 @@ def _read(framing: Framing, source: Source) -> Framed | Unreadable:
 
 
 def _judged(
-    method: Method, source: Source, image: NDArray[np.uint8], framed: Tensor, rules: Rules
+    method: AnyDetector, source: Source, image: NDArray[np.uint8], framed: Tensor, rules: Rules
 ) -> Prediction:
     ((small, score),) = score_each(method, [framed])
     if not (np.isfinite(score) and np.isfinite(small).all()):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
-from blemish.methods.detector import Record, load
-from blemish.methods.loop import choose_device
+from blemish.methods.saved import Record, load
 from blemish.metrics.threshold import threshold_at, threshold_note
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
 from blemish.predict.run import Prediction, Rules, Unreadable, predict_each

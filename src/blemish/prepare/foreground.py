@@ -1,14 +1,13 @@
 """Where on a normal image the part is: synthetic defects belong there and not on the background.
 
 The published GLASS reads foreground masks that its authors binarised by an unpublished rule; this
-is our own. The frame of the image is taken for background; what differs from it is the part.
+is ours. The frame of the image is taken for background; what differs from it is the part.
 """
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +17,9 @@ from PIL import Image
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
+from blemish.images.manifest import Row
 from blemish.images.reading import read_image, read_mask
-from blemish.prepare.annotation import write_mask
+from blemish.prepare.masks import write_mask
 
 Mask = NDArray[np.bool_]
 
@@ -38,13 +38,14 @@ def foreground_mask(image: NDArray[np.uint8]) -> Mask:
     """The part on an image (H, W, 3): bool (H, W), all True where there is no background.
 
     The colour of the frame, in Lab, is the background; Otsu's threshold divides the distances to
-    it; holes are filled, dust is dropped. An image whose two sides
-    differ too little, such as a texture that fills it, is all part.
+    it; holes are filled, dust is dropped. An image whose part and background would differ too
+    little, such as a texture that fills it, is all part.
     """
     height, width = image.shape[:2]
     shrink = min(1.0, WORKING_SIDE / max(height, width))
     size = (max(8, round(width * shrink)), max(8, round(height * shrink)))
-    distance = _distance_to_frame(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    distance = _distance_to_frame(np.asarray(small, np.uint8))
     levels = np.clip(distance / max(float(np.quantile(distance, 0.995)), 1e-6), 0, 1)
     _, above = cv2.threshold(
         (levels * 255).astype(np.uint8), 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU
@@ -57,7 +58,7 @@ def foreground_mask(image: NDArray[np.uint8]) -> Mask:
     return np.asarray(whole > 0.5)
 
 
-def _distance_to_frame(small: NDArray[Any]) -> NDArray[np.float32]:
+def _distance_to_frame(small: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How many deviations each pixel's colour is from the frame's, (h, w).
 
     The frame's colour may change evenly over the image, as uneven light makes it: a plane is
@@ -80,7 +81,7 @@ def _distance_to_frame(small: NDArray[Any]) -> NDArray[np.float32]:
         spread = np.maximum(np.quantile(residual[border], 0.8, axis=0) / 1.28, LEAST_SPREAD)
         distance = np.linalg.norm(residual / spread, axis=2)
         near = border & (distance <= max(3.0, float(np.median(distance[border]))))
-    return distance.astype(np.float32)
+    return np.asarray(distance, np.float32)
 
 
 def _cleaned(above: NDArray[np.uint8]) -> Mask:
@@ -113,7 +114,7 @@ def read_foreground(path: Path, size: tuple[int, int]) -> Mask:
     return mask
 
 
-def add_foregrounds(rows: Sequence[dict[str, Any]], folder: Path, hand_made: Path) -> None:
+def add_foregrounds(rows: Sequence[Row], folder: Path, hand_made: Path) -> None:
     """Write `foreground/<stem>.png` for each normal of train and val, name it in its row, and
     draw the contact sheet `foreground.png`.
 
@@ -129,7 +130,7 @@ def add_foregrounds(rows: Sequence[dict[str, Any]], folder: Path, hand_made: Pat
             "foreground mask as its image"
         )
 
-    def make(row: dict[str, Any]) -> Path:
+    def make(row: Row) -> Path:
         image = folder / row["image"]
         file = given.get(image.stem)
         size = (row["height"], row["width"])
@@ -139,10 +140,11 @@ def add_foregrounds(rows: Sequence[dict[str, Any]], folder: Path, hand_made: Pat
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = progress(pool.map(make, normals), "foregrounds", len(normals), "image")
-        for row, target in zip(normals, made, strict=True):
-            row["foreground"] = target.as_posix()
-    pairs = [(folder / row["image"], folder / row["foreground"]) for row in normals]
+        masks = list(progress(pool.map(make, normals), "foregrounds", len(normals), "image"))
+    for row, mask in zip(normals, masks, strict=True):
+        row["foreground"] = mask.as_posix()
+    images = [folder / row["image"] for row in normals]
+    pairs = list(zip(images, (folder / mask for mask in masks), strict=True))
     write_foreground_sheet(pairs, folder / "foreground.png")
 
 

@@ -19,7 +19,7 @@ LENGTH = 1024  # numbers of a signature
 # quality 60, at half size or with noise of 4 grey levels are found (most of them), and others of
 # the same kind are not.
 ALIKE = 0.9  # of the detail, without what all images share
-OWN = 0.6  # of what is left without what the nearest other images share
+DISTINCT = 0.6  # of what is left without what the nearest other images share
 NEAREST = 10
 BLOCK = 1024
 
@@ -48,23 +48,24 @@ def find_twins(
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs (i, j, likeness) with i < j of images that show the same thing.
 
-    Equal digests have likeness 1; else it is the correlation of the two images' own detail, at
-    least `OWN`. Compares all pairs, LENGTH multiplications each, in blocks of constant size.
+    Equal digests have likeness 1; else it is the correlation of what is particular to the two
+    images, at least `DISTINCT`. Compares all pairs, LENGTH multiplications each, in blocks of
+    constant size.
     """
-    first: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for position, digest in enumerate(digests):
-        if first.setdefault(digest, position) != position:
-            yield first[digest], position, 1.0
+        if seen.setdefault(digest, position) != position:
+            yield seen[digest], position, 1.0
     if len(signatures) < 2:
         return
     detail = np.stack(list(signatures))
     detail -= detail.mean(axis=0)
     detail /= np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-6)
     pairs, nearest = _candidates(detail)
-    likeness = _own_likeness(detail, pairs, nearest)
-    for (one, other), own in zip(pairs.tolist(), likeness.tolist(), strict=True):
-        if own >= OWN and digests[one] != digests[other]:
-            yield one, other, min(own, 0.999)
+    likeness = _distinct_likeness(detail, pairs, nearest)
+    for (first, second), value in zip(pairs.tolist(), likeness.tolist(), strict=True):
+        if value >= DISTINCT and digests[first] != digests[second]:
+            yield first, second, min(value, 0.999)
 
 
 def _candidates(
@@ -79,25 +80,27 @@ def _candidates(
         rows = np.arange(len(alike))
         alike[rows, top + rows] = -2  # an image is not its own neighbour
         nearest[top : top + BLOCK] = np.argpartition(-alike, kept - 1, axis=1)[:, :kept]
-        one, other = np.nonzero(alike >= ALIKE)
-        pairs.append(np.stack([top + one, other], axis=1)[top + one < other])
+        first, second = np.nonzero(alike >= ALIKE)
+        pairs.append(np.stack([top + first, second], axis=1)[top + first < second])
     return np.concatenate(pairs), nearest
 
 
-def _own_likeness(
+def _distinct_likeness(
     detail: NDArray[np.float32], pairs: NDArray[np.int64], nearest: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Correlation (P,) of each pair's detail without the mean of the images nearest to the two."""
-    sums = np.stack([detail[own].sum(axis=0) for own in nearest])
+    sums = np.stack([detail[others].sum(axis=0) for others in nearest])
     likeness = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), BLOCK):
-        one, other = pairs[start : start + BLOCK].T
+        first, second = pairs[start : start + BLOCK].T
         # Neither of the two counts among the images nearest to them.
-        without_other = (nearest[one] == other[:, None]).any(axis=1)[:, None]
-        without_one = (nearest[other] == one[:, None]).any(axis=1)[:, None]
-        shared = sums[one] + sums[other] - without_other * detail[other] - without_one * detail[one]
-        shared /= np.maximum(2 * nearest.shape[1] - without_other - without_one, 1)
-        left, right = detail[one] - shared, detail[other] - shared
+        has_second = (nearest[first] == second[:, None]).any(axis=1)[:, None]
+        has_first = (nearest[second] == first[:, None]).any(axis=1)[:, None]
+        shared = (
+            sums[first] + sums[second] - has_second * detail[second] - has_first * detail[first]
+        )
+        shared /= np.maximum(2 * nearest.shape[1] - has_second - has_first, 1)
+        left, right = detail[first] - shared, detail[second] - shared
         norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
         likeness[start : start + BLOCK] = (left * right).sum(axis=1) / np.maximum(norms, 1e-9)
     return likeness
@@ -120,10 +123,10 @@ def join_groups(
 
     named: dict[str, int] = {}
     links = [(named.setdefault(name, at), at) for at, name in enumerate(groups) if name]
-    for one, other in links + [(one, other) for one, other, _ in pairs]:
-        low, high = sorted((root(one), root(other)))
+    for first, second in links + [(first, second) for first, second, _ in pairs]:
+        low, high = sorted((root(first), root(second)))
         parent[high] = low
-    twinned = {root(one) for one, _, _ in pairs}
+    twinned = {root(first) for first, _, _ in pairs}
     return [
         (groups[root(at)] or f"twins-{root(at):05d}") if root(at) in twinned else name
         for at, name in enumerate(groups)

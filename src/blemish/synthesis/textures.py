@@ -14,11 +14,12 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.images.reading import read_image
-from blemish.synthesis import INDEX, augment_dsarad
+from blemish.synthesis import augment_dsarad
 from blemish.synthesis.augment import augment_at, centre_of
 from blemish.synthesis.cache import PictureCache
 from blemish.synthesis.crops import read_crop, read_extents
 from blemish.synthesis.threads import in_threads
+from blemish.textures.index import INDEX
 
 MOST_BYTES = 512 * 2**20
 PATCHES = 4  # a side, of a shuffled normal image

@@ -1,10 +1,7 @@
 """Filling the texture bank: DTD, or real textures that ship in packages plus procedural ones."""
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from PIL import Image
 
 from blemish.core.errors import UserError
@@ -12,10 +9,11 @@ from blemish.core.files import link
 from blemish.core.params import TextureParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
-from blemish.download import Archive, unpacked
+from blemish.download.archive import Archive
+from blemish.download.fetch import unpacked
 from blemish.images.reading import read_image
-from blemish.synthesis import INDEX
 from blemish.textures import procedural
+from blemish.textures.index import write_index
 
 SIDE = 320  # pixels; a little more than the published 288, so that nothing is enlarged much
 
@@ -46,48 +44,23 @@ SKLEARN = ("china.jpg", "flower.jpg")
 
 
 def build_bank(params: TextureParams, folder: Path) -> None:
-    """Write `<class>/<file>` and the index that says which class serves which purpose.
+    """Write `<class>/<file>` into an empty folder, and the index.
 
-    A texture class serves training or validation, never both. Raises UserError where DTD cannot
-    be had or is damaged.
+    Raises UserError where DTD is not available, or an image of it is damaged.
     """
     if params.source == "dtd":
-        _unpack_dtd(folder)
+        link_dtd(folder)
     else:
-        _builtin_photographs(folder)
+        write_photographs(folder)
         procedural.write_textures(folder, SIDE, params.seed)
     files = sorted(file for sub in folder.iterdir() if sub.is_dir() for file in images_in(sub))
-    classes = sorted({file.parent.name for file in files})
     for file in progress(files, "checking textures", len(files), "image"):
         read_image(file)  # raises an error that names a damaged file, here and not in training
-    held_out = set(_held_out(classes, params))
-    rows = [
-        {
-            "file": file.relative_to(folder).as_posix(),
-            "class": file.parent.name,
-            "purpose": "validation" if file.parent.name in held_out else "train",
-        }
-        for file in files
-    ]
-    pd.DataFrame(rows).to_csv(folder / INDEX, index=False)
+    write_index(files, folder, params.validation_fraction, params.seed)
 
 
-def _held_out(classes: Sequence[str], params: TextureParams) -> list[str]:
-    """The classes for validation: the first share in the order of a seeded hash."""
-    if len(classes) < 2:
-        raise UserError(
-            f"textures: found {len(classes)} class(es), but training and validation each need "
-            "one of their own: add texture folders"
-        )
-    ordered = sorted(
-        classes, key=lambda name: hashlib.sha256(f"{params.seed}:{name}".encode()).digest()
-    )
-    return ordered[
-        : min(max(1, round(params.validation_fraction * len(classes))), len(classes) - 1)
-    ]
-
-
-def _unpack_dtd(folder: Path) -> None:
+def link_dtd(folder: Path) -> None:
+    """Link the images of DTD into folders of their classes. Raises UserError if there are none."""
     tree = unpacked(DTD)
     images = sorted(tree.glob("**/images/*/*.jpg"))
     for image in images:
@@ -96,7 +69,8 @@ def _unpack_dtd(folder: Path) -> None:
         raise UserError(f"textures: the DTD archive holds no images/<category>/*.jpg (in {tree})")
 
 
-def _builtin_photographs(folder: Path) -> None:
+def write_photographs(folder: Path) -> None:
+    """Write tiles of the photographs that the packages ship, each photograph a class."""
     import skimage.data
     from sklearn.datasets import load_sample_image
 

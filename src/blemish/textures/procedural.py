@@ -33,7 +33,8 @@ def _coloured(random: np.random.Generator, field: Field) -> NDArray[np.uint8]:
     if random.uniform() < 0.5:
         dark, bright = np.repeat(dark.mean(), 3), np.repeat(bright.mean(), 3)
     grain = random.normal(0, 0.02, field.shape)[:, :, None]
-    return (np.clip(dark + share * (bright - dark) + grain, 0, 1) * 255).astype(np.uint8)
+    pixels = np.clip(dark + share * (bright - dark) + grain, 0, 1) * 255
+    return np.asarray(pixels.astype(np.uint8))
 
 
 def _turned(random: np.random.Generator, y: Field, x: Field) -> tuple[Field, Field]:
@@ -61,10 +62,8 @@ def _waves(random: np.random.Generator, y: Field, x: Field) -> Field:
 
 def _checks(random: np.random.Generator, y: Field, x: Field) -> Field:
     down, across = _turned(random, y, x)
-    return np.sign(
-        np.sin(2 * np.pi * down * random.uniform(3, 16))
-        * np.sin(2 * np.pi * across * random.uniform(3, 16))
-    )
+    rows = np.sin(2 * np.pi * down * random.uniform(3, 16))
+    return np.asarray(np.sign(rows * np.sin(2 * np.pi * across * random.uniform(3, 16))))
 
 
 def _dots(random: np.random.Generator, y: Field, x: Field) -> Field:
@@ -76,7 +75,7 @@ def _dots(random: np.random.Generator, y: Field, x: Field) -> Field:
 
 def _clouds(random: np.random.Generator, y: Field, x: Field) -> Field:  # noqa: ARG001
     octaves = [2.0**octave for octave in range(1, 6)]
-    return np.sum([scale * _noise(random, y.shape, scale) for scale in octaves], axis=0)
+    return np.asarray(np.sum([scale * _noise(random, y.shape, scale) for scale in octaves], axis=0))
 
 
 def _marble(random: np.random.Generator, y: Field, x: Field) -> Field:
@@ -101,7 +100,8 @@ def _weave(random: np.random.Generator, y: Field, x: Field) -> Field:
 def _cells(random: np.random.Generator, y: Field, x: Field) -> Field:
     points = random.uniform(-0.1, 1.1, (int(random.integers(40, 400)), 2))
     nearest = np.asarray(cKDTree(points).query(np.stack((y, x), axis=-1), k=2)[0])
-    return np.minimum((nearest[..., 1] - nearest[..., 0]) * len(points) ** 0.5, 0.6)
+    walls = (nearest[..., 1] - nearest[..., 0]) * len(points) ** 0.5
+    return np.asarray(np.minimum(walls, 0.6))
 
 
 def _speckle(random: np.random.Generator, y: Field, x: Field) -> Field:  # noqa: ARG001

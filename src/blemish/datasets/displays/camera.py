@@ -105,7 +105,7 @@ class View:
         noise *= np.sqrt(signal / np.float32(FULL_WELL) + np.float32((READ_NOISE / FULL_WELL) ** 2))
         noise += signal
         noise *= np.float32(ADC)
-        return ENCODE[np.clip(noise, 0, ADC, out=noise).astype(np.uint16)]
+        return np.asarray(ENCODE[np.clip(noise, 0, ADC, out=noise).astype(np.uint16)], np.uint8)
 
     def _vignetting(self) -> Floats:
         """What the lens passes of the light at each sensor pixel, (size, size)."""

@@ -34,7 +34,7 @@ LEAST_MASK = 4  # camera pixels
 
 def just_noticeable(area: float) -> float:
     """The Weber contrast that is just noticeable for an area in mm², as a part (SEMI SEMU)."""
-    return (1.97 / area**0.33 + 0.72) / 100
+    return float((1.97 / area**0.33 + 0.72) / 100)
 
 
 @dataclass(frozen=True)

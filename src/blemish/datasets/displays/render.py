@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +17,8 @@ from .canvas import Canvas
 from .defects import Defect, draw_defect
 from .display import Display, backlight, content, display_of, emit
 from .options import LcdsimOptions, defect_counts
+
+TableRow = dict[str, str | int]
 
 COLUMNS = ("image", "defect", "contrast", "unit", "polarity", "size_px", "area_px")
 MAX_WORKERS = 4  # a picture of 1000² needs about 150 MB while it is made
@@ -71,7 +72,7 @@ def render_set(
         (folder / job.image).parent.mkdir(parents=True, exist_ok=True)
         if job.defect != "good":
             (folder / job.mask).parent.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, TableRow] = {}
     with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WORKERS)) as pool:
         tasks = [pool.submit(render_job, folder, category, display, job, options) for job in jobs]
         try:
@@ -94,7 +95,7 @@ def plan(options: LcdsimOptions) -> list[Job]:
 
 def render_job(
     folder: Path, category: str, display: Display, job: Job, options: LcdsimOptions
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, TableRow]:
     """Render one picture and its mask; return its row of defects.csv by image, if defective."""
     generators = job.generators(options.seed, category)
     picture, defect = render_picture(display, job.defect, options, generators)
@@ -124,7 +125,7 @@ def render_picture(
     return view.picture(raster, noise), defect
 
 
-def describe(image: str, defect: Defect) -> dict[str, Any]:
+def describe(image: str, defect: Defect) -> TableRow:
     """A row of defects.csv."""
     in_differences = defect.kind == "mura"
     contrast = defect.differences if in_differences else abs(defect.weber)
@@ -139,7 +140,7 @@ def describe(image: str, defect: Defect) -> dict[str, Any]:
     }
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_rows(path: Path, rows: list[TableRow]) -> None:
     """Write defects.csv."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")

@@ -52,7 +52,7 @@ def grow(count: int, rng: np.random.Generator) -> Floats:
 def stripe_only(shape: Floats, first_column: int, channels: tuple[int, ...]) -> Floats:
     """A shape cut to the stripes of one channel: only there does the defect change light."""
     stripe = (np.arange(shape.shape[1]) + first_column) % COLUMNS // SUBPIXEL
-    return shape * (stripe == channels[0]).astype(np.float32)[None, :]
+    return np.asarray(shape * (stripe == channels[0]).astype(np.float32)[None, :], np.float32)
 
 
 def blob(canvas: Canvas, rng: np.random.Generator) -> Shape:

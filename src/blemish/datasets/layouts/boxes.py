@@ -62,12 +62,12 @@ def voc_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
     except (ParseError, ValueError, LookupError) as error:
         raise UserError(f"{path}: not valid XML ({error}): fetch the unit again") from None
     _check_size(root, path, size)
-    found = []
+    boxes = []
     for number, entry in enumerate(root.iter("object"), 1):
         values = [entry.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
         kind = (entry.findtext("name") or "").strip()
-        found.append(_box(kind, _numbers(values), size, f"{path}, object {number}"))
-    return found
+        boxes.append(_box(kind, _numbers(values), size, f"{path}, object {number}"))
+    return boxes
 
 
 def _check_size(root: Element, path: Path, size: tuple[int, int]) -> None:
@@ -85,7 +85,7 @@ def yolo_boxes(path: Path, size: tuple[int, int], kinds: Sequence[str]) -> list[
 
     `kinds`: the names of the classes 0, 1, …. Raises UserError naming the line that is wrong.
     """
-    found = []
+    boxes = []
     for number, line in _lines(path):
         where = f"{path}, line {number}"
         words = line.split()
@@ -96,8 +96,8 @@ def yolo_boxes(path: Path, size: tuple[int, int], kinds: Sequence[str]) -> list[
             raise UserError(f"{where}: class {words[0]}, but only {len(kinds)} classes are named")
         x, y, across, down = (value * size[axis % 2] for axis, value in enumerate(values))
         corners = [x - across / 2, y - down / 2, x + across / 2, y + down / 2]
-        found.append(_box(kinds[int(words[0])], corners, size, where))
-    return found
+        boxes.append(_box(kinds[int(words[0])], corners, size, where))
+    return boxes
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

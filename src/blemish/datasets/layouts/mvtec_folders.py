@@ -1,5 +1,6 @@
 """The MVTec AD folder layout, read from any folder that has it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from blemish.core.errors import UserError
@@ -12,10 +13,15 @@ def mvtec_items(folder: Path) -> list[Item]:
     A defect type without a `ground_truth` folder has no masks at all; a type with one must have
     a mask for each of its images. Raises UserError naming the image whose mask is missing.
     """
-    items = [Item(path, "good", "train") for path in images_in(folder / "train" / "good")]
+    items = mvtec_train_items(folder)
     if not items:
         raise UserError(f"{folder}/train/good: no images: the training normals belong there")
     return items + mvtec_test_items(folder)
+
+
+def mvtec_train_items(folder: Path) -> list[Item]:
+    """The images of `train/good`."""
+    return [Item(image, "good", "train") for image in images_in(folder / "train" / "good")]
 
 
 def mvtec_test_items(folder: Path) -> list[Item]:
@@ -50,7 +56,7 @@ def find_mask(image: Path, masks: dict[str, Path], folder: Path) -> Path | None:
     return masks[image.stem]
 
 
-def kinds_of_masks(items: list[Item]) -> str:
+def kinds_of_masks(items: Sequence[Item]) -> str:
     """`pixel` where every defective image has a mask, `none` where none has; else UserError."""
     defective = [item for item in items if item.label]
     without = [item for item in defective if item.mask is None]

@@ -34,32 +34,32 @@ def tile_items(images: Iterable[Annotated], side: int) -> tuple[list[Item], int]
     """
     items: list[Item] = []
     unused = 0
-    for one in images:
-        for tile in grid(image_size(one.image), side):
-            item = _item(one, tile)
+    for annotated in images:
+        for tile in grid(image_size(annotated.image), side):
+            item = _item(annotated, tile)
             if item is None:
                 continue
-            if item.label and not one.is_test:
+            if item.label and not annotated.is_test:
                 unused += 1
             else:
                 items.append(item)
     return items, unused
 
 
-def _item(one: Annotated, tile: Tile) -> Item | None:
+def _item(annotated: Annotated, tile: Tile) -> Item | None:
     """A tile as an item; None where only the margin of a box reaches into it.
 
     Where boxes of several types touch a tile, the one that covers most of it names the defect.
     """
-    split = "test" if one.is_test else "train"
-    if not any(box.overlap(tile, MARGIN) for box in one.boxes):
-        return Item(one.image, "good", split, group=one.group, tile=tile)
-    touching = [box for box in one.boxes if box.overlap(tile)]
+    split = "test" if annotated.is_test else "train"
+    if not any(box.overlap(tile, MARGIN) for box in annotated.boxes):
+        return Item(annotated.image, "good", split, group=annotated.group, tile=tile)
+    touching = [box for box in annotated.boxes if box.overlap(tile)]
     if not touching:
         return None
     outlines = tuple(((box.left, box.top), (box.right, box.bottom)) for box in touching)
     kind = max(touching, key=lambda box: box.overlap(tile)).kind
-    return Item(one.image, kind, split, group=one.group, tile=tile, outlines=outlines)
+    return Item(annotated.image, kind, split, group=annotated.group, tile=tile, outlines=outlines)
 
 
 def grid(size: tuple[int, int], side: int) -> list[Tile]:

@@ -5,13 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from blemish.core.params import Count, KindParams
-from blemish.methods.glass.family_params import CoSynthesisParams, NotNegative
+from blemish.methods.glass.params import NotNegative
+from blemish.methods.glass.params import Params as GlassParams
 
 
-class Params(CoSynthesisParams):
+class Params(GlassParams):
     """Section `dlas` of params.yaml."""
 
-    kinds: KindParams | None = KindParams(dlas=1.0)
+    kinds: KindParams | None = KindParams({"dlas": 1.0})
     strides: list[Count] = Field([16], min_length=1)
     variant: Literal["manifold", "hypersphere", "judge", "table"] = "judge"
     foreground: bool = False

@@ -2,13 +2,13 @@
 
 from torch import Tensor
 
-from blemish.methods.glass.hidden_ascent import Shell
+from blemish.methods.glass.hidden_ascent import Projection
 
-INNER, OUTER = 0.8, 1.2  # of the shell's radius
+INNER, OUTER = 0.8, 1.2  # of the projection's radius
 SPREAD = 0.5  # standard deviations that the radius lies above the mean length
 
 
-def adaptive_shell(low: float = 0.5, high: float = 1.0) -> Shell:
+def adaptive_projection(low: float = 0.5, high: float = 1.0) -> Projection:
     """Lengths are clipped to [0.8 R, 1.2 R], with R = mean + std / 2 of them all, in [low, high].
 
     On the manifold, at the published width and noise, R ≈ 0.593 and no length is changed. On the
@@ -16,8 +16,8 @@ def adaptive_shell(low: float = 0.5, high: float = 1.0) -> Shell:
     Lengths are (N, 1) with N ≥ 2.
     """
 
-    def shell(lengths: Tensor) -> Tensor:
+    def projection(lengths: Tensor) -> Tensor:
         radius = (lengths.mean() + SPREAD * lengths.std()).clamp(low, high)
         return lengths.clamp(min=INNER * radius).clamp(max=OUTER * radius)
 
-    return shell
+    return projection

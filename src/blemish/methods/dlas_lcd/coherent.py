@@ -28,7 +28,7 @@ class Spread:
     directions: Tensor
 
 
-def survey(batches: Iterable[Tensor], directions: int) -> Spread:
+def spread_of(batches: Iterable[Tensor], directions: int) -> Spread:
     """The spread of normal cells, given as batches of (B, h, w, C) with h, w ≥ 2."""
     lengths, moment, count = [], torch.zeros(()), 0
     for cells in batches:
@@ -65,7 +65,8 @@ def draw_regions(count: int, height: int, width: int, generator: torch.Generator
     xs = torch.arange(width, device=device) - left
     cosine, sine = torch.cos(math.pi * turn), torch.sin(math.pi * turn)
     along, beside = xs * cosine + ys * sine, ys * cosine - xs * sine
-    return (along / half).square() + (beside / half_other).square() <= 1
+    inside: Tensor = (along / half).square() + (beside / half_other).square() <= 1
+    return inside
 
 
 def draw_directions(spread: Spread, count: int, generator: torch.Generator) -> Tensor:
@@ -87,5 +88,5 @@ def draw_lengths(
 
 def unit(vectors: Tensor) -> Tensor:
     """Rows scaled to length 1; a zero row stays."""
-    length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     return vectors / length.clamp(min=1e-20)

@@ -5,13 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from blemish.core.params import Count, KindParams
-from blemish.methods.glass.family_params import CoSynthesisParams, NotNegative, Positive
+from blemish.methods.glass.params import NotNegative, Positive
+from blemish.methods.glass.params import Params as GlassParams
 
 
-class Params(CoSynthesisParams):
+class Params(GlassParams):
     """Section `dlas_lcd` of params.yaml."""
 
-    kinds: KindParams | None = KindParams(spot=0.3, line=0.2, mura=0.2, scratch=0.15, dlas=0.15)
+    kinds: KindParams | None = KindParams(
+        {"spot": 0.3, "line": 0.2, "mura": 0.2, "scratch": 0.15, "dlas": 0.15}
+    )
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 512
     resize: Literal["squash", "crop"] = "squash"
 

@@ -27,7 +27,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h', w')."""
-        return self.activation(self.body(x) + self.shortcut(x))
+        activated: Tensor = self.activation(self.body(x) + self.shortcut(x))
+        return activated
 
 
 def _middle(width: int, change: str) -> nn.Module:

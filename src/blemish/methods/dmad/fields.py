@@ -45,7 +45,8 @@ def length(field: Tensor) -> Tensor:
 
     PyTorch's gradient of a norm is 0 at 0, where the published root gives NaN: no epsilon needed.
     """
-    return torch.linalg.vector_norm(field, dim=1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(field, dim=1, keepdim=True)
+    return lengths
 
 
 def roughness(field: Tensor) -> Tensor:

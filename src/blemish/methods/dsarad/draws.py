@@ -46,7 +46,7 @@ class Draws:
             seen: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
             return seen
 
-        yield from self.loop.ahead(partial(turn, rows) for rows in self._batches(number))
+        yield from self.loop.prefetch(partial(turn, rows) for rows in self._batches(number))
 
     def synthetic(self, number: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Normals, the same with defects, and bool masks (B, size, size) of one pass."""
@@ -60,7 +60,7 @@ class Draws:
             clean = self.pixels(on_device.to(dtype).div_(255))
             return clean, self.pixels(corrupted.to(dtype)), masks
 
-        yield from self.loop.ahead(partial(draw, rows) for rows in self._batches(number))
+        yield from self.loop.prefetch(partial(draw, rows) for rows in self._batches(number))
 
     def _batches(self, number: int) -> Iterator[Tensor]:
         count = len(self.images)

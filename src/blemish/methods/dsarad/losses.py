@@ -26,7 +26,8 @@ def ssim_loss(reconstruction: Tensor, images: Tensor) -> Tensor:
     means, squares = mean_r * mean_x, mean_r * mean_r + mean_x * mean_x
     numerator = (2 * means + c1) * (2 * (product - means) + c2)
     denominator = (squares + c1) * (square_r + square_x - squares + c2)
-    return 1 - (numerator / denominator).mean()
+    loss: Tensor = 1 - (numerator / denominator).mean()
+    return loss
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""DSARAD's networks (`docs/spec/dsarad.md` §3): reconstruction with attention, and the segmenter."""
+"""DSARAD's networks, after `docs/spec/dsarad.md` §3: reconstruction with attention, segmenter."""
 
 import math
 from itertools import pairwise
@@ -60,7 +60,8 @@ class NonLocal(nn.Module):
         # Fused: the H·W × H·W/4 matrix of scores, four times the features' size, is never stored.
         mixed = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         mixed = mixed[:, 0].unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
-        return self.back(mixed) + x
+        attended: Tensor = self.back(mixed) + x
+        return attended
 
 
 def _tokens(x: Tensor) -> Tensor:

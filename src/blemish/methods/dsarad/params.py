@@ -12,7 +12,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Params(Section):
     """Section `dsarad` of params.yaml."""
 
-    kinds: KindParams | None = KindParams(dsarad=1.0)
+    kinds: KindParams | None = KindParams({"dsarad": 1.0})
     # Five times halved, the segmenter's last level must keep more than one pixel for BatchNorm.
     image_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 256
     resize: Literal["squash", "crop"] = "squash"

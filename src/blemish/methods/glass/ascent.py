@@ -25,28 +25,33 @@ import torch
 from torch import Tensor
 
 from blemish.methods.glass.heads import Discriminator
-from blemish.methods.glass.hidden_ascent import TINY, Ascent, Shell, climb
+from blemish.methods.glass.hidden_ascent import TINY, Ascent, Projection, ascend
 from blemish.nn.precision import product_dtype
 
 
-def band(low: float | Tensor, high: float | Tensor) -> Shell:
+def band(low: float | Tensor, high: float | Tensor) -> Projection:
     """Lengths are clipped to [low, high], GLASS's truncated projection."""
     return lambda lengths: lengths.clamp(min=low).clamp(max=high)
 
 
-def project(offsets: Tensor, shell: Shell) -> Tensor:
-    """Rescale each row (N, C) to the length that the shell wants; differentiable."""
+def project(offsets: Tensor, projection: Projection) -> Tensor:
+    """Rescale each row (N, C) to the length that the projection wants; differentiable."""
     length = torch.linalg.vector_norm(offsets, dim=1, keepdim=True)
-    return offsets * (shell(length) / (length + TINY))
+    projected: Tensor = offsets * (projection(length) / (length + TINY))
+    return projected
 
 
 def manifold_ascent(
-    discriminator: Discriminator, hidden: Tensor, noise: Tensor, ascent: Ascent, shell: Shell
+    discriminator: Discriminator,
+    hidden: Tensor,
+    noise: Tensor,
+    ascent: Ascent,
+    projection: Projection,
 ) -> Tensor:
     """Synthetic anomalies g around the normal rows u, hard for the discriminator (§7).
 
     The loss of [u; g] against "anomalous" is increased over g in row-wise normalised steps from
-    g = u + noise; the shell sees g − u. BatchNorm's running statistics see every step.
+    g = u + noise; the projection sees g − u. BatchNorm's running statistics see every step.
 
     hidden: z(u) (N, H), float32 or float64, with its graph. noise: (N, C).
     Returns z(g) (N, H) with its graph to z(u) and to W, for `discriminator.after_first`.
@@ -54,9 +59,10 @@ def manifold_ascent(
     weight, normal = discriminator.first.weight, hidden.detach()
     start = normal + _images(noise, weight)
     length = torch.linalg.vector_norm(noise, dim=1, keepdim=True)
-    found = climb(discriminator, normal, normal, start, length, ascent, shell)
+    found = ascend(discriminator, normal, normal, start, length, ascent, projection)
     moved = found.hidden - normal
-    return hidden + _OffsetImage.apply(weight, noise, *found.total(), moved)
+    offset: Tensor = _OffsetImage.apply(weight, noise, *found.total(), moved)
+    return hidden + offset
 
 
 def hypersphere_ascent(
@@ -65,9 +71,9 @@ def hypersphere_ascent(
     noise: Tensor,
     center: Tensor,
     ascent: Ascent,
-    shell: Shell,
+    projection: Projection,
 ) -> Tensor:
-    """As `manifold_ascent`, but the shell sees g − center.
+    """As `manifold_ascent`, but the projection sees g − center.
 
     u, noise: (N, C). center: (P, C), N a multiple of P. Returns g (N, C), differentiable in u: the
     gradient passes through every projection, while the steps themselves are constants.
@@ -81,11 +87,11 @@ def hypersphere_ascent(
     center = center.repeat(repeats, 1)
     offset = u + noise - center
     length = torch.linalg.vector_norm(offset.detach(), dim=1, keepdim=True)
-    found = climb(discriminator, normal, base, start, length, ascent, shell)
+    found = ascend(discriminator, normal, base, start, length, ascent, projection)
     for number, steps in enumerate(found.steps):
         offset = offset + steps @ weight.detach()
         if number < len(found.factors):
-            offset = project(offset, shell)
+            offset = project(offset, projection)
     return center + offset
 
 
@@ -105,12 +111,14 @@ def hypersphere_radius(
         return torch.nanquantile(torch.cat([normal, outside]), quantile)
 
 
-def push_out(synthetic: Tensor, anomalous: Tensor, center: Tensor, shell: Shell) -> Tensor:
+def push_out(
+    synthetic: Tensor, anomalous: Tensor, center: Tensor, projection: Projection
+) -> Tensor:
     """Project the anomalous rows alone around the centre; GLASS: into the band [2r, 4r] (§8).
 
     synthetic, center: (N, C). anomalous: bool (N,). Returns (N, C) with gradient.
     """
-    moved = center + project(synthetic - center, shell)
+    moved = center + project(synthetic - center, projection)
     return torch.where(anomalous[:, None], moved, synthetic)
 
 

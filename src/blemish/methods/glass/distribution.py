@@ -1,4 +1,7 @@
-"""Manifold or hypersphere? The Fourier rule on the mean training image (`docs/spec/glass.md` §11)."""
+"""Manifold or hypersphere? The Fourier rule on the mean training image.
+
+After `docs/spec/glass.md` §11.
+"""
 
 import math
 from dataclasses import dataclass

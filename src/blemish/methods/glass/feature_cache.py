@@ -11,11 +11,10 @@ from torch import Tensor
 
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
+from blemish.methods.glass.features import FrozenFeatures, Levels
 
 BATCH = 16
 GIB = 2**30
-
-Levels = list[Tensor]
 
 
 class FeatureCache:
@@ -80,6 +79,44 @@ class FeatureCache:
             for total, level in zip(sums, levels, strict=True):
                 total += level.double().sum(dim=0).movedim(0, -1)
         return [(total / len(self)).to(self.dtype).movedim(-1, 0)[None] for total in sums]
+
+
+def embed_all(
+    features: FrozenFeatures,
+    images: Tensor,
+    title: str,
+    half: bool = False,
+    limit: float = math.inf,
+    folder: Path | None = None,
+) -> FeatureCache:
+    """The levels of uint8 images (N, 3, H, W), in full precision; `features` learn their scale.
+
+    half, limit, folder: as of `FeatureCache`.
+    """
+
+    def embed(batch: Tensor) -> Levels:
+        levels: Levels = features(batch.to(features.mean.device).float() / 255)
+        return levels
+
+    cache = FeatureCache(images, embed, half, limit, folder, title)
+    if features.standardise:
+        _learn_scale(features, cache)
+    return cache
+
+
+def _learn_scale(features: FrozenFeatures, cache: FeatureCache) -> None:
+    """Mean and standard deviation of each feature over all cells."""
+    first = second = torch.zeros((), dtype=torch.float64)
+    count = 0
+    for levels in cache.batches():
+        on_device = [level.to(features.mean.device) for level in levels]
+        cells = features.embedding.assemble(on_device).flatten(0, 2).double().cpu()
+        first, second = first + cells.sum(dim=0), second + cells.square().sum(dim=0)
+        count += len(cells)
+    mean = first / count
+    variance = (second - count * mean.square()) / (count - 1)
+    features.mean.copy_(mean)
+    features.std.copy_(variance.clamp(min=0).sqrt().clamp(min=1e-6))
 
 
 def _allocate(

@@ -1,15 +1,15 @@
 """The frozen side of GLASS and its relatives: backbone, patch embedding, scale of the features."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.glass.feature_cache import FeatureCache, Levels
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.precision import full_precision
+
+Levels = list[Tensor]
 
 
 class FrozenFeatures(nn.Module):
@@ -65,32 +65,3 @@ class FrozenFeatures(nn.Module):
                 weight = weight / self.std
                 bias = bias - weight @ self.mean
         return self.embedding.linear(levels, weight, bias)
-
-    def of_all(self, images: Tensor, title: str, **options: Any) -> FeatureCache:
-        """The levels of uint8 images (N, 3, H, W), in full precision; learns the scale.
-
-        options: those of `FeatureCache`.
-        """
-
-        def embed(batch: Tensor) -> Levels:
-            found: Levels = self(batch.to(self.mean.device).float() / 255)
-            return found
-
-        cache = FeatureCache(images, embed, title=title, **options)
-        if self.standardise:
-            self._learn_scale(cache)
-        return cache
-
-    def _learn_scale(self, cache: FeatureCache) -> None:
-        """Mean and standard deviation of each feature over all cells."""
-        first = second = torch.zeros((), dtype=torch.float64)
-        count = 0
-        for levels in cache.batches():
-            on_device = [level.to(self.mean.device) for level in levels]
-            cells = self.embedding.assemble(on_device).flatten(0, 2).double().cpu()
-            first, second = first + cells.sum(dim=0), second + cells.square().sum(dim=0)
-            count += len(cells)
-        mean = first / count
-        variance = (second - count * mean.square()) / (count - 1)
-        self.mean.copy_(mean)
-        self.std.copy_(variance.clamp(min=0).sqrt().clamp(min=1e-6))

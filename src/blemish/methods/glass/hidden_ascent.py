@@ -14,7 +14,7 @@ TINY = 1e-10
 BLOCK = 256  # rows that stay in a core's cache from one operation to the next
 
 # Takes the lengths of offsets, (N, 1), to the lengths they shall have.
-Shell = Callable[[Tensor], Tensor]
+Projection = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Ascent:
 
 
 @dataclass(frozen=True)
-class Climb:
+class Climbed:
     """Where a climb led.
 
     hidden: z(g), (N, H). steps: for each part between projections its D, (N, H). factors: what the
@@ -57,19 +57,19 @@ class Climb:
 
 
 @torch.no_grad()
-def climb(
+def ascend(
     discriminator: Discriminator,
     normal: Tensor,
     base: Tensor,
     start: Tensor,
     length: Tensor,
     ascent: Ascent,
-    shell: Shell,
-) -> Climb:
+    projection: Projection,
+) -> Climbed:
     """Climb from `start`, in train mode: BatchNorm's running statistics see every step.
 
-    normal, base, start: z(u), z(p) and z(g) at the start, (N, H), where the shell sees the length
-    of g − p. length: that length at the start, (N, 1).
+    normal, base, start: z(u), z(p) and z(g) at the start, (N, H), where the projection sees the
+    length of g − p. length: that length at the start, (N, 1).
     """
     weight = discriminator.first.weight
     dtype = product_dtype(weight)
@@ -78,18 +78,18 @@ def climb(
         slope = _Slope(discriminator, normal)
         # BatchNorm takes a mean away; without the common part sums of squares lose no digits.
         hidden, base = start - slope.shift, base - slope.shift
-        found = Climb(hidden)
+        found = Climbed(hidden)
         for step in range(ascent.steps):
             if step % ascent.project_every == 0:
                 since = hidden.clone()
                 found.steps.append(torch.zeros_like(hidden))
-            slope.survey(hidden)
+            slope.learn_statistics(hidden)
             for rows in _blocks(hidden):
                 _move(hidden[rows], found.steps[-1][rows], slope.at(hidden, rows), gram, ascent)
             if (step + 1) % ascent.project_every == 0:
                 change = torch.linalg.vecdot(since + hidden - 2 * base, found.steps[-1])
                 length = (length.square() + change[:, None]).clamp(min=0).sqrt()
-                factor = shell(length) / (length + TINY)
+                factor = projection(length) / (length + TINY)
                 found.factors.append(factor)
                 length = factor * length
                 torch.lerp(base, hidden, factor, out=hidden)
@@ -124,7 +124,7 @@ class _Slope:
         self.shift = normal.mean(dim=0)
         self.squares = normal.var(dim=0, unbiased=False) * self.rows  # of u, about the shift
 
-    def survey(self, hidden: Tensor) -> None:
+    def learn_statistics(self, hidden: Tensor) -> None:
         """Learn what the gradient of each row needs to know of all; z(g) less the shift."""
         count, norm = 2 * self.rows, self.norm
         first, second = torch.zeros_like(self.shift), self.squares.clone()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SMOOTHING = 1e-5
+from blemish.nn.losses import focal
 
 
 def normal_loss(logits: Tensor) -> Tensor:
@@ -15,16 +15,6 @@ def normal_loss(logits: Tensor) -> Tensor:
 def anomalous_loss(logits: Tensor) -> Tensor:
     """Mean binary cross-entropy of sigmoid(logits) against 1 (L_gas; what the ascent increases)."""
     return -F.logsigmoid(logits).mean()
-
-
-def focal(scores: Tensor, anomalous: Tensor) -> Tensor:
-    """Focal loss of each element, γ = 2, α = 1, with both classes smoothed by 1e-5.
-
-    scores: in [0, 1], any shape. anomalous: 0/1 or bool, same shape. Returns the same shape.
-    """
-    target = SMOOTHING + (1 - 2 * SMOOTHING) * anomalous.to(scores.dtype)
-    confidence = (1 - target) * (1 - scores) + target * scores + SMOOTHING
-    return -((1 - confidence) ** 2) * confidence.log()
 
 
 def hard_rows(scores: Tensor, anomalous: Tensor, quantile: float = 0.5) -> Tensor:

@@ -41,7 +41,8 @@ def image_score(queries: Tensor, distance: Tensor, rows: Tensor, bank: Tensor, b
 
 def distances(one: Tensor, other: Tensor) -> Tensor:
     """Of rows, in float64."""
-    return torch.linalg.vector_norm(one.double() - other.double(), dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(one.double() - other.double(), dim=-1)
+    return lengths
 
 
 def _blocks(queries: Tensor, bank: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -1,0 +1,56 @@
+"""The way between an image and the square that a network sees of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Resize = Literal["squash", "crop"]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How an image becomes the size×size square that a network sees.
+
+    "squash" resizes to the square, whatever the aspect; "crop" resizes the shorter side to
+    `size` and keeps the central square, as the published GLASS does (the borders are not seen).
+    enlarge: "crop" resizes the shorter side to so many times `size`, so that less is seen.
+    """
+
+    size: int
+    resize: Resize
+    enlarge: float = 1.0
+
+    def to_model(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) → uint8 (3, size, size), bilinear with anti-aliasing (Pillow's)."""
+        height, width = self._resized(image.shape[0], image.shape[1])
+        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        square = np.asarray(resized)[top : top + self.size, left : left + self.size]
+        return np.ascontiguousarray(square.transpose(2, 0, 1))
+
+    def to_original(
+        self, anomaly_map: NDArray[np.float32], size: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """An anomaly map (h, w) of what the network saw → (H, W) of the original image.
+
+        Pixels that "crop" cut off were not judged: they get the map's lowest value.
+        """
+        height, width = self._resized(*size)
+        if (height, width) != (self.size, self.size):
+            seen = cv2.resize(anomaly_map, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+            whole = np.full((height, width), anomaly_map.min(), dtype=np.float32)
+            top, left = (height - self.size) // 2, (width - self.size) // 2
+            whole[top : top + self.size, left : left + self.size] = seen
+            anomaly_map = whole
+        resized = cv2.resize(anomaly_map, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(resized, dtype=np.float32)
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if self.resize == "squash":
+            return self.size, self.size
+        shorter, target = min(height, width), round(self.size * self.enlarge)
+        return round(height * target / shorter), round(width * target / shorter)

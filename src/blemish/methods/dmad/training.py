@@ -1,0 +1,107 @@
+"""DMAD's training, after `docs/spec/dmad.md` §4."""
+
+import sys
+
+import torch
+from torch import Tensor
+
+from blemish.methods.detector import BATCH
+from blemish.methods.dmad.bottleneck import Quantiser
+from blemish.methods.dmad.detector import Dmad
+from blemish.methods.dmad.fields import warp_back
+from blemish.methods.dmad.scoring import distillation_loss, offset_loss
+from blemish.methods.loop import Loop
+from blemish.methods.trainer import Trainer
+from blemish.methods.training_data import TrainingUnit
+
+COLLAPSED = 2.0  # prototypes in use, counted by their share, at which they say nothing
+
+
+class DmadTrainer(Trainer[Dmad]):
+    """Fits offset network, bottleneck and decoder, and learns the scale of both image scores."""
+
+    def fit(self, unit: TrainingUnit, loop: Loop) -> None:
+        """Train offset network, bottleneck and decoder (§4)."""
+        p = self.detector.params
+        self.detector.to(loop.device)
+        images = unit.normals(self.detector.framing)
+        if self.detector.quantiser is not None and p.codebook == "features":
+            self.start_codebook(images, self.detector.quantiser, loop)
+        weights = [weight for part in self.detector.trained() for weight in part.parameters()]
+        optimizer = torch.optim.AdamW(
+            weights, lr=p.learning_rate, betas=(0.5, 0.999), weight_decay=p.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, p.epochs)
+        most = p.images_per_epoch or len(images)
+        self.detector.train()
+        for epoch in loop.epochs(p.epochs, self.detector, optimizer, schedule):
+            if self.detector.quantiser is not None:
+                self.detector.quantiser.usage.zero_()
+            for rows in loop.batches(len(images), p.batch_size, most, epoch):
+                with loop.autocast():
+                    losses = self.losses(self.detector.scaled(images[rows].to(loop.device)))
+                optimizer.zero_grad(set_to_none=True)
+                torch.stack(list(losses.values())).sum().backward()
+                optimizer.step()
+                loop.log(**losses)
+            schedule.step()
+            loop.save_epoch(self.detector, epoch)
+            if self.detector.quantiser is not None:
+                loop.log_epoch(**self.detector.quantiser.use())
+        self.report_collapse(loop)
+        self.standardise(unit, loop)
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """The losses of one step (§4), of images (B, 3, H, W) in [0, 1]."""
+        seen = self.detector(images)
+        back = warp_back(seen.warped, seen.fields)
+        # Bilinear reading commutes with normalisation, so only differences need its scale.
+        error = ((back - images) / self.detector.backbone.std).square().mean()
+        losses = {
+            "loss_distance": distillation_loss(seen.encoded, seen.decoded),
+            "loss_offset": offset_loss(seen.fields, error, self.detector.params.cycle_weight),
+        }
+        return (
+            losses if self.detector.quantiser is None else losses | {"loss_codes": seen.code_loss}
+        )
+
+    @torch.no_grad()
+    def start_codebook(self, images: Tensor, quantiser: Quantiser, loop: Loop) -> None:
+        """Prototypes from vectors of training normals (ours; published: uniform, near 0)."""
+        generator = loop.generator(2)
+        rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
+        batches = images[rows].split(BATCH)
+        coarsest = [
+            self.detector.backbone(self.detector.scaled(batch.to(loop.device)))[2]
+            for batch in batches
+        ]
+        vectors = torch.cat(coarsest).permute(0, 2, 3, 1).flatten(0, 2)
+        chosen = torch.randint(len(vectors), (len(quantiser.codebook),), generator=generator)
+        quantiser.codebook.copy_(vectors[chosen.to(vectors.device)])
+
+    def report_collapse(self, loop: Loop) -> None:
+        """Say so where nearly all vectors share one prototype: the authors' known instability."""
+        if self.detector.quantiser is None or self.detector.quantiser.perplexity() >= COLLAPSED:
+            return
+        print(
+            f"{loop.title}: the prototypes collapsed to one, which tells nothing: train with "
+            "`dmad.vq` false, or with `dmad.codebook` features",
+            file=sys.stderr,
+        )
+
+    @torch.inference_mode()
+    def standardise(self, unit: TrainingUnit, loop: Loop) -> None:
+        """Learn mean and deviation of both image scores of the validation normals."""
+        self.detector.eval()
+        held_out = unit.normals(self.detector.framing, "val").split(
+            1
+        )  # one by one, as they are scored
+        peaks = torch.cat(
+            [self.detector.maps(one.to(loop.device)).amax(dim=(2, 3)) for one in held_out]
+        )
+        std, mean = torch.std_mean(peaks.double(), dim=0, correction=0)
+        self.detector.score_mean.copy_(mean)
+        self.detector.score_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
+
+
+TRAINER = DmadTrainer

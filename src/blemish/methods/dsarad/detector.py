@@ -1,0 +1,77 @@
+"""DSARAD: distilled reconstruction with attention and a segmenter, after `docs/spec/dsarad.md`.
+
+A student turns images with defects into normal ones; a segmenter tells from the student's picture
+and its input where the defects are.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from blemish.images.framing import Framing
+from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.detector import Detector
+from blemish.methods.dsarad.networks import Reconstruction, Segmenter
+from blemish.methods.dsarad.params import Params
+from blemish.methods.dsarad.pixels import Pixels
+
+
+class Dsarad(Detector[Params]):
+    """One model per unit: a student (§3.1) and a segmenter (§3.3)."""
+
+    name = "dsarad"
+
+    def __init__(self, params: Params, seed: int) -> None:
+        super().__init__(params, seed)
+        self.framing = Framing(params.image_size, params.resize)
+        self.pixels = Pixels(params.flat_field, params.image_size)
+        generator = torch.Generator().manual_seed(seed)
+        self.student = Reconstruction(params.width, generator)
+        self.segmenter = Segmenter(params.segmenter_width, generator)
+
+    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Probability maps, not smoothed, and the image score of §6, averaged over the boxes."""
+        corrupted = self.pixels(images.to(self.dtype) / 255)
+        reconstruction, _ = self.student(corrupted)
+        logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
+        # In float64 confident pixels stay apart, where float32 rounds them all to one.
+        probability = anomaly_probability(logits.double())
+        scores = [box_score(probability, box) for box in self.params.score_boxes]
+        return probability.float(), torch.stack(scores).mean(dim=0)
+
+    def author_protocol(self, unit: str) -> AuthorProtocol:  # noqa: ARG002
+        """Which of the kept epochs a number comes from differs by experiment: inferred (§9)."""
+        return AuthorProtocol(
+            note="best kept epoch on test, masks cut off to whole pixels",
+            chosen_by=("image_auroc", "pixel_auroc"),
+            mask_above=254,  # §2.2
+        )
+
+    def views(self, images: Tensor) -> dict[str, Tensor]:
+        """The student's picture: what the image would be without a defect."""
+        pictures = images.to(self.dtype) / 255
+        seen, _ = self.student(self.pixels(pictures))
+        reconstruction = self.pixels.inverse(seen, pictures).clamp(0, 1)
+        return {"reconstruction": (reconstruction * 255).round().to(torch.uint8)}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights, in which images are given to the networks."""
+        return self.student.out.weight.dtype
+
+
+def anomaly_probability(logits: Tensor) -> Tensor:
+    """Channel 1 of the softmax over two channels: (B, 2, H, W) → (B, H, W)."""
+    return torch.sigmoid(logits[:, 1] - logits[:, 0])
+
+
+def box_score(probability: Tensor, box: int) -> Tensor:
+    """The largest mean over a box×box square (§6): (B, H, W) → (B,).
+
+    A square that leaves the image is divided by its whole area, so borders count less.
+    """
+    means = F.avg_pool2d(probability[:, None], box, stride=1, padding=box // 2)
+    return means.amax(dim=(1, 2, 3))
+
+
+DETECTOR = Dsarad

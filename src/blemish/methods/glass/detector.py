@@ -1,0 +1,75 @@
+"""GLASS (ECCV 2024), after `docs/spec/glass.md`: what it computes of an image.
+
+A frozen backbone gives a vector for each cell of a grid; a linear adaptor and a small
+discriminator tell normal vectors from anomalous ones. How they learn that is in `training`.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blemish.images.framing import Framing
+from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.detector import Detector
+from blemish.methods.glass.features import FrozenFeatures
+from blemish.methods.glass.heads import Adaptor, Discriminator
+from blemish.methods.glass.params import Params
+from blemish.nn.smoothing import anomaly_map, image_score
+
+
+class Glass(Detector[Params]):
+    """One model per unit: frozen features (§4), a trained adaptor and discriminator (§5).
+
+    Relatives (`dlas`, `dlas_lcd`) score in the same way and train in another.
+    """
+
+    name = "glass"
+
+    def __init__(self, params: Params, seed: int) -> None:
+        p = params.for_unit("")  # whoever did not name the unit gets what holds for most
+        super().__init__(p, seed)
+        self.framing = Framing(p.image_size, p.resize, float(p.enlarge))
+        self.features = FrozenFeatures(
+            p.backbone,
+            p.weights,
+            p.strides,
+            p.pretrain_dim,
+            p.target_dim,
+            p.patch,
+            p.standardise,
+        )
+        generator = torch.Generator().manual_seed(seed)
+        self.adaptor = Adaptor(p.target_dim, generator=generator)
+        self.discriminator = Discriminator(p.target_dim, p.hidden, generator=generator)
+        self.hypersphere = p.variant == "hypersphere"
+
+    def facts(self) -> dict[str, Any]:
+        """Which backbone weights the heads rely on, and which variant was trained (§11)."""
+        digest = self.features.backbone.digest()
+        return {"backbone_digest": digest, "hypersphere": self.hypersphere}
+
+    def author_protocol(self, unit: str) -> AuthorProtocol | None:
+        """The best epoch on test, masks cut off to whole pixels, a PRO of its own (§13–14)."""
+        return AuthorProtocol(
+            note="best epoch on test",
+            chosen_by=("image_auroc", "pixel_auroc"),
+            mask_above=0 if unit.startswith("visa/") else 254,  # §2.3
+            glass_pro=True,
+        )
+
+    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps at the network's input size; the image score is the largest cell score (§12)."""
+        features = self.features.cells(images.float() / 255)
+        logits = self.discriminator(self.adaptor(features).flatten(0, 2))
+        # In float64 confident cells stay apart, where float32 rounds them all to one.
+        cells = torch.sigmoid(logits.double()).view(features.shape[:3])
+        maps = anomaly_map(cells, (self.framing.size, self.framing.size), self.params.sigma)
+        return maps.float(), self.image_scores(cells)
+
+    def image_scores(self, cells: Tensor) -> Tensor:
+        """(B, h, w) -> (B,)."""
+        return image_score(cells)
+
+
+DETECTOR = Glass

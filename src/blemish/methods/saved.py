@@ -1,0 +1,115 @@
+"""A trained detector on disk: weights and JSON, no pickle."""
+
+import importlib
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from blemish.core.errors import UserError
+from blemish.core.files import write_json
+from blemish.core.params import Section, Seed
+from blemish.methods.detector import AnyDetector, create
+from blemish.methods.validation import Validation
+
+EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper`
+
+
+class Record(Section):
+    """`model.json`: all that a trained model is besides its tensors."""
+
+    format: Literal[1] = 1
+    method: Annotated[str, Field(pattern=r"^[a-z]\w*$")]
+    unit: str
+    seed: Seed
+    params: dict[str, Any]
+    preprocessing: dict[str, Any]
+    facts: dict[str, Any]
+    validation: Validation
+    versions: dict[str, str]
+
+
+def save(
+    detector: AnyDetector,
+    folder: Path,
+    unit: str,
+    maps: NDArray[np.float32],
+    scores: NDArray[np.float64],
+) -> None:
+    """Write `model.safetensors` and `model.json`.
+
+    `maps` (N, h, w) and `scores` (N,) are the validation normals'. Raises UserError if one is not
+    finite.
+    """
+    if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
+        raise UserError(
+            f"{unit} {detector.name} seed {detector.seed}: a validation normal scored NaN or "
+            "infinity: lower the learning rate"
+        )
+    state = {key: value.contiguous().cpu() for key, value in detector.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    record = Record(
+        method=detector.name,
+        unit=unit,
+        seed=detector.seed,
+        params=detector.params.model_dump(),
+        preprocessing=asdict(detector.framing),
+        facts=detector.facts(),
+        validation=Validation.of(maps, scores),
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+    )
+    write_json(folder / "model.json", record.model_dump())
+
+
+def load_state(detector: AnyDetector, file: Path) -> None:
+    """Put an epoch's weights into a detector. Raises UserError if they do not fit."""
+    try:
+        detector.load_state_dict(load_file(file))
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{file}: not weights of this model ({_reason(error)}): train it again"
+        ) from None
+    detector.eval()
+
+
+def load(folder: Path, device: torch.device) -> tuple[AnyDetector, Record]:
+    """A trained detector and its `model.json`.
+
+    Model files are hostile input: nothing is unpickled, all values are validated, tensors must
+    fit. Raises UserError naming the file and what is wrong.
+    """
+    for name in ("model.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing: run the train stage of this model")
+    try:
+        record = Record.model_validate_json((folder / "model.json").read_bytes())
+        module = importlib.import_module(f"blemish.methods.{record.method}.params")
+        params = module.Params.model_validate(record.params)
+        detector = create(record.method, params, record.seed)
+        detector.load_state_dict(load_file(folder / "model.safetensors"))
+    except (ValueError, ModuleNotFoundError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: not a model of this version ({_reason(error)}): train it again"
+        ) from None
+    if record.facts.get("backbone_digest") != detector.facts().get("backbone_digest"):
+        raise UserError(
+            f"{folder}/model.json: trained on other backbone weights than are installed: "
+            "train it again, or install those weights"
+        )
+    return detector.to(device).eval(), record
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fault = error.errors()[0]
+        where = ".".join(["model.json", *map(str, fault["loc"])])
+        return f"{where}: {fault['msg']}"
+    reason = " ".join(str(error).split())[:200]
+    return f"model.safetensors: {reason}" if isinstance(error, SafetensorError) else reason

@@ -1,0 +1,67 @@
+"""Masks: published annotations of every kind as bool (H, W), True where defective."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from blemish.core.errors import UserError
+from blemish.datasets.dataset import Item, Outline, images_in
+from blemish.images.reading import read_mask
+
+Mask = NDArray[np.bool_]
+
+
+def item_mask(item: Item, size: tuple[int, int]) -> Mask:
+    """The mask of an item's whole image of `size` (H, W): its file, its outlines, its channels.
+
+    Raises UserError naming a mask that is damaged or has another size.
+    """
+    if item.mask is not None:
+        return _sized(item.mask, read_mask(item.mask, item.mask_threshold), item, size)
+    if item.channels is not None:
+        return _united(item, item.channels, size)
+    return _drawn(item, size)
+
+
+def _united(item: Item, channels: Path, size: tuple[int, int]) -> Mask:
+    files = list(images_in(channels))
+    if not files:
+        raise UserError(f"{channels}: no channel of {item.image.name}: its PNGs belong there")
+    mask = np.zeros(size, bool)
+    for file in files:
+        mask |= _sized(file, read_mask(file), item, size)
+    return mask
+
+
+def _sized(path: Path, mask: Mask, item: Item, size: tuple[int, int]) -> Mask:
+    if mask.shape != size:
+        raise UserError(
+            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]} but its image "
+            f"{item.image.name} is {size[1]}×{size[0]}: give both the same size"
+        )
+    return mask
+
+
+def _drawn(item: Item, size: tuple[int, int]) -> Mask:
+    mask = np.zeros(size, np.uint8)
+    for outline in item.outlines:
+        if len(outline) == 2:
+            (left, top), (right, bottom) = outline
+            rows = slice(max(0, round(top)), max(0, round(bottom)))
+            mask[rows, max(0, round(left)) : max(0, round(right))] = 1
+        else:
+            cv2.fillPoly(mask, [_corners(outline)], (1,))
+    return mask.astype(bool)
+
+
+def _corners(outline: Outline) -> NDArray[np.int32]:
+    return np.rint(np.array(outline, np.float64)).astype(np.int32)[:, None]
+
+
+def write_mask(mask: Mask, target: Path) -> None:
+    """Write an 8-bit PNG, 255 where defective."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask.astype(np.uint8) * 255).save(target)

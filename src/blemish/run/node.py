@@ -25,7 +25,11 @@ from filelock import FileLock
 
 from blemish.core.files import finished_folder
 
-HERE = Path(tempfile.gettempdir()) / f"blemish-node-{os.getuid()}"
+# BLEMISH_NODE_FOLDER: where a node keeps what it needs, if not in its temporary folder.
+HERE = Path(
+    os.environ.get("BLEMISH_NODE_FOLDER")
+    or Path(tempfile.gettempdir(), f"blemish-node-{os.getuid()}")
+)
 MARK = "blemish-head"  # in a cache that the head uses: an unmounted folder is an empty folder
 SHARED_CHECKPOINTS = "blemish-checkpoints"  # where they lie in a shared cache
 LOOK = 1.0  # s between looks at a log

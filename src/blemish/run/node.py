@@ -105,6 +105,8 @@ def run_command(job: Job) -> Iterator[Report]:
         if shared:
             kept["checkpoints"] = Path(job.cache, SHARED_CHECKPOINTS)
         _lay_out(project, folder, [*kept, *(i.path for i in job.inputs), *job.outputs])
+        for path in job.outputs:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
         for path, target in kept.items():
             target.mkdir(parents=True, exist_ok=True)
             _place(folder / path, target)

@@ -77,7 +77,7 @@ def test_a_node_lost_in_mid_training_costs_nothing_but_its_time(
     space.assert_done()
     # Each log says where it was written; the head ran nothing but what always runs.
     assert space.log("train@a/x-1").startswith(f"on node {os.uname().nodename}\n")
-    assert len(space.begun()) == 7
+    assert len(set(space.begun())) == 6
     assert "tracked" in text
 
 

@@ -34,8 +34,13 @@ MARK = "blemish-head"  # in a cache that the head uses: an unmounted folder is a
 SHARED_CHECKPOINTS = "blemish-checkpoints"  # where they lie in a shared cache
 LOOK = 1.0  # s between looks at a log
 CHUNK = 1 << 16  # bytes of a log that travel at once
-# Reads until the worker that started it is gone, then ends the command's process group.
-GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
+# Ends a command's process group when the worker is gone without a word. It forks, so that it is no
+# child of the worker: those Ray kills with it.
+GUARD = """
+import os, signal, sys
+if not os.fork() and not sys.stdin.read():
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+"""
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,7 @@ def _follow(job: Job, folder: Path, host: str) -> Iterator[Report]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # this worker may be told to end before it has
         process.wait()
-        guard.kill()
-        guard.wait()
+        guard.communicate(b"done")
         log.path.unlink(missing_ok=True)
 
 

@@ -49,7 +49,7 @@ with open(sys.argv[2], "w") as file:
 LOCAL = """
 from rich.console import Console
 from blemish.run.run import run
-from blemish.run.slots import local_slots
+from blemish.run.local import local_slots
 raise SystemExit(run([], local_slots({slots}, None, 1), Console(), 1))
 """
 

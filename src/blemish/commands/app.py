@@ -54,9 +54,9 @@ def run(
     """
     from blemish.core.params import load_params
     from blemish.core.profiles import set_params
+    from blemish.run.local import local_slots
     from blemish.run.run import ClusterOptions, run_on_cluster
     from blemish.run.run import run as run_stages
-    from blemish.run.slots import local_slots
 
     if cluster is not None and (jobs is not None or gpus):
         raise UserError("--cluster excludes --jobs and --gpus: its nodes say what they have")

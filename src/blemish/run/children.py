@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,6 @@ def environment() -> dict[str, str]:
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     given = os.environ | {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1"}
     return {"DVC_NO_ANALYTICS": "1"} | given
-
-
-@dataclass(frozen=True)
-class Command:
-    """What a child asks to be run elsewhere: a stage's command, the inputs that DVC made, as path
-    and hash, and the paths that it writes."""
-
-    stage: str
-    text: str
-    inputs: list[tuple[str, str]]
-    outputs: list[str]
 
 
 class Child:

@@ -15,9 +15,9 @@ from typing import Any
 import blemish
 from blemish.core.errors import UserError
 from blemish.run import node
-from blemish.run.children import Child, Command, log_file
-from blemish.run.local import Notes
-from blemish.run.slots import Slot
+from blemish.run.children import Child, log_file
+from blemish.run.local import Notes, Slot
+from blemish.run.messages import Command
 
 CONNECT = 10.0  # s
 PATIENCE = 20.0  # s that workers get to be ended

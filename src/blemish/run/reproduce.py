@@ -12,11 +12,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dvc.lock
 from dvc.cli import parse_args
@@ -28,20 +27,10 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 from dvc.utils.serialize import modify_yaml
 
-from blemish.run.children import Command
-from blemish.run.graph import Graph
 from blemish.run.mending import LOCK, mend
+from blemish.run.messages import Command, Graph, Result
 
 LOOK = 0.05  # s between looks for DVC's lock
-Outcome = Literal["ran", "cached", "unchanged", "failed", "killed", "busy"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How reproducing a stage ended; `reason` is DVC's word where it could not begin."""
-
-    outcome: Outcome
-    reason: str = ""
 
 
 def plan(targets: list[str]) -> Graph | Result:

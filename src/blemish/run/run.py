@@ -16,11 +16,10 @@ from rich.console import Console
 
 from blemish.core.errors import UserError
 from blemish.run.children import ask, log_file
-from blemish.run.graph import Graph
-from blemish.run.local import Local
+from blemish.run.local import Local, Slot
+from blemish.run.messages import Graph
 from blemish.run.schedule import BUSY, Place, Schedule, Tally
 from blemish.run.screen import Screen, clock_time
-from blemish.run.slots import Slot
 
 INTERRUPTED = 130
 SLOWEST = 5

@@ -8,9 +8,9 @@ from multiprocessing import connection
 from typing import Protocol
 
 from blemish.run.children import Child, ask, log_file
-from blemish.run.graph import Graph
+from blemish.run.local import Slot
+from blemish.run.messages import Graph
 from blemish.run.screen import Screen
-from blemish.run.slots import Slot
 
 LOOK = 0.5  # s between looks at the progress of stages
 GRACE = 20.0  # s that interrupted stages get to clean up

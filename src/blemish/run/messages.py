@@ -1,6 +1,9 @@
-"""The graph of the workspace as DVC sees it, and which of its stages are out of date."""
+"""What passes between `blemish run` and its children: the graph, results, commands to be run."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["ran", "cached", "unchanged", "failed", "killed", "busy"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,22 @@ class Graph:
             if stage in first or any(needed in chosen for needed in self.upstream[stage]):
                 chosen[stage] = None
         return list(chosen)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How reproducing a stage ended; `reason` is DVC's word where it could not begin."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a child asks to be run elsewhere: a stage's command, the inputs that DVC made, as path
+    and hash, and the paths that it writes."""
+
+    stage: str
+    text: str
+    inputs: list[tuple[str, str]]
+    outputs: list[str]

@@ -1,10 +1,12 @@
 """Many stages at once: `dvc repro` one by one, `blemish run --jobs 4`, a Ray cluster of 4 slots.
 
 The stages sleep, so that what is measured is everything else. Then a run with nothing to do, of
-graphs of 50, 200 and 1,000 stages, by `dvc repro` and by `blemish run`. Run on an idle machine:
+graphs of 50, 200 and 1,000 stages, by `dvc repro` and by `blemish run`; and two Ray nodes of two
+slots with 40 stages that read 50 MB each, of which no node sees DVC's cache: how many bytes a node
+fetched of those that it needed. Run on an idle machine:
 
     python benchmarks/fanout.py [stages] [seconds of each] [sizes of the idle graphs, e.g. 50,200]
-        [slots]
+        [slots] [stages with an input] [MB of each]
 """
 
 import json
@@ -47,14 +49,36 @@ with open(sys.argv[2], "w") as file:
 LOCAL = """
 from rich.console import Console
 from blemish.run.run import run
-from blemish.run.slots import local_slots
+from blemish.run.local import local_slots
 raise SystemExit(run([], local_slots({slots}, None, 1), Console(), 1))
 """
 
 CLUSTER = """
 from rich.console import Console
 from blemish.run.run import ClusterOptions, run_on_cluster
-raise SystemExit(run_on_cluster([], ClusterOptions({address!r}), Console(), 1))
+options = ClusterOptions({address!r}, share_cache={shared})
+raise SystemExit(run_on_cluster([], options, Console(), 1))
+"""
+
+WITH_INPUTS = """
+stages:
+  make:
+    matrix: {{number: {numbers}}}
+    meta: {{cluster: head}}
+    cmd: python make.py {size} inputs/${{item.number}}
+    deps: [make.py]
+    outs: ["inputs/${{item.number}}"]
+  use:
+    matrix: {{number: {numbers}, part: [0, 1]}}
+    cmd: python stage.py 2 models/${{item.number}}-${{item.part}}
+    deps: [stage.py, "inputs/${{item.number}}"]
+    outs: ["models/${{item.number}}-${{item.part}}"]
+"""
+
+MAKE = """
+import os, sys
+with open(sys.argv[2], "wb") as file:
+    file.write(os.urandom(int(sys.argv[1]) * 10**6))
 """
 
 
@@ -102,7 +126,9 @@ def by_cluster(folder: Path, slots: int) -> float:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         cluster.add_node(num_cpus=slots)
-        return call(folder, sys.executable, "-c", CLUSTER.format(address=cluster.address))
+        return call(
+            folder, sys.executable, "-c", CLUSTER.format(address=cluster.address, shared=True)
+        )
     finally:
         cluster.shutdown()
 
@@ -131,6 +157,36 @@ def busy(folder: Path, stages: int, seconds: float, slots: int) -> dict[str, flo
     return found
 
 
+def inputs(folder: Path, stages: int, size: int) -> dict[str, float]:
+    """Each input is read by two stages; a node that runs both, or one again, fetches it once."""
+    from ray.cluster_utils import Cluster
+
+    space = workspace(folder / "inputs", 1, 0)
+    numbers = list(range(stages // 2))
+    (space / "dvc.yaml").write_text(WITH_INPUTS.format(numbers=numbers, size=size))
+    (space / "make.py").write_text(MAKE)
+    (space / "inputs").mkdir()
+    (space / ".gitignore").write_text("/models/*\n/inputs/*\n/logs/\n")
+    call(space, *DVC, "repro", *(f"make@{number}" for number in numbers))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    kept = [folder / f"node-{number}" for number in range(2)]
+    try:
+        for place in kept:
+            cluster.add_node(num_cpus=2, env_vars={"BLEMISH_NODE_FOLDER": str(place)})
+        code = CLUSTER.format(address=cluster.address, shared=False)
+        wall = call(space, sys.executable, "-c", code)
+    finally:
+        cluster.shutdown()
+    figures = {"inputs_efficiency": stages * 2 / 4 / wall}
+    for number, place in enumerate(kept):
+        files = [path for path in (place / "inputs").rglob("content") if path.is_file()]
+        moved = sum(path.stat().st_size for path in files) / 1e6
+        figures[f"inputs_node_{number}_MB"] = moved
+        print(f"  node {number}: {len(files)} of {len(numbers)} inputs, {moved:,.0f} MB")
+    print(f"  {stages} stages of 2 s with {size} MB each on two nodes of two slots: {wall:.1f} s")
+    return figures
+
+
 def idle(folder: Path, stages: int) -> dict[str, float]:
     """Nothing to do: the outputs are written by hand and committed to DVC as they are."""
     space = workspace(folder / f"idle-{stages}", stages, 0)
@@ -147,15 +203,22 @@ def idle(folder: Path, stages: int) -> dict[str, float]:
 
 
 def main(
-    stages: int = 24, seconds: float = 5.0, sizes: str = "50,200,1000", slots: int = SLOTS
+    stages: int = 24,
+    seconds: float = 5.0,
+    sizes: str = "50,200,1000",
+    slots: int = SLOTS,
+    with_inputs: int = 40,
+    size: int = 50,
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         found = busy(Path(name), stages, seconds, slots)
-        for size in filter(None, sizes.split(",")):
-            found |= idle(Path(name), int(size))
+        for number in filter(None, sizes.split(",")):
+            found |= idle(Path(name), int(number))
+        if with_inputs:
+            found |= inputs(Path(name), with_inputs, size)
     print(json.dumps({key: round(value, 2) for key, value in found.items()}))
 
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(*(kind(word) for kind, word in zip((int, float, str, int), given, strict=False)))
+    main(*(kind(word) for kind, word in zip((int, float, str, int, int, int), given, strict=False)))

@@ -1,6 +1,7 @@
 """A killed training goes on from its last checkpoint and ends with the bytes of a whole one."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from blemish.core.errors import UserError
-from blemish.core.params import TrainingParams
+from blemish.core.params import TrainingParams, read_yaml
 from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, Moment, key_of
 from blemish.methods.loop import Loop
 from blemish.methods.registry import METHODS
@@ -171,3 +172,31 @@ def test_every_method_ends_with_the_same_bytes_after_a_kill(method: str, monkeyp
         assert epochs[0] == 1
         assert bytes_of(Path("resumed")) == bytes_of(Path("whole"))
         shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+
+
+class Slow(Checkpoint):
+    """A checkpoint that takes long to write."""
+
+    saved: list[float]
+
+    def save(self, _: Moment) -> None:
+        self.saved.append(time.monotonic())
+        time.sleep(0.04)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.02, 2), (0.0, 60)])
+def test_checkpoints_take_a_small_share_of_the_time(tmp_path, seconds: float, most: int) -> None:
+    """After one that took 0.04 s the next is due in 2 s; 0 asks for one after every epoch."""
+    params = TrainingParams(device="cpu", threads=1, checkpoint_seconds=seconds)
+    checkpoint = Slow(tmp_path, "key")
+    checkpoint.saved = []
+    layer = nn.Linear(3, 1)
+    for _ in Loop(params, 0, "line", tmp_path, checkpoint).epochs(60, layer):
+        time.sleep(0.02)
+    assert 1 <= len(checkpoint.saved) <= most
+    assert seconds or len(checkpoint.saved) == 60
+
+
+def test_a_training_of_a_minute_leaves_a_checkpoint_with_the_shipped_settings() -> None:
+    shipped = read_yaml(Path(__file__).resolve().parents[2] / "params.yaml")
+    assert shipped["training"]["checkpoint_seconds"] <= 5

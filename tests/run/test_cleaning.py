@@ -9,13 +9,14 @@ import pytest
 from blemish.core.errors import UserError
 from blemish.core.profiles import set_params
 from blemish.methods.checkpoint import CHECKPOINTS
-from blemish.run import clone
+from blemish.run import node
 from blemish.run.cleaning import clean
 from tests.units import params_folder
 
 
 def test_what_killed_runs_left_goes_and_results_stay(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(clone, "CLONES", tmp_path / "clones")
+    monkeypatch.setattr(node, "HERE", tmp_path / "node")
+    monkeypatch.chdir(tmp_path)
     subprocess.run(
         [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True
     )
@@ -25,20 +26,19 @@ def test_what_killed_runs_left_goes_and_results_stay(tmp_path, monkeypatch) -> N
         tmp_path / CHECKPOINTS / "elpv/mono/glass-0/key/state.safetensors",
         tmp_path / "logs/train@elpv/mono-glass-0.log",
         tmp_path / f"models/elpv/mono/.glass-0.{dead}.unfinished/model.json",
-        tmp_path / f"clones/1f2e3d4c-{dead}/dvc.yaml",
-        tmp_path / f".dvc/cache/{clone.SHARED}/elpv/mono/glass-1/key/state.safetensors",
+        tmp_path / "node/inputs/1f2e.dir/content/made",
+        tmp_path / f".dvc/cache/{node.SHARED_CHECKPOINTS}/elpv/mono/glass-1/key/state.safetensors",
     ]
     kept = [
         tmp_path / "models/elpv/mono/glass-0/model.json",
         tmp_path / f"models/elpv/mono/.glass-1.{alive}.unfinished/model.json",
-        tmp_path / f"clones/1f2e3d4c-{alive}/dvc.yaml",
         tmp_path / ".dvc/cache/files/md5/00/1f2e",
     ]
     for file in [*left, *kept]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
     assert len(list(clean(tmp_path))) == 5
-    assert [file.exists() for file in [*left, *kept]] == [False] * 5 + [True] * 4
+    assert [file.exists() for file in [*left, *kept]] == [False] * 5 + [True] * 3
     assert list(clean(tmp_path)) == ["nothing to remove"]
 
 

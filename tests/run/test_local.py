@@ -5,8 +5,8 @@ import os
 import pytest
 
 from blemish.core.errors import UserError
-from blemish.run.graph import Graph
-from blemish.run.slots import local_slots
+from blemish.run.local import local_slots
+from blemish.run.messages import Graph
 from tests.run.workspace import make
 
 

@@ -59,7 +59,7 @@ import sys
 from rich.console import Console
 from blemish.core.errors import UserError
 from blemish.run.run import run
-from blemish.run.slots import local_slots
+from blemish.run.local import local_slots
 
 jobs, gpus, per_gpu, retries, targets = sys.argv[1:5] + [sys.argv[5:]]
 slots = local_slots(int(jobs) or None, gpus or None, int(per_gpu))

@@ -27,13 +27,10 @@ def run(
         str | None,
         typer.Option(help="Run on a Ray cluster: auto, or host:port. Needs the extra `ray`."),
     ] = None,
-    remote: Annotated[
-        str | None,
-        typer.Option(help="Carry a cluster's results by this DVC remote; else by a shared cache."),
-    ] = None,
-    include_uncommitted: Annotated[
-        bool, typer.Option(help="Send uncommitted files to the cluster, too.")
-    ] = False,
+    share_cache: Annotated[
+        bool,
+        typer.Option(help="Nodes that see DVC's cache take their inputs from it, not from Ray."),
+    ] = True,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set-param", "-S", help="KEY=VALUE to write into params.yaml first."),
@@ -47,23 +44,24 @@ def run(
 
     from blemish.core.params import load_params
     from blemish.core.profiles import set_params
+    from blemish.run.local import local_slots
     from blemish.run.run import ClusterOptions, run_on_cluster
     from blemish.run.run import run as run_stages
-    from blemish.run.slots import local_slots
 
-    if cluster is None and (remote or include_uncommitted):
-        raise UserError("--remote and --include-uncommitted are for --cluster: give its address")
     if cluster is not None and (jobs is not None or gpus):
         raise UserError("--cluster excludes --jobs and --gpus: its nodes say what they have")
-    changed = set_params(overrides) if overrides else []
-    print("".join(f"params.yaml: {line}\n" for line in changed), end="")
-    load_params()
+
+    def prepare() -> None:
+        changed = set_params(overrides) if overrides else []
+        print("".join(f"params.yaml: {line}\n" for line in changed), end="", flush=True)
+        load_params()
+
     if cluster is None:
         slots = local_slots(jobs, gpus, per_gpu)
-        status = run_stages(targets or [], slots, Console(), retries)
+        status = run_stages(targets or [], slots, Console(), retries, prepare)
     else:
-        options = ClusterOptions(cluster, per_gpu, remote, include_uncommitted, bool(overrides))
-        status = run_on_cluster(targets or [], options, Console(), retries)
+        options = ClusterOptions(cluster, per_gpu, share_cache)
+        status = run_on_cluster(targets or [], options, Console(), retries, prepare)
     if status:
         raise typer.Exit(status)
     if not targets:

@@ -157,7 +157,7 @@ class TrainingParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024)] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
-    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 5.0
     keep_every: Annotated[int, Field(ge=0)] = 0
 
 

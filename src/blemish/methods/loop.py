@@ -23,6 +23,7 @@ from blemish.methods.checkpoint import Checkpoint, Moment, NotANumber, State, re
 from blemish.methods.saved import EPOCHS
 
 Result = TypeVar("Result")
+CHECKPOINT_SHARE = 0.02  # of the time of a training, at most, goes into its checkpoints
 
 
 def _check_bfloat16() -> None:
@@ -61,6 +62,7 @@ class Loop:
         self._checkpoint = checkpoint
         self._every = params.checkpoint_seconds
         self._saved = time.monotonic()
+        self._cost = 0.0  # s that the last checkpoint took
         self._resumed = (checkpoint.load() if checkpoint else None) or Moment()
         self._finished: list[str] = []
         self._sums: dict[str, Tensor] = {}
@@ -112,7 +114,9 @@ class Loop:
         return resumed.epoch
 
     def _save(self, phase: str, epoch: int, state: tuple[State, ...]) -> None:
-        if self._checkpoint is None or time.monotonic() - self._saved < self._every:
+        began = time.monotonic()
+        pause = max(self._every, self._cost / CHECKPOINT_SHARE) if self._every else 0.0
+        if self._checkpoint is None or began - self._saved < pause:
             return
         states = [state_of(thing) for thing in state]
         moment = Moment(phase, epoch, tuple(self._finished), self.curves, states)
@@ -124,6 +128,7 @@ class Loop:
             # Training is worth more than its checkpoint.
             print(f"{self.title}: no checkpoint after epoch {epoch}: {error}", file=sys.stderr)
         self._saved = time.monotonic()
+        self._cost = self._saved - began
 
     def batches(self, images: int, batch: int, most: int, epoch: int) -> Iterator[Tensor]:
         """Shuffled rows in batches, the last one partial; stops once more than `most` were seen."""

@@ -1,181 +1,241 @@
-"""What happens on a cluster's node: a stage in a clone of its own, its results into the cache.
+"""A stage's command on a node of a Ray cluster, in a folder of its own.
 
-A worker process keeps one clone for as long as it lives. Nothing but DVC's cache, or its remote,
-carries results: the head restores them from there.
+The folder holds links to the project's code, which Ray brings (`runtime_env`), and to the inputs,
+which lie once on each node under DVC's hash of them. What the command makes goes back through
+Ray's object store.
 """
 
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from blemish.core.errors import UserError
-from blemish.run.clone import make_clone
-from blemish.run.forks import Forks
-from blemish.run.remote import MARK
+from filelock import FileLock
 
-LOOK = 2.0  # s between looks at a log
-TAIL = 1 << 16  # bytes of a log that travel
-PATIENCE = 600.0  # s that a remote may be out of reach
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # s before another try
+from blemish.core.files import finished_folder
+
+# BLEMISH_NODE_FOLDER: where a node keeps what it needs, if not in its temporary folder.
+HERE = Path(
+    os.environ.get("BLEMISH_NODE_FOLDER")
+    or Path(tempfile.gettempdir(), f"blemish-node-{os.getuid()}")
+)
+MARK = "blemish-head"  # in a cache that the head uses: an unmounted folder is an empty folder
+SHARED_CHECKPOINTS = "blemish-checkpoints"  # where they lie in a shared cache
+LOOK = 1.0  # s between looks at a log
+CHUNK = 1 << 16  # bytes of a log that travel at once
+# Ends a command's process group when the worker is gone without a word. It forks, so that it is no
+# child of the worker: those Ray kills with it.
+GUARD = """
+import os, signal, sys
+if not os.fork() and not sys.stdin.read():
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+"""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a command reads: a path in the project, DVC's hash, and Ray's reference to a tar of it,
+    None where nodes take it from the shared cache."""
+
+    path: str
+    key: str
+    content: Any = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all stages of a run share.
+    """A command with all that it needs. cache: DVC's cache on the head, "" to share none."""
 
-    bundle: the commit. config: `.dvc/config.local` for the clones: the head's, with its remotes,
-    and the cache. cache: the head's cache folder, seen by all nodes; or remote: a DVC remote that
-    all reach.
-    """
-
-    name: str
-    bundle: bytes
-    config: bytes
-    cache: str | None
-    remote: str | None
+    command: str
+    inputs: list[Input]
+    outputs: list[str]
+    environment: dict[str, str]
+    cache: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """A stage's host and the end of its log; when it has ended, DVC's exit code."""
+    """What a command printed since the last report; at its end its status and a tar of outputs.
+
+    unseen: the node does not see the shared cache, and nothing was run.
+    """
 
     host: str
-    log: str
-    code: int | None = None
+    text: str
+    status: int | None = None
+    outputs: bytes = b""
+    unseen: bool = False
 
 
-def run_stage(job: Job, stage: str, environment: dict[str, str]) -> Iterator[Report]:
-    """Reproduce a stage in this worker's clone; needs come from the cache. Runs inside Ray.
+@dataclass
+class Log:
+    """A growing file, read piece by piece."""
 
-    Yields a report now and then when the log has grown, and one with the exit code at the end.
-    """
-    host = os.uname().nodename
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    host += f" gpu {devices}" if devices else ""
-    try:
-        worker = Worker.of(job)
-    except (OSError, UserError, subprocess.CalledProcessError) as error:
-        said = " ".join(str(getattr(error, "stderr", "") or error).split())
-        yield Report(host, f"error: {host}: {said}\n", 1)
-        return
-    worker.log.write_bytes(b"")
-    environment = environment | ({"CUDA_VISIBLE_DEVICES": devices} if devices else {})
-    with ThreadPoolExecutor(1) as thread:
-        end = thread.submit(worker.run, stage, environment)
-        told = ""
-        while not wait([end], LOOK).done:
-            if (text := tail(worker.log)) != told:
-                told = text
-                yield Report(host, text)
-        yield Report(host, tail(worker.log), end.result())
+    path: Path
+    at: int = field(default=0)
 
-
-def warm(name: str) -> None:
-    """Let this node import DVC for run `name` while the head reads the graph. Runs inside Ray."""
-    Worker.zygote(name)
-
-
-class Worker:
-    """A clone of the job's commit, and the zygote that runs DVC in it."""
-
-    _only: "Worker | None" = None
-    _zygote: Forks | None = None
-
-    def __init__(self, job: Job) -> None:
-        if job.cache and not Path(job.cache, MARK).exists():
-            raise UserError(
-                f"the cache {job.cache} is not the head's: share that folder with this node, or "
-                "give --remote"
-            )
-        self.job = job
-        self._forks = self.zygote(job.name)
-        self.clone = make_clone(job.name, job.bundle, job.config, job.cache)
-        self.log = self.clone / "stage.log"
-        self._forks.folder = self.clone
-
-    @classmethod
-    def zygote(cls, name: str) -> Forks:
-        """This process's zygote in run `name`, a new one where the last was killed."""
-        if cls._zygote is None or not cls._zygote.alive:
-            folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-            ours = {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
-            cls._zygote = Forks(dict(os.environ) | ours, name)
-        return cls._zygote
-
-    @classmethod
-    def of(cls, job: Job) -> "Worker":
-        """This process's worker, made when a job first comes and when its zygote is gone."""
-        if cls._only is None or cls._only.job != job or not cls._only._forks.alive:
-            cls._only = cls(job)
-        return cls._only
-
-    def run(self, stage: str, environment: dict[str, str]) -> int:
-        """Reproduce the stage and push what it made; the exit code."""
-        if not self.job.remote:
-            return self._dvc(environment, "repro", stage)
-        code = self._patiently(environment, "repro", "--pull", stage)
-        if code:
-            return code
-        words = ["push", "--run-cache", "--remote", self.job.remote, stage]
-        return self._patiently(environment, *words)
-
-    def _patiently(self, environment: dict[str, str], *words: str) -> int:
-        """A command that needs the remote, again and again while that is out of reach."""
-        for pause in pauses():
-            reason = self._out_of_reach()
-            if not reason:
-                code = self._dvc(environment, *words)
-                # A push into a folder that is no longer mounted ends well, too.
-                reason = self._out_of_reach()
-                if not reason:
-                    return code
-            self._say(
-                f"the remote {self.job.remote} is out of reach ({reason}): `dvc {words[0]}` is "
-                f"tried again in {pause:.0f} s"
-            )
-            time.sleep(pause)
-        self._say(
-            f"error: the remote {self.job.remote} was out of reach for {PATIENCE / 60:.0f} min"
-        )
-        return 1
-
-    def _out_of_reach(self) -> str:
-        """Why the remote cannot be read; "" if it can."""
-        try:
-            self._forks.ask(do="see", remote=self.job.remote)
-        except UserError as error:
-            return str(error)
-        return ""
-
-    def _dvc(self, environment: dict[str, str], *words: str) -> int:
-        self._forks.start("dvc", self.log, environment, "--wait-for-lock", *words)
-        while not (ended := self._forks.ended(1.0)):
-            pass
-        return ended[0][1]
-
-    def _say(self, line: str) -> None:
-        with self.log.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-
-
-def pauses() -> Iterator[float]:
-    """Seconds to wait before another try, growing, until the patience is at its end."""
-    end, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
-    while time.monotonic() < end:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def tail(log: Path) -> str:
-    """The end of a log."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, 2) - TAIL))
+    def more(self) -> str:
+        """What came since the last call, the last part of it where that is much."""
+        with self.path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(self.at, size - CHUNK))
+            self.at = size
             return stream.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
+
+
+def run_command(job: Job) -> Iterator[Report]:
+    """Run a stage's command and report. Runs inside Ray, in the project's code."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    host = os.uname().nodename + (f" gpu {devices}" if devices else "")
+    shared = bool(job.cache) and (Path(job.cache) / MARK).is_file()
+    if not shared and any(needed.content is None for needed in job.inputs):
+        yield Report(host, "", unseen=True)
+        return
+    HERE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"work-{os.getpid()}-", dir=HERE) as name:
+        folder = Path(name)
+        project = Path.cwd()
+        kept = {"checkpoints": HERE / "checkpoints", "data/store": HERE / "store"}
+        if shared:
+            kept["checkpoints"] = Path(job.cache, SHARED_CHECKPOINTS)
+        _lay_out(project, folder, [*kept, *(i.path for i in job.inputs), *job.outputs])
+        for path in job.outputs:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        for path, target in kept.items():
+            target.mkdir(parents=True, exist_ok=True)
+            _place(folder / path, target)
+        for needed in job.inputs:
+            _place(folder / needed.path, _stored(needed, job.cache if shared else ""))
+        yield from _follow(job, folder, host)
+
+
+def _follow(job: Job, folder: Path, host: str) -> Iterator[Report]:
+    """Run the command, which ends with this worker, and report now and then."""
+    log = Log(folder.with_suffix(".log"))
+    ours = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    ours |= {"PYTHONUNBUFFERED": "1"} | job.environment
+    with log.path.open("wb") as output:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", job.command], cwd=folder, env=os.environ | ours, stdout=output,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, process_group=0,
+        )  # fmt: skip
+        guard = subprocess.Popen(
+            [sys.executable, "-S", "-c", GUARD, str(process.pid)], stdin=subprocess.PIPE
+        )
+    try:
+        while (status := _wait(process)) is None:
+            if text := log.more():
+                yield Report(host, text)
+        made = [path for path in job.outputs if (folder / path).exists()]
+        yield Report(host, log.more(), status, pack(folder, made) if status == 0 else b"")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # this worker may be told to end before it has
+        process.wait()
+        guard.communicate(b"done")
+        log.path.unlink(missing_ok=True)
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int | None:
+    """The exit status, 128 + n if signal n ended it; None if it runs on."""
+    try:
+        status = process.wait(LOOK)
+    except subprocess.TimeoutExpired:
+        return None
+    return status if status >= 0 else 128 - status
+
+
+def _lay_out(project: Path, folder: Path, taken: list[str]) -> None:
+    """Links to all of the project, but for the paths that are `taken` by something else."""
+    folder.mkdir(exist_ok=True)
+    for entry in project.iterdir():
+        inside = [path.partition("/")[2] for path in taken if path.split("/")[0] == entry.name]
+        if not inside:
+            (folder / entry.name).symlink_to(entry)
+        elif all(inside) and entry.is_dir():
+            _lay_out(entry, folder / entry.name, inside)
+
+
+def _place(path: Path, target: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+
+
+def _stored(needed: Input, cache: str) -> Path:
+    """Where an input lies on this node; fetched by whoever needs it first."""
+    place = HERE / "inputs" / needed.key.replace("/", "_")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            with finished_folder(place) as folder:
+                if cache:
+                    link_from_cache(Path(cache), needed.key, folder / "content")
+                else:
+                    unpack(_get(needed.content), folder)
+                    (folder / Path(needed.path).name).rename(folder / "content")
+    return place / "content"
+
+
+def _get(reference: Any) -> bytes:
+    import ray
+
+    content: bytes = ray.get(reference)
+    return content
+
+
+def link_from_cache(cache: Path, key: str, target: Path) -> None:
+    """What DVC's cache holds under a hash, as links: a file, or the files that a `.dir` lists."""
+    store = cache / "files" / "md5"
+    if not key.endswith(".dir"):
+        target.symlink_to(store / key[:2] / key[2:])
+        return
+    target.mkdir()
+    for entry in json.loads((store / key[:2] / key[2:]).read_text(encoding="utf-8")):
+        file = target / entry["relpath"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(store / entry["md5"][:2] / entry["md5"][2:])
+
+
+def pack(folder: Path, paths: Iterable[str]) -> bytes:
+    """A tar of files and folders below `folder`; links as what they point at."""
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as archive:
+        for path in paths:
+            archive.add(folder / path, arcname=path)
+    return buffer.getvalue()
+
+
+def unpack(content: bytes, folder: Path) -> None:
+    """The files of such a tar, in place of what is there."""
+    with tarfile.open(fileobj=BytesIO(content)) as archive:
+        for path in {Path(member.name) for member in archive.getmembers()}:
+            if (folder / path).is_symlink() or (folder / path).is_file():
+                (folder / path).unlink()
+        archive.extractall(folder, filter="data")
+
+
+def mark(cache: Path) -> None:
+    """Leave the mark in DVC's cache by which nodes know that they see it."""
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / MARK).write_text(f"The nodes of a cluster look for this file. {time.time()}\n")
+
+
+def abandoned() -> list[Path]:
+    """What lies on this machine of nodes: inputs, decoded images, checkpoints, work of the dead."""
+    return sorted(HERE.iterdir()) if HERE.is_dir() else []
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

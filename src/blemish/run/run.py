@@ -1,147 +1,166 @@
 """`blemish run`: the pending stages side by side, then those that always run."""
 
+import json
+import os
+import signal
+import threading
+import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 
-from blemish.run.cluster import Cluster
-from blemish.run.engine import Ended, Engine, log_file
-from blemish.run.forks import Forks
-from blemish.run.graph import Graph
-from blemish.run.interrupts import signals_as_interrupt
-from blemish.run.local import Local
-from blemish.run.pool import LOOK, Pool, Tally
-from blemish.run.runner import INTERRUPTED, Progress, environment
-from blemish.run.runner import run as run_serially
-from blemish.run.screen import Screen
-from blemish.run.ship import ship
-from blemish.run.slots import Slot
-from blemish.run.times import clock_time
+from blemish.core.errors import UserError
+from blemish.run.children import ask, log_file
+from blemish.run.local import Local, Slot
+from blemish.run.messages import Graph
+from blemish.run.schedule import BUSY, Place, Schedule, Tally
+from blemish.run.screen import Screen, clock_time
 
+INTERRUPTED = 130
 SLOWEST = 5
+AT_WORK = Path(".dvc/tmp/blemish-run.json")
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Where the cluster is, and how results come back."""
+    """Where the cluster is; how many stages a GPU takes; whether nodes that see DVC's cache take
+    their inputs from it, or all from Ray."""
 
     address: str
     per_gpu: int = 1
-    remote: str | None = None
-    include_uncommitted: bool = False
-    overridden: bool = False  # params.yaml holds overrides of this command
+    share_cache: bool = True
 
 
-def run(targets: list[str], slots: list[Slot], console: Console, retries: int) -> int:
+def nothing() -> None:
+    """What is to be done first, if nothing is."""
+
+
+def run(
+    targets: list[str],
+    slots: list[Slot],
+    console: Console,
+    retries: int,
+    prepare: Callable[[], None] = nothing,
+) -> int:
     """Reproduce `targets` (stage names; none means all) in the slots of this machine.
 
-    Returns 0, or 1 if stages failed, or 130 on Ctrl-C.
+    prepare: what changes the workspace first, such as parameters; done once no other run is at
+    work. Returns 0, or 1 if stages failed, or 130 on Ctrl-C.
     """
-    if len(slots) < 2:
-        return run_serially(targets, console)
-    engine = Local(slots, Forks(environment()))
-    try:
-        with closing(engine), signals_as_interrupt():
-            graph = engine.graph(targets)
-            done = fan_out(graph, engine, console, retries)
-            if done is not False:
-                engine.tidy(graph.whole)
-            return 1 if done is None else run_last(graph, engine, console, brief=done)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def run_last(graph: Graph, engine: Local, console: Console, *, brief: bool) -> int:
-    """Run what always runs, all else being in place; say so unless `brief`. DVC's exit code."""
-    last = graph.last()
-    rest = [stage for stage in graph.order if stage not in last]
-    progress = Progress(graph.order, console, up_to_date=rest)
-    if not brief:
-        progress.say_plan()
-    code = 0
-    try:
-        for stage in last:
-            code = code or _follow(stage, engine, progress)
-    except KeyboardInterrupt:
-        engine.interrupt()
-        progress.say_interrupted()
-        raise
-    if code or not brief:
-        progress.say_end(code)
-    return code if code >= 0 else 128 - code
-
-
-def _follow(stage: str, engine: Local, progress: Progress) -> int:
-    """Run a stage and show what it prints as it comes."""
-    engine.start(stage, engine.slots[0])
-    ended: list[Ended] = []
-    rest = ""
-    with log_file(stage).open(encoding="utf-8", errors="replace") as log:
-        while not ended:
-            ended = engine.poll(LOOK)
-            *lines, rest = (rest + log.read()).split("\n")
-            for line in lines:
-                progress.read(line)
-    return ended[0].code
+    return run_at(Local(slots), targets, console, retries, prepare)
 
 
 def run_on_cluster(
-    targets: list[str], options: ClusterOptions, console: Console, retries: int
+    targets: list[str],
+    options: ClusterOptions,
+    console: Console,
+    retries: int,
+    prepare: Callable[[], None] = nothing,
 ) -> int:
-    """As `run`, on a Ray cluster; results are restored here as they come.
+    """The same with the stages' commands on a Ray cluster. Raises UserError for a missing one."""
+    from blemish.run.cluster import Cluster
 
-    What cannot be restored is left to a plain `dvc repro`, which restores or runs it.
-    Raises UserError for a missing cluster and for uncommitted files.
-    """
-    bundle = ship(options.overridden, options.include_uncommitted)
-    engine = Cluster(options.address, bundle, environment(), options.per_gpu, options.remote)
+    cache = Path(ask("cache_folder")) if options.share_cache else None
+    place = Cluster(options.address, options.per_gpu, cache)
+    return run_at(place, targets, console, retries, prepare)
+
+
+def run_at(
+    place: Place,
+    targets: list[str],
+    console: Console,
+    retries: int,
+    prepare: Callable[[], None] = nothing,
+) -> int:
+    """The same at any place, which is closed in the end."""
     try:
-        with closing(engine), signals_as_interrupt():
-            graph = engine.graph(targets)
-            done = fan_out(graph, engine, console, retries)
-            if done is None:
-                engine.settle()
-                return 1
-            if engine.restored():
-                engine.leave()
-                engine.head.tidy(graph.whole)
-                return run_last(graph, engine.head, console, brief=done)
+        with closing(place), signals_as_interrupt(), alone(console):
+            prepare()
+            graph = _plan(targets, console)
+            failed = _run_pending(graph, place, console, retries)
+            if not failed:
+                failed = _run_last(graph, place, console, retries)
+            return 1 if failed else 0
     except KeyboardInterrupt:
         return INTERRUPTED
-    pull = ("--pull",) if options.remote else ()
-    return run_serially(targets, console, brief=done, options=pull)
 
 
-def fan_out(graph: Graph, engine: Engine, console: Console, retries: int) -> bool | None:
-    """Run what is out of date.
+def _plan(targets: list[str], console: Console) -> Graph:
+    """What DVC says of the graph; another DVC that uses it is waited for."""
+    told = False
+    while True:
+        try:
+            graph = ask("plan", targets)
+        except UserError as error:
+            raise UserError(f"DVC cannot read the graph: {error}") from None
+        if isinstance(graph, Graph):
+            return graph
+        if not told:
+            reason = " ".join(graph.reason.split())
+            console.print(f"this run waits for another DVC: {reason}", soft_wrap=True)
+            told = True
+        time.sleep(BUSY)
 
-    Returns whether anything was, or None if stages failed: those are named with the end of their
-    logs, and whatever did not need them has run. KeyboardInterrupt ends the stages tidily and is
-    raised again.
-    """
+
+def _run_pending(graph: Graph, place: Place, console: Console, retries: int) -> list[str]:
+    """Run what is out of date; the stages that failed."""
     pending = graph.pending()
     if not pending:
-        return False
-    kinds = Counter(stage.partition("@")[0] for stage in pending)
-    each = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in kinds.items())
-    with Screen(console, len(pending)) as screen:
-        slots = Counter(slot.name.partition(" ")[0] for slot in engine.slots)
+        return []
+    with Screen(console, pending, len(place.slots)) as screen:
+        slots = Counter(slot.name.partition(" ")[0] for slot in place.slots)
         places = ", ".join(f"{count} on {name}" for name, count in slots.items())
-        screen.say(f"{len(pending)} of {len(graph.order)} stages, at once {places}: {each}")
-        pool = Pool(graph, engine, screen, retries)
+        screen.say(
+            f"{len(pending)} of {len(graph.order)} stages, at once {places}: {kinds(pending)}"
+        )
+        schedule = Schedule(graph, place, screen, retries)
         try:
-            tally = pool.run()
+            tally = schedule.run(pending)
         except KeyboardInterrupt:
-            engine.interrupt()
             screen.say(
-                f"interrupted: {len(pool.tally.outcomes)} of {len(pending)} stages had ended; what "
-                "they made is whole and kept, and the same command goes on from there"
+                f"interrupted: {len(schedule.tally.outcomes)} of {len(pending)} stages had ended; "
+                "what they made is whole and kept, and the same command goes on from there"
             )
             raise
-    summarise(tally, screen)
-    return None if tally.failed else True
+        finally:
+            ask("order_lock_file", graph.whole)
+        summarise(tally, screen)
+    return tally.failed
+
+
+def _run_last(graph: Graph, place: Place, console: Console, retries: int) -> list[str]:
+    """Run what always runs, all else being in place, and show what it prints."""
+    last = graph.last()
+    quiet = Console(quiet=True)
+    with Screen(quiet, last) as screen:
+        tally = Schedule(graph, place, screen, retries).run(last)
+    for stage in tally.outcomes:
+        for line in log_file(stage).read_text(encoding="utf-8", errors="replace").splitlines():
+            console.print(f"    {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    done = not tally.failed
+    if not graph.pending() and done:
+        console.print(f"nothing to do: all {count(len(graph.order))} are up to date", style="bold")
+    for stage in tally.failed:
+        console.print(f"{stage} failed: run the same command again, or `dvc repro {stage}`")
+    return tally.failed
+
+
+def kinds(stages: list[str]) -> str:
+    """`first, train ×4`."""
+    counts = Counter(stage.partition("@")[0] for stage in stages)
+    return ", ".join(
+        name if number == 1 else f"{name} ×{number}" for name, number in counts.items()
+    )
+
+
+def count(stages: int) -> str:
+    """`1 stage`, `2 stages`."""
+    return f"{stages} stage" if stages == 1 else f"{stages} stages"
 
 
 def summarise(tally: Tally, screen: Screen) -> None:
@@ -164,3 +183,44 @@ def summarise(tally: Tally, screen: Screen) -> None:
         if tally.blocked:
             screen.say(f"not begun, as they need those: {', '.join(tally.blocked)}")
         screen.say("what has run is kept: mend the cause and run the same command again")
+
+
+@contextmanager
+def alone(console: Console) -> Iterator[None]:
+    """One `blemish run` a workspace at a time: a second one says who is at work, and waits."""
+    AT_WORK.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(AT_WORK.with_suffix(".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        console.print(f"another run is at work here ({_who()}): this one waits for its end")
+        lock.acquire()
+    try:
+        facts = {"process": os.getpid(), "since": time.strftime("%H:%M:%S")}
+        AT_WORK.write_text(json.dumps(facts), encoding="utf-8")
+        yield
+    finally:
+        AT_WORK.unlink(missing_ok=True)
+        lock.release()
+
+
+def _who() -> str:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        facts = json.loads(AT_WORK.read_text(encoding="utf-8"))
+        return f"process {facts['process']}, since {facts['since']}"
+    return "it has just begun"
+
+
+@contextmanager
+def signals_as_interrupt() -> Iterator[None]:
+    """End as tidily on a job manager's SIGTERM or a closed terminal as on Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handled = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in handled]
+    try:
+        yield
+    finally:
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)

@@ -168,9 +168,9 @@ def test_glass_s_own_code_concerns_glass_and_its_relatives(branch: Workspace) ->
 
 
 def test_another_method_concerns_none_of_the_first(clean: Workspace) -> None:
-    other = clean / "src/blemish/methods/other/method.py"
+    other = clean / "src/blemish/methods/other/detector.py"
     other.parent.mkdir()
-    other.write_text("METHOD = None\n", encoding="utf-8")
+    other.write_text("DETECTOR = None\n", encoding="utf-8")
     clean.edit(
         "src/blemish/methods/registry.py",
         lambda text: text.replace(
@@ -182,10 +182,10 @@ def test_another_method_concerns_none_of_the_first(clean: Workspace) -> None:
 
 def test_another_data_set_concerns_none_of_the_first(clean: Workspace) -> None:
     other = clean / "src/blemish/datasets/other.py"
-    other.write_text("DATA_SET = None\n", encoding="utf-8")
+    other.write_text("DATA_SETS = ()\n", encoding="utf-8")
     clean.edit(
         "src/blemish/datasets/registry.py",
-        lambda text: text.replace("DATA_SETS = (", 'DATA_SETS = (\n    "other",'),
+        lambda text: text.replace("DATA_SETS = {", 'DATA_SETS = {\n    "other": "other",'),
     )
     clean.repro("code")
     assert clean.repro("--dry").ran == {"sources", "track"}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import cv2
 import matplotlib
@@ -14,6 +14,7 @@ from PIL import ImageFont
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 # Apart for colour-blind eyes too, and neither is in the colour map or usual in the images.
 TRUTH, ABOVE = (0, 165, 255), (255, 20, 140)
@@ -32,10 +33,10 @@ class Scale:
     map_threshold: float
 
 
-def resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def resized(values: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
     """(h, w, …) at `size` = (width, height): averaged when it shrinks, interpolated when not."""
-    shrinks = size[0] <= values.shape[1]
-    return cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    method = cv2.INTER_AREA if size[0] <= values.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, size, interpolation=method), values.dtype)
 
 
 def fitted(picture: Picture, bounds: tuple[int, int]) -> Picture:

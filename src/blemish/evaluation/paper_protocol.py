@@ -117,7 +117,7 @@ class _WeighedMaps:
         return np.asarray(np.sum(terms, axis=0), np.float32)
 
 
-def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+def _scaled(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.float64]:
     return (np.asarray(values, np.float64) - low) / (high - low + EPSILON)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -19,18 +19,31 @@ from blemish.evaluation.drawing import colours, outlined, overlay
 from blemish.predict.labelme import annotation
 from blemish.predict.stream import Prediction
 
+
+class Row(TypedDict):
+    """The numbers of one image; `decision` is 1 for an alarm, `area` that of all regions."""
+
+    image: str
+    score: float
+    decision: int
+    regions: int
+    area: int
+    map_maximum: float
+    width: int
+    height: int
+
+
 COLUMNS: dict[str, pa.DataType] = {
     "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "regions": pa.int32(),
     "area": pa.int64(), "map_maximum": pa.float64(), "width": pa.int32(), "height": pa.int32(),
 }  # fmt: skip
 ROWS = 1000  # rows of a table in memory
 
-Row = dict[str, Any]
 Write = Callable[[Prediction], None]
 
 
 def row_of(prediction: Prediction) -> Row:
-    """The numbers of one image; `decision` is 1 for an alarm, `area` that of all regions."""
+    """The table's row of one image."""
     return {
         "image": text_of(prediction.source.path),
         "score": prediction.score,

@@ -209,5 +209,5 @@ def _row(group: list[Run]) -> Row:
     }
 
 
-def _distinct(values: Iterable[Any]) -> str:
+def _distinct(values: Iterable[object]) -> str:
     return " and ".join(dict.fromkeys(map(str, values)))

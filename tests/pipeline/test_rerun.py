@@ -43,7 +43,12 @@ def test_a_second_run_does_nothing_but_look_at_mlflow(finished: Workspace, again
 def test_what_the_stages_imported_is_described(finished: Workspace) -> None:
     """What was in memory when they ended, imports by computed name included."""
     # Every stage checks the whole of params.yaml; that can stop it but not change what it makes.
-    checks = ["methods.grid", "methods.registry", *(f"methods.{name}.params" for name in METHODS)]
+    checks = [
+        "methods.grid",
+        "methods.registry",
+        "synthesis.kinds",
+        *(f"methods.{name}.params" for name in METHODS),
+    ]
     modules = [*(f"blemish.{name}" for name in checks)]
     modules += [module_name(name, {"own": ""}) for name in [*DATA_SETS, "own"]]
     starts = [file for file in map(module_file, modules) if file]
@@ -112,7 +117,11 @@ def test_comments_and_docstrings_concern_nothing(clean: Workspace) -> None:
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("src/blemish/metrics/curves.py", EVALUATE),
+        (
+            "src/blemish/metrics/curves.py",
+            EVALUATE | {"report"},
+        ),  # which reads the table of metrics
+        ("src/blemish/evaluation/scoring.py", EVALUATE),
         ("src/blemish/methods/glass/params.py", TRAIN | EVALUATE),
         ("src/blemish/methods/dmad/params.py", set()),
         ("src/blemish/methods/registry.py", {"report"}),  # says which are training-free
@@ -134,9 +143,10 @@ def test_an_edit_concerns_the_stages_that_run_it(
 @pytest.mark.parametrize(
     ("package", "expected"),
     [
-        ("opencv-python-headless", PREPARE | SYNTHESIZE | TRAIN | EVALUATE | {"textures"}),
+        # `sources` has the code of the data sets: the rendered displays are drawn with OpenCV.
+        ("opencv-python-headless", PREPARE | SYNTHESIZE | TRAIN | EVALUATE | {"sources"}),
         ("timm", TRAIN | EVALUATE),
-        ("scikit-learn", EVALUATE),
+        ("scikit-learn", EVALUATE | {"report", "textures"}),
         ("matplotlib", EVALUATE | {"report"}),
         ("mlflow", set()),
         ("ray", set()),

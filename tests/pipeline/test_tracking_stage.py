@@ -164,7 +164,7 @@ def test_an_unreachable_store_costs_no_result(finished: Workspace, branch: Works
     blemish = [sys.executable, "-c", program, "run", "--jobs", "2"]
     text = branch.run("env", "MLFLOW_TRACKING_URI=http://127.0.0.1:9", *blemish, fails=True)
     assert "    error: MLflow at http://127.0.0.1:9 failed: " in text
-    assert "track failed: see the error above." in text
+    assert "track failed: run the same command again, or `dvc repro track`" in text
     for unit in UNITS:
         assert f"evaluate@{unit}-glass-0 restored from the cache" in text
     assert branch.lock() == finished.lock()

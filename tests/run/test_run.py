@@ -100,6 +100,25 @@ def test_a_run_beside_dvc_repro_waits_for_it(space: Workspace) -> None:
     space.assert_done()
 
 
+def test_a_stage_that_another_dvc_holds_is_tried_again(space: Workspace) -> None:
+    """The other one begins when the run has begun: only its own stage waits."""
+    (space.root / "params.yaml").write_text("train: {epochs: 2}\n")
+    space.trouble("models/a/x-0", "once import time; time.sleep(6)")
+    space.trouble("models/b/y-1", "once import time; time.sleep(12)")
+    run = space.start(jobs=1)
+    space.process_of("models/a/x-0")
+    other = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", "train@b/y-1"],
+        cwd=space.root, env=space.environment(), text=True, stdout=-1, stderr=-2,
+    )  # fmt: skip
+    text, _ = run.communicate(timeout=120)
+    said, _ = other.communicate(timeout=60)
+    assert (other.returncode, run.returncode) == (0, 0), said + text
+    assert text.count("train@b/y-1 waits for another DVC: ") == 1
+    assert space.begun().count("models/b/y-1") == 1
+    space.assert_done()
+
+
 def test_a_run_whose_predecessor_was_killed_begins_at_once(space: Workspace) -> None:
     (space.root / "params.yaml").write_text("train: {epochs: 2}\n")
     space.trouble("models/a/x-0", "once import time; time.sleep(60)")

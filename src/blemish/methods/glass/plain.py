@@ -62,7 +62,8 @@ def project(point: Tensor, rows: Tensor, wanted: Callable[[Tensor], Tensor]) -> 
     """h = row − point, ρ = ‖h‖: point + wanted(ρ) / (ρ + 1e-10) · h (§7)."""
     h = rows - point
     lengths = h.norm(dim=1, keepdim=True)
-    return point + wanted(lengths) / (lengths + 1e-10) * h
+    projected: Tensor = point + wanted(lengths) / (lengths + 1e-10) * h
+    return projected
 
 
 def radius(u: Tensor, f: Tensor, m: Tensor, c: Tensor, quantile: float = 0.75) -> Tensor:
@@ -80,8 +81,8 @@ def local_loss(scores: Tensor, m: Tensor, quantile: float = 0.5) -> Tensor:
     return (-((1 - pt) ** 2) * pt.log()).mean()
 
 
-def anomaly_maps(cells: Tensor, size: int, sigma: float) -> Tensor:
-    """Cell scores (B, h, w), up-sampled and smoothed (§12): (B, size, size)."""
+def anomaly_maps(cells: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """Cell scores (B, h, w), up-sampled to `size` and smoothed (§12): (B, *size)."""
     large = F.interpolate(cells[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     smooth = [gaussian_filter(each, sigma, mode="reflect", truncate=4.0) for each in large.numpy()]
     return torch.from_numpy(np.stack(smooth))
@@ -167,7 +168,8 @@ class Plain(nn.Module):
 
     def move(self, gradient: Tensor) -> Tensor:
         """One step of the ascent, normalised row by row (§7)."""
-        return self.p.ascent_length * gradient / (gradient.norm(dim=1, keepdim=True) + 1e-10)
+        length: Tensor = gradient.norm(dim=1, keepdim=True)
+        return self.p.ascent_length * gradient / (length + 1e-10)
 
     def wanted(self, lengths: Tensor, r: Tensor | None) -> Tensor:
         """The lengths that a projection gives to offsets of `lengths`; r: on the hypersphere (§7).

@@ -1,4 +1,4 @@
-"""The convolution form of the embedding equals the plain procedure: `docs/spec/glass.md` §4, §21."""
+"""The embedding as convolutions equals the plain procedure: `docs/spec/glass.md` §4."""
 
 import pytest
 import torch

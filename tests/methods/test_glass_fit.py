@@ -43,7 +43,7 @@ def test_the_backbone_stays_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in ours.features.backbone.parameters())
     assert not any(parameter.requires_grad for parameter in ours.features.backbone.parameters())
     assert ours.features.backbone.digest() == digest
-    learnt = {name for name, one in ours.named_parameters() if one.grad is not None}
+    learnt = {name for name, weight in ours.named_parameters() if weight.grad is not None}
     assert learnt == {
         "adaptor.linear.weight", "adaptor.linear.bias",
         "discriminator.first.weight", "discriminator.first.bias",
@@ -55,7 +55,7 @@ def test_the_backbone_stays_as_it_was() -> None:
 
 
 def framed(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Flat grey; of the margins that the central square cuts off one is bright and one dark."""
+    """Flat grey between a bright and a dark margin, which the central square leaves out."""
     picture = np.full((height, width, 3), 128, np.uint8)
     margin = (width - height) // 2
     picture[:, :margin] = 250 + random.integers(0, 3)

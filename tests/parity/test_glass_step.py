@@ -133,4 +133,4 @@ def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise, we
     center = trainer_of(ours).center(normals.mean(), normals, batches[-1])
     torch.testing.assert_close(center, expected, rtol=0, atol=1e-12)
     assert not center.requires_grad
-    assert center.std(dim=0).min() > 0  # one per grid position, not one for all
+    assert center.std(dim=0).min() > 0  # each grid position has a centre, not all the same

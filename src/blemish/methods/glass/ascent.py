@@ -13,7 +13,7 @@ the gradient of the loss with respect to z(g), row by row,
 * a projection multiplies o by a number a row, hence Q, too: z(g) ← z(p) + factor · Q.
 
 Nothing in this depends on what p is: it holds for the manifold and for the hypersphere. A step
-costs one product of N×H×H instead of two of 2N×C×H. Afterwards
+costs a product of N×H×H instead of two products of 2N×C×H. Afterwards
 on the manifold g = u + constant, and the constant, scale · noise + steps · W, is never formed;
 on the hypersphere the projections have Jacobians, so g is built again from u, differentiably, with
 the D of each part as constants.
@@ -145,7 +145,7 @@ class _OffsetImage(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        """slopes: one, (N, H) -> the gradient of `weight`."""
+        """slopes: a single tensor, (N, H) -> the gradient of `weight`."""
         weight, noise, scale, steps = ctx.saved_tensors
         (slope,) = slopes
         kept = slope.to(ctx.dtype).T @ steps.to(ctx.dtype)

@@ -207,17 +207,17 @@ class Training:
         self.p, self.hypersphere = plain.p, hypersphere
         self.images = unit.normals(Framing(self.p.image_size, self.p.resize))
         self.mean, self.std = torch.zeros(1), torch.ones(1)
-        self.x = self.features(self.images.float() / 255)
+        x = self.features(self.images.float() / 255)
         if self.p.standardise:
-            rows = self.x.flatten(0, 2)
+            rows = x.flatten(0, 2)
             self.mean, self.std = rows.mean(dim=0), rows.std(dim=0)
-            self.x = self.features(self.images.float() / 255)
+        self.x = (x - self.mean) / self.std
         self.noise, self.optimizers = loop.generator(2), plain.optimizers()
 
     def features(self, images: Tensor) -> Tensor:
         """Images in [0, 1] -> (B, h, w, C)."""
-        dtype = self.plain.adaptor.weight.dtype
-        return (embed(self.network, images.to(dtype), self.p) - self.mean) / self.std
+        images = images.to(self.plain.adaptor.weight.dtype)
+        return (embed(self.network, images, self.p) - self.mean) / self.std
 
     def fit(self) -> list[dict[str, float]]:
         """Train; returns each epoch's number and mean losses."""
@@ -234,14 +234,12 @@ class Training:
 
     def epoch(self, epoch: int) -> Iterator[dict[str, float]]:
         """The losses of each step."""
-        count, size = len(self.x), self.p.batch_size
-        center = None
+        count, size, center = len(self.x), self.p.batch_size, None
         if self.hypersphere:
             everything = self.loop.batches(count, size, count, epoch)
             center = self.plain.center(self.x[rows] for rows in everything)
         for rows in self.loop.batches(count, size, self.p.images_per_epoch, epoch):
-            recipes = self.unit.draw(rows, epoch, self.loop.seed)
-            cell = self.p.strides[0]
+            recipes, cell = self.unit.draw(rows, epoch, self.loop.seed), self.p.strides[0]
             drawn, masks = render(recipes, self.images[rows], self.unit.textures, cell)
             m = F.max_pool2d(masks.float(), cell).flatten() > 0
             noise = self.p.noise * torch.randn(m.numel(), self.p.target_dim, generator=self.noise)

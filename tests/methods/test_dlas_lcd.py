@@ -1,4 +1,4 @@
-"""`dlas_lcd`: coherent shifts, the active shell, its switches (`docs/spec/dlas-net.md` §8.2)."""
+"""`dlas_lcd`, `docs/spec/dlas-net.md` §8.2: coherent shifts, the active band, its switches."""
 
 from itertools import pairwise
 from typing import Any
@@ -19,12 +19,15 @@ from blemish.methods.dlas_lcd.coherent import (
 )
 from blemish.methods.dlas_lcd.detector import DlasLcd
 from blemish.methods.dlas_lcd.params import Params
+from blemish.methods.dlas_lcd.plain import coherent_loss
 from blemish.methods.glass.ascent import band
 from blemish.methods.glass.heads import Discriminator
-from blemish.methods.glass.hidden_ascent import Ascent, Projection, ascend
-from blemish.methods.glass.losses import anomalous_loss, focal
+from blemish.methods.glass.hidden_ascent import Ascent, Projection
+from blemish.methods.glass.losses import anomalous_loss
+from blemish.methods.glass.plain import Plain
 from blemish.methods.trainer import trainer_of
 from blemish.nn.smoothing import top_cells_score
+from tests.glass import ascended
 
 TINY: dict[str, Any] = {
     "backbone": "efficientnet_lite0", "weights": "random", "strides": [16], "image_size": 128,
@@ -38,7 +41,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_regions_are_connected_and_of_many_sizes() -> None:
     regions = draw_regions(2000, 12, 20, seeded()).numpy()
-    parts = [ndimage.label(one, np.ones((3, 3)))[1] for one in regions]
+    parts = [ndimage.label(region, np.ones((3, 3)))[1] for region in regions]
     assert set(parts) == {1}
     area = regions.mean(axis=(1, 2))
     assert area.min() <= 5 / 240
@@ -49,7 +52,7 @@ def test_regions_are_connected_and_of_many_sizes() -> None:
     assert 0.03 < often.min() < often.max() < 0.3
 
 
-def test_neighbours_differ_as_the_survey_says() -> None:
+def test_the_spread_is_how_neighbours_differ() -> None:
     draw = torch.randn(6, 9, 9, 5, dtype=torch.float64, generator=seeded(1))
     cells = draw * torch.tensor([4.0, 2.0, 0.1, 0.1, 0.1], dtype=torch.float64)
     spread = spread_of(cells.split(4), 2)
@@ -93,45 +96,24 @@ class Batch:
         norm.weight.data += 0.3 * torch.randn(12, generator=seeded(5)).double()
 
 
-def literal_coherent_loss(batch: Batch, seed: int) -> Tensor:
-    """The branch on the vectors of the cells themselves, no layer put together with another."""
-    model, cells = batch.model, batch.cells
-    generator = seeded(seed)
+@pytest.mark.parametrize("standardise", [False, True])
+def test_the_branch_equals_its_plain_form(standardise: bool) -> None:
+    batch = Batch(standardise=standardise)
+    ours, generator = batch.model, seeded(6)
+    plain = Plain(ours.params).with_weights(ours.adaptor, ours.discriminator)
     regions = draw_regions(2, 8, 8, generator)
     principal = draw_directions(batch.trainer.spread, 2, generator)
     lengths = draw_lengths(batch.trainer.spread, (0.2, 1.0), 2, generator)
-
-    def logits(shift: Tensor) -> Tensor:
-        moved = cells.clone()
-        for image in range(2):
-            moved[image, regions[image]] += shift[image]
-        return model.discriminator(model.adaptor(moved).flatten(0, 2))
-
-    inside = regions.flatten()
-    start = (lengths * principal).requires_grad_()
-    loss = anomalous_loss(logits(start)[inside])
-    (slope,) = torch.autograd.grad(loss, start)
-    direction = principal + slope / slope.norm(dim=1, keepdim=True)
-    scores = torch.sigmoid(logits(lengths * direction / direction.norm(dim=1, keepdim=True)))
-    error = (scores - inside.double()).square().detach()
-    hard = error >= torch.quantile(error, 0.5)
-    return focal(scores, inside)[hard].mean()
-
-
-@pytest.mark.parametrize("standardise", [False, True])
-def test_the_branch_equals_the_literal_one(standardise: bool) -> None:
-    ours, plain = (Batch(standardise=standardise) for _ in range(2))
-    loss = ours.trainer.coherent_loss(ours.levels, seeded(6))
-    expected = literal_coherent_loss(plain, 6)
+    expected = coherent_loss(plain, batch.cells, regions, principal, lengths)
+    loss = batch.trainer.coherent_loss(batch.levels, seeded(6))
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
     loss.backward()
     expected.backward()
-    gradients = dict(plain.model.named_parameters())
-    for name, parameter in ours.model.named_parameters():
-        if not name.startswith("features."):
-            torch.testing.assert_close(parameter.grad, gradients[name].grad, rtol=0, atol=1e-10)
-    for one, other in zip(ours.model.buffers(), plain.model.buffers(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+    trained = torch.nn.ModuleList([ours.adaptor, ours.discriminator])
+    for mine, other in zip(trained.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=0, atol=1e-10)
+    for mine, other in zip(trained.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-10)
 
 
 def test_the_ascent_direction_makes_the_shift_look_more_normal() -> None:
@@ -152,21 +134,17 @@ def test_the_ascent_direction_makes_the_shift_look_more_normal() -> None:
     assert loss(shift + 1e-3 * direction) > loss(shift) > loss(shift - 1e-3 * direction)
 
 
-def share_clipped(length: float, shell: Projection) -> float:
+def share_clipped(length: float, projection: Projection) -> float:
     """Which share of the rows the last projection changes, at the published width and noise."""
     generator = seeded(8)
     d = Discriminator(1536, 64, generator=generator).double()
     u = torch.randn(96, 1536, dtype=torch.float64, generator=generator)
     noise = 0.015 * torch.randn(96, 1536, dtype=torch.float64, generator=generator)
-    hidden = d.first(u).detach()
-    start = hidden + noise @ d.first.weight.T.detach()
-    lengths = noise.norm(dim=1, keepdim=True)
-    ascent = Ascent(step_length=length)
-    factors = ascend(d, hidden, hidden, start, lengths, ascent, shell).factors
+    factors = ascended(d, u, noise, Ascent(step_length=length), projection).factors
     return (factors[-1] - 1).abs().gt(1e-6).double().mean().item()
 
 
-def test_the_shell_is_active_with_the_defaults_and_that_of_glass_is_not() -> None:
+def test_the_band_is_active_with_the_defaults_and_that_of_glass_is_not() -> None:
     p, unit = Params(), 0.015 * 1536**0.5
     assert trainer_of(DlasLcd(Params(**TINY), 0)).bounds == pytest.approx(
         (0.9 * 0.015 * 4, 1.3 * 0.015 * 4)  # √16 = 4
@@ -190,7 +168,7 @@ def test_each_part_can_be_turned_off() -> None:
     )
     plain = DlasLcd(Params(**TINY, shell="band", band_unit="absolute", band=[0.5, 1.0]), 0)
     assert trainer_of(plain).projection(None)(lengths).flatten().tolist() == [0.5, 0.5, 1.0]
-    # On the hypersphere a band is GLASS's, the adaptive shell knows no radius.
+    # On the hypersphere a band is GLASS's; the adaptive projection uses no radius.
     radius = torch.tensor(0.15)
     assert trainer_of(plain).projection(radius)(lengths).flatten().tolist() == pytest.approx(
         [0.15, 0.2, 0.3]

@@ -51,7 +51,7 @@ def elpv(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
-    """In the mean over seeds: one alone moves by up to four thousandths either way."""
+    """In the mean over seeds: a single seed moves it by up to four thousandths either way."""
     train = Manifest(elpv.rows[elpv.rows["split"] != "test"], elpv.facts, elpv.root)
     textures, names = TextureBank(texture_bank(), "train"), train.of("train", 0)["image"]
     draws = [0] * len(names)
@@ -61,7 +61,7 @@ def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
     unit = TrainingUnit(train, recipes, textures, 1, settings)
     rows = elpv.of("test")
     rows = rows[rows["slice"] == ""]
-    images = load_images([elpv.root / one for one in rows["image"]], FRAMING, "reading")
+    images = load_images([elpv.root / name for name in rows["image"]], FRAMING, "reading")
 
     def trained(precision: str, seed: int) -> tuple[float, Tensor]:
         glass = Glass(PARAMS, seed)
@@ -75,7 +75,7 @@ def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
 
     moved = []
     for seed in SEEDS:
-        (single, weight), (half, other) = (trained(one, seed) for one in ("float32", "bfloat16"))
+        (single, weight), (half, other) = (trained(each, seed) for each in ("float32", "bfloat16"))
         assert not torch.equal(weight, other)
         assert single > 0.75  # it has learnt, so that there is something to lose
         moved.append(half - single)

@@ -36,14 +36,14 @@ class Waits(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        flags = (one for one in self.tensors(args) if one.dtype == torch.bool)
+        flags = (index for index in self.tensors(args) if index.dtype == torch.bool)
         if name in self.NAMES or (name in ("index", "index_put_") and any(True for _ in flags)):
             self.seen.append(name)
         return func(*args, **(kwargs or {}))
 
     def tensors(self, args: Any) -> Iterator[torch.Tensor]:
         indices = args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else []
-        return (one for one in indices if isinstance(one, torch.Tensor))
+        return (index for index in indices if isinstance(index, torch.Tensor))
 
 
 @pytest.mark.parametrize("variant", ["manifold", "hypersphere"])
@@ -75,24 +75,24 @@ def test_a_step_never_waits_for_the_device(variant: str) -> None:
 @pytest.mark.parametrize("variant", ["manifold", "hypersphere"])
 def test_bfloat16_changes_the_products_and_hardly_the_result(variant: str) -> None:
     unit = tiny_unit().open()
-    found = {}
+    trained = {}
     for precision in ("float32", "bfloat16"):
         ours = glass(variant=variant, epochs=3, batch_size=4, images_per_epoch=8, noise=0.3)
         settings = TrainingParams(device="cpu", threads=1, precision=precision)  # type: ignore[arg-type]
         trainer_of(ours).fit(unit, Loop(settings, 0, "tiny"))
-        assert {one.dtype for one in ours.parameters()} == {torch.float32}
+        assert {weight.dtype for weight in ours.parameters()} == {torch.float32}
         images = unit.normals(ours.framing, "val")
-        found[precision] = (ours.state_dict(), score_all(ours, images, "scoring")[1])
-    exact, low = found["float32"], found["bfloat16"]
+        trained[precision] = (ours.state_dict(), score_all(ours, images, "scoring")[1])
+    exact, low = trained["float32"], trained["bfloat16"]
     difference = (exact[0]["adaptor.linear.weight"] - low[0]["adaptor.linear.weight"]).abs().max()
     assert 0 < difference < 0.01
     assert low[1] == pytest.approx(exact[1], abs=0.03)
 
 
 def test_float16_features_are_what_was_asked_for_and_hardly_change_the_result() -> None:
-    unit, found = tiny_unit().open(), {}
+    unit, trained = tiny_unit().open(), {}
     for cache in ("exact", "float16"):
         ours = glass(epochs=2, batch_size=4, images_per_epoch=8, cache=cache, cache_gib=0)
         trainer_of(ours).fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
-        found[cache] = ours.state_dict()["adaptor.linear.weight"]
-    assert 0 < (found["exact"] - found["float16"]).abs().max() < 1e-3
+        trained[cache] = ours.state_dict()["adaptor.linear.weight"]
+    assert 0 < (trained["exact"] - trained["float16"]).abs().max() < 1e-3

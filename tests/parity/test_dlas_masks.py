@@ -1,7 +1,7 @@
-"""DLAS-Net §2 and §10 item 1: branch shares and area statistics at 288 pixels.
+"""DLAS-Net's masks, `docs/spec/dlas-net.md` §2, §10: shares and areas of branches at 288 pixels.
 
-The published statistics come from 3,000 draws; the tolerance is three standard errors of ours and
-of theirs together, plus half a unit of the last published digit.
+The published statistics come from 3,000 draws; the tolerance is three standard errors of our
+draws and of theirs together, plus half a unit of the last published digit.
 """
 
 import math
@@ -63,12 +63,12 @@ PUBLISHED = [
 def test_areas_of_each_branch(drawn, branch, area, digit, median, cells) -> None:
     masks = drawn[0][drawn[2] == branch]
     masks = masks[masks.flatten(1).any(dim=1)]
-    found = areas(masks)
-    assert found.mean().item() == near(area, found, digit)
+    shares = areas(masks)
+    assert shares.mean().item() == near(area, shares, digit)
     # Thin lines and bands leave a gap about the median of their branch, so quantiles are compared:
     # those three standard errors of a rank below and above the median.
-    error = 3 * math.sqrt(0.25 / len(found) + 0.25 / THEIRS)
-    low, high = found.quantile(torch.tensor([0.5 - error, 0.5 + error]).double()).tolist()
+    error = 3 * math.sqrt(0.25 / len(shares) + 0.25 / THEIRS)
+    low, high = shares.quantile(torch.tensor([0.5 - error, 0.5 + error]).double()).tolist()
     assert low - 0.0005 <= median <= high + 0.0005
     positive = areas(cell_masks(masks, SIZE // CELL, SIZE // CELL))
     assert positive.mean().item() == near(cells, positive, 0.01)

@@ -1,4 +1,4 @@
-"""GLASS §11 and §21 item 7: the Fourier rule's test vectors."""
+"""The Fourier rule's test vectors: `docs/spec/glass.md` §11."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""GLASS §4 and §21 item 1: the convolution form against the literal procedure."""
+"""The embedding as convolutions equals the plain procedure: `docs/spec/glass.md` §4."""
 
 import pytest
 import torch
@@ -7,21 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from blemish.methods.glass import plain
 from blemish.nn.patches import PatchEmbedding, average_pooling
-
-
-def literal_embedding(levels: list[Tensor], pretrain_dim: int, target_dim: int, patch: int = 3):
-    """Unfold, up-sample entry by entry, pool every level, stack, pool again."""
-    batch, (height, width) = levels[0].shape[0], levels[0].shape[-2:]
-    pooled = []
-    for level in levels:
-        patches = F.unfold(level, patch, padding=patch // 2)
-        patches = patches.view(batch, -1, *level.shape[-2:])
-        patches = F.interpolate(patches, (height, width), mode="bilinear", align_corners=False)
-        rows = patches.permute(0, 2, 3, 1).reshape(batch * height * width, 1, -1)
-        pooled.append(F.adaptive_avg_pool1d(rows, pretrain_dim).squeeze(1))
-    stacked = torch.stack(pooled, dim=1).flatten(1)
-    return F.adaptive_avg_pool1d(stacked[:, None], target_dim).view(batch, height, width, -1)
 
 
 def feature_maps(channels, grids, dtype=torch.float64, batch=2) -> list[Tensor]:
@@ -46,12 +33,12 @@ CASES = [
 
 @pytest.mark.parametrize(("channels", "grids", "pretrain", "target", "patch"), CASES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
-def test_equals_the_literal_procedure(
+def test_equals_the_plain_procedure(
     channels, grids, pretrain, target, patch, dtype, tolerance
 ) -> None:
     levels = feature_maps(channels, grids, dtype)
     embedding = PatchEmbedding(channels, pretrain, target, patch, dtype)
-    expected = literal_embedding(levels, pretrain, target, patch)
+    expected = plain.embedding(levels, pretrain, target, patch)
     assert embedding(levels).shape == (2, *grids[0], target)
     torch.testing.assert_close(embedding(levels), expected, rtol=0, atol=tolerance)
 
@@ -63,10 +50,10 @@ def test_equals_the_literal_procedure(
     target=st.integers(1, 60),
     patch=st.sampled_from([1, 3]),
 )
-def test_equals_the_literal_procedure_at_any_width(channels, pretrain, target, patch) -> None:
+def test_equals_the_plain_procedure_at_any_width(channels, pretrain, target, patch) -> None:
     levels = feature_maps(channels, [(5, 4), (3, 2), (2, 2)][: len(channels)])
     embedding = PatchEmbedding(channels, pretrain, target, patch, torch.float64)
-    expected = literal_embedding(levels, pretrain, target, patch)
+    expected = plain.embedding(levels, pretrain, target, patch)
     torch.testing.assert_close(embedding(levels), expected, rtol=0, atol=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""GLASS §5 and §21 item 2: sizes and initialisation of the adaptor and the discriminator."""
+"""Sizes and initialisation of adaptor and discriminator: `docs/spec/glass.md` §5."""
 
 import math
 
@@ -75,9 +75,9 @@ def test_adaptor_and_first_layer_are_one_affine_map_with_the_gradients_of_two() 
     plain = discriminator.first(adaptor(rows))
     expected = torch.autograd.grad((weights * plain).sum(), parameters)
     hidden = torch.nn.functional.linear(rows, *composed(adaptor, discriminator))
-    found = torch.autograd.grad((weights * hidden).sum(), parameters)
+    gradients = torch.autograd.grad((weights * hidden).sum(), parameters)
     torch.testing.assert_close(hidden, plain, rtol=0, atol=1e-13)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(gradients, expected, rtol=0, atol=1e-12)
 
 
 def test_adaptor_is_affine_so_the_centre_is_the_adapted_mean() -> None:

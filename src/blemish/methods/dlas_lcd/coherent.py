@@ -42,11 +42,11 @@ def spread_of(batches: Iterable[Tensor], directions: int) -> Spread:
     values, vectors = torch.linalg.eigh(moment.double() / count)
     kept = min(directions, len(values))
     scale = values[-kept:].clamp(min=0).sqrt()
-    found = torch.cat(lengths)
+    distances = torch.cat(lengths)
     principal = (vectors[:, -kept:] * scale).T
     # Not torch.quantile, which refuses more than 2^24 elements.
-    rank = max(1, math.ceil(QUANTILE * len(found)))
-    return Spread(found.kthvalue(rank).values, principal.to(found.dtype))
+    rank = max(1, math.ceil(QUANTILE * len(distances)))
+    return Spread(distances.kthvalue(rank).values, principal.to(distances.dtype))
 
 
 def draw_regions(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Feature-level synthesis: noise, gradient ascent and projection (`docs/spec/glass.md` §§7–8).
 
-The published loop climbs in the space of features; this one climbs in that of the discriminator's
-first layer, z(x) = W x + b, and gives the same rows (§20). Why: with W fixed during the loop and δ
+The published loop ascends in the space of features; this one in that of the discriminator's first
+layer, z(x) = W x + b, and gives the same rows (§20). Why: with W fixed during the loop and δ
 the gradient of the loss with respect to z(g), row by row,
 
 * the gradient with respect to g is δ W; its length needs only K = W Wᵀ: ‖δ W‖² = ⟨δ K, δ⟩;
@@ -13,7 +13,7 @@ the gradient of the loss with respect to z(g), row by row,
 * a projection multiplies o by a number a row, hence Q, too: z(g) ← z(p) + factor · Q.
 
 Nothing in this depends on what p is: it holds for the manifold and for the hypersphere. A step
-costs one product of N×H×H instead of two of 2N×C×H. Afterwards
+costs a product of N×H×H instead of two products of 2N×C×H. Afterwards
 on the manifold g = u + constant, and the constant, scale · noise + steps · W, is never formed;
 on the hypersphere the projections have Jacobians, so g is built again from u, differentiably, with
 the D of each part as constants.
@@ -59,9 +59,9 @@ def manifold_ascent(
     weight, normal = discriminator.first.weight, hidden.detach()
     start = normal + _images(noise, weight)
     length = torch.linalg.vector_norm(noise, dim=1, keepdim=True)
-    found = ascend(discriminator, normal, normal, start, length, ascent, projection)
-    moved = found.hidden - normal
-    offset: Tensor = _OffsetImage.apply(weight, noise, *found.total(), moved)
+    result = ascend(discriminator, normal, normal, start, length, ascent, projection)
+    moved = result.hidden - normal
+    offset: Tensor = _OffsetImage.apply(weight, noise, *result.total(), moved)
     return hidden + offset
 
 
@@ -87,10 +87,10 @@ def hypersphere_ascent(
     center = center.repeat(repeats, 1)
     offset = u + noise - center
     length = torch.linalg.vector_norm(offset.detach(), dim=1, keepdim=True)
-    found = ascend(discriminator, normal, base, start, length, ascent, projection)
-    for number, steps in enumerate(found.steps):
+    result = ascend(discriminator, normal, base, start, length, ascent, projection)
+    for number, steps in enumerate(result.steps):
         offset = offset + steps @ weight.detach()
-        if number < len(found.factors):
+        if number < len(result.factors):
             offset = project(offset, projection)
     return center + offset
 
@@ -131,7 +131,7 @@ def _images(rows: Tensor, weight: Tensor) -> Tensor:
 class _OffsetImage(torch.autograd.Function):
     """z(g) − z(u) = Δ Wᵀ as a function of W, for the constant Δ = scale · noise + steps · W.
 
-    The value is known from the climb; ∂/∂W = slopeᵀ Δ needs Δ in no row.
+    The value is known from the ascent; ∂/∂W = slopeᵀ Δ needs Δ in no row.
     """
 
     @staticmethod
@@ -145,7 +145,7 @@ class _OffsetImage(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        """slopes: one, (N, H) -> the gradient of `weight`."""
+        """slopes: a single tensor, (N, H) -> the gradient of `weight`."""
         weight, noise, scale, steps = ctx.saved_tensors
         (slope,) = slopes
         kept = slope.to(ctx.dtype).T @ steps.to(ctx.dtype)

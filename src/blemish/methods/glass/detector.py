@@ -50,7 +50,7 @@ class Glass(Detector[Params]):
         return {"backbone_digest": digest, "hypersphere": self.hypersphere}
 
     def author_protocol(self, unit: str) -> AuthorProtocol | None:
-        """The best epoch on test, masks cut off to whole pixels, a PRO of its own (§13–14)."""
+        """The best epoch on test, masks cut off to whole pixels, the PRO of their code (§13–14)."""
         return AuthorProtocol(
             note="best epoch on test",
             chosen_by=("image_auroc", "pixel_auroc"),
@@ -62,7 +62,7 @@ class Glass(Detector[Params]):
         """Maps at the network's input size; the image score is the largest cell score (§12)."""
         features = self.features.cells(images.float() / 255)
         logits = self.discriminator(self.adaptor(features).flatten(0, 2))
-        # In float64 confident cells stay apart, where float32 rounds them all to one.
+        # In float64 confident cells stay apart, where float32 rounds them all to 1.
         cells = torch.sigmoid(logits.double()).view(features.shape[:3])
         maps = anomaly_map(cells, (self.framing.size, self.framing.size), self.params.sigma)
         return maps.float(), self.image_scores(cells)

@@ -13,10 +13,10 @@ Levels = list[Tensor]
 
 
 class FrozenFeatures(nn.Module):
-    """Images to one vector a cell (`docs/spec/glass.md` §4), optionally standardised (ours).
+    """Images to a vector for each cell (`docs/spec/glass.md` §4), optionally standardised (ours).
 
-    Features travel as pooled `Levels`, each at its own grid; `linear` maps them as if they were
-    cells, so that the vectors of the cells are formed only where they are asked for.
+    Features travel as pooled `Levels`, each at the size of its grid; `linear` maps them as if they
+    were cells, so that the vectors of the cells are formed only where they are asked for.
     The state dict holds the scale alone: frozen weights are named by their digest, not stored.
     """
 

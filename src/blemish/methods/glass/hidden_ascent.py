@@ -1,4 +1,4 @@
-"""Gradient ascent in the hidden space of the discriminator; `ascent` says why it is exact."""
+"""Gradient ascent in the discriminator's hidden space; module `ascent` says why it is exact."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ Projection = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Ascent:
-    """How far and how often to climb; the defaults are GLASS's.
+    """How long and how many the steps are; the defaults are GLASS's.
 
     steps: 0 leaves the noise as it is. step_length: L2 length of a row's step.
     project_every: the projection follows every so many steps.
@@ -33,8 +33,8 @@ class Ascent:
 
 
 @dataclass(frozen=True)
-class Climbed:
-    """Where a climb led.
+class AscentResult:
+    """Where an ascent led.
 
     hidden: z(g), (N, H). steps: for each part between projections its D, (N, H). factors: what the
     projection that ended each part multiplied the offset with, (N, 1); one fewer than `steps` if
@@ -65,8 +65,8 @@ def ascend(
     length: Tensor,
     ascent: Ascent,
     projection: Projection,
-) -> Climbed:
-    """Climb from `start`, in train mode: BatchNorm's running statistics see every step.
+) -> AscentResult:
+    """Ascend from `start`, in train mode: BatchNorm's running statistics see every step.
 
     normal, base, start: z(u), z(p) and z(g) at the start, (N, H), where the projection sees the
     length of g − p. length: that length at the start, (N, 1).
@@ -78,23 +78,23 @@ def ascend(
         slope = _Slope(discriminator, normal)
         # BatchNorm takes a mean away; without the common part sums of squares lose no digits.
         hidden, base = start - slope.shift, base - slope.shift
-        found = Climbed(hidden)
+        result = AscentResult(hidden)
         for step in range(ascent.steps):
             if step % ascent.project_every == 0:
                 since = hidden.clone()
-                found.steps.append(torch.zeros_like(hidden))
+                result.steps.append(torch.zeros_like(hidden))
             slope.learn_statistics(hidden)
             for rows in _blocks(hidden):
-                _move(hidden[rows], found.steps[-1][rows], slope.at(hidden, rows), gram, ascent)
+                _move(hidden[rows], result.steps[-1][rows], slope.at(hidden, rows), gram, ascent)
             if (step + 1) % ascent.project_every == 0:
-                change = torch.linalg.vecdot(since + hidden - 2 * base, found.steps[-1])
+                change = torch.linalg.vecdot(since + hidden - 2 * base, result.steps[-1])
                 length = (length.square() + change[:, None]).clamp(min=0).sqrt()
                 factor = projection(length) / (length + TINY)
-                found.factors.append(factor)
+                result.factors.append(factor)
                 length = factor * length
                 torch.lerp(base, hidden, factor, out=hidden)
         hidden += slope.shift
-    return found
+    return result
 
 
 def _move(hidden: Tensor, steps: Tensor, slope: Tensor, gram: Tensor, ascent: Ascent) -> None:

@@ -26,7 +26,7 @@ ENLARGEMENT = 329 / 288
 
 
 class Params(Section):
-    """Section `glass` of params.yaml; relatives have sections of their own."""
+    """Section `glass` of params.yaml; relatives have other sections."""
 
     kinds: KindParams | None = None
     backbone: str = "wide_resnet50_2.tv_in1k"

@@ -177,7 +177,7 @@ class GlassTrainer(Trainer[Glass]):
 
     @property
     def ascent(self) -> Ascent:
-        """How to climb (§7)."""
+        """The steps of the ascent (§7)."""
         p = self.detector.params
         return Ascent(p.ascent_steps, p.ascent_length, p.project_every)
 

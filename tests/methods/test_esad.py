@@ -1,4 +1,4 @@
-"""ESAD: masks, every faster form against the plain one, selection, and the authors' test."""
+"""ESAD: masks, every faster form against the plain form, selection, and the authors' test."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,6 +16,8 @@ from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import PARTS, divide, draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
+from blemish.methods.esad.plain import Plain
+from blemish.methods.esad.plain import smoothed_map as plain_smoothed_map
 from blemish.methods.esad.smoothing import smoothed_map
 from blemish.methods.loop import Loop
 from blemish.methods.saved import load
@@ -47,17 +48,6 @@ def images(count: int = 3, size: int = 64) -> Tensor:
     return torch.rand(count, 3, size, size, dtype=torch.float64, generator=generator) * 2 - 1
 
 
-def plain_reconstruction(method: Esad, x: Tensor, kept: Tensor, leak: float) -> Tensor:
-    """§4 word for word: kept (3, 1, H, W) is 1 on visible pixels."""
-    rec = torch.zeros_like(x)
-    for m in kept:
-        visible = x * m
-        p = method.inpainter(visible)
-        filled = visible + (1 - leak) * p * (1 - m) + leak * x * (1 - m)
-        rec = rec + method.reconstructor(filled) * (1 - m)
-    return rec
-
-
 def test_1024_cells_are_divided_into_342_341_and_341() -> None:
     parts = divide(torch.randperm(1024, generator=torch.Generator().manual_seed(0)))
     assert torch.bincount(parts).tolist() == [342, 341, 341]
@@ -79,13 +69,13 @@ def test_three_masks_remove_each_cell_exactly_once(cell: int) -> None:
 
 def test_all_masks_in_one_batch_equal_one_pass_a_mask() -> None:
     method, x = esad(), images()
-    removed = removed_pixels(method.parts_4, 4)
+    removed, plain = removed_pixels(method.parts_4, 4), Plain(method)
     with torch.no_grad():
         made = method.reconstruct_at_once(x, removed)
-        for own, masks in zip(made, removed, strict=True):
-            plain = plain_reconstruction(method, x, (~masks).double(), leak=0.5)
-            torch.testing.assert_close(own, plain, rtol=0, atol=1e-12)
-            torch.testing.assert_close(method.reconstruct(x, masks, 0.5)[0], plain)
+        for found, masks in zip(made, removed, strict=True):
+            expected, _ = plain.reconstruct(x, (~masks).double(), leak=0.5)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+            torch.testing.assert_close(method.reconstruct(x, masks, 0.5)[0], expected)
     assert made[0].std() > 0.05
     assert (made[0] - made[1]).abs().max() > 1e-3
 
@@ -120,14 +110,12 @@ def test_channels_last_changes_nothing(monkeypatch) -> None:
 
 def test_a_score_is_the_sum_over_cell_sizes_of_the_mean_over_draws() -> None:
     method, x = esad(), images()
-    features = method.backbone.embed(x)
-    expected = 0
+    plain, expected = Plain(method), 0
     with torch.no_grad():
         for cell in (4, 8):
             for parts in method.get_buffer(f"parts_{cell}"):
                 kept = (~removed_pixels(parts, cell)).double()
-                made = method.backbone.embed(plain_reconstruction(method, x, kept, 0.5))
-                expected = expected + (features - made).abs().mean(dim=1) / 2
+                expected = expected + plain.difference(x, kept) / 2
         found = method.differences(x)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
@@ -136,11 +124,9 @@ def test_a_score_is_the_sum_over_cell_sizes_of_the_mean_over_draws() -> None:
 def test_one_matrix_an_axis_equals_interpolation_and_mean_filter(cells, size, window) -> None:
     generator = torch.Generator().manual_seed(0)
     difference = torch.rand(2, cells, cells, dtype=torch.float64, generator=generator)
-    large = F.interpolate(difference[:, None], size, mode="bilinear", align_corners=False)
-    padded = F.pad(large, [window // 2] * 4)
-    expected = padded.unfold(2, window, 1).unfold(3, window, 1).sum(dim=(4, 5)) / window**2
+    expected = plain_smoothed_map(difference, size, window)
     found = smoothed_map(difference, size, window)
-    torch.testing.assert_close(found, expected[:, 0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_features_made_once_are_those_of_every_step() -> None:
@@ -163,6 +149,23 @@ def test_features_made_once_are_those_of_every_step() -> None:
     np.testing.assert_allclose(*curves, rtol=1e-3)
 
 
+def test_the_losses_are_those_of_the_plain_form() -> None:
+    method, x = esad().train(), images()
+    removed = removed_pixels(method.parts_4[0], 4)
+    plain = Plain(method)
+    expected = plain.loss(x, (~removed).double())
+    losses = trainer_of(method).losses(x, method.backbone.embed(x), removed)
+    found = sum(losses.values())
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    for weights, others in ((method.inpainter, plain.p), (method.reconstructor, plain.g)):
+        gradients = (
+            torch.autograd.grad(total, list(network.parameters()), retain_graph=True)
+            for total, network in ((found, weights), (expected, others))
+        )
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-11)
+
+
 def test_the_loss_of_the_reconstruction_trains_the_inpainter_and_not_the_features() -> None:
     method, x = esad().train(), images()
     removed = removed_pixels(method.parts_4[0], 4)
@@ -175,7 +178,7 @@ def test_the_loss_of_the_reconstruction_trains_the_inpainter_and_not_the_feature
     assert not method.backbone.training
 
 
-def test_batchnorm_sees_each_mask_by_itself_in_training() -> None:
+def test_batchnorm_sees_each_mask_alone_in_training() -> None:
     method, x = esad().train(), images()
     norm = method.inpainter.first[1]
     steps, seen = int(norm.num_batches_tracked), []
@@ -283,12 +286,10 @@ def test_the_authors_test_uses_batch_statistics_and_leaves_the_model_as_it_was()
         torch.randperm(1, generator=generator)  # the order
         x = symmetric(shown[:1])
         expected = 0
-        method.train()
+        plain = Plain(method.train())
         for cell in (4, 8):
             kept = (~removed_pixels(draw_parts(64, cell, generator), cell)).float()
-            made = plain_reconstruction(method, x, kept, 0.5)
-            embed = method.backbone.embed
-            expected = expected + (embed(x) - embed(made)).abs().mean(dim=1)
+            expected = expected + plain.difference(x, kept)
     torch.testing.assert_close(
         torch.from_numpy(maps[0]), smoothed_map(expected, 64, 5), rtol=1e-4, atol=1e-5
     )

@@ -64,7 +64,7 @@ def solarize(texture: Texture, threshold: float) -> Texture:
 def posterize(texture: Texture, bits: int) -> Texture:
     """§2.5, operation 6."""
     q = 256 / 2**bits
-    return (np.floor(texture / q) * q + q / 2).astype(np.uint8)
+    return np.asarray(np.floor(texture / q) * q + q / 2, dtype=np.uint8)
 
 
 def invert(texture: Texture) -> Texture:
@@ -172,7 +172,7 @@ def score(model: Dsarad, images: Tensor, box: int) -> tuple[Tensor, Tensor]:
 
 
 class Training:
-    """§5: two stages, in place; `model` and `teacher` are made plain and trained with all they have."""
+    """§5: two stages, in place; `model` and `teacher` are made plain, and nothing is left out."""
 
     def __init__(self, model: Dsarad, teacher: Reconstruction, unit: TrainingUnit, run: Loop):
         self.model, self.teacher, self.run = model.train(), teacher.train(), run

@@ -20,7 +20,7 @@ from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
 from stages import evaluate
 from tests.dmad import SIZE, small
-from tests.methods.test_methods import TINY
+from tests.methods.tiny import TINY
 from tests.units import PARAMS, params_folder, run_stage, tiny_unit, train_model
 
 

@@ -22,7 +22,7 @@ from blemish.methods.esad.smoothing import smoothed_map
 from blemish.methods.loop import Loop
 from blemish.methods.saved import load
 from blemish.methods.trainer import trainer_of
-from tests.methods.test_methods import CPU, TINY, pictures, trained
+from tests.methods.tiny import CPU, TINY, pictures, trained
 from tests.units import PARAMS, evaluate_model, tiny_unit, train_model
 
 SECTION = TINY["esad"].params

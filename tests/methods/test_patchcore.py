@@ -19,7 +19,7 @@ from blemish.methods.saved import load
 from blemish.methods.trainer import trainer_of
 from blemish.nn.patches import PatchEmbedding
 from stages import evaluate, train
-from tests.methods.test_methods import TINY, pictures, trained
+from tests.methods.tiny import TINY, pictures, trained
 from tests.units import (
     NAME,
     PARAMS,

@@ -10,7 +10,6 @@ the two must agree; that is checked. Both take turns, the fastest of a few count
     python benchmarks/dmad.py quick
 """
 
-import copy
 import json
 import sys
 import time
@@ -20,137 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
-from torch import Tensor, nn
+from torch import Tensor
 
 from blemish.core.params import load_params
 from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.params import Params
+from blemish.methods.dmad.plain import Plain
 from blemish.methods.trainer import trainer_of
-
-
-def plain_coordinates(images: Tensor) -> Tensor:
-    """Images with the four coordinate channels, (B, C + 4, H, W)."""
-    axes = []
-    for size in images.shape[-2:]:
-        index = torch.arange(size, device=images.device)
-        coarse = (index // 4) / (size / 4 - 1)
-        axes.append((2 * (index / (size - 1) - coarse) - 1, 2 * coarse - 1))
-    (fine_row, coarse_row), (fine_column, coarse_column) = axes
-    height, width = images.shape[-2:]
-    maps = [one[:, None].expand(height, width) for one in (fine_row, coarse_row)]
-    maps += [one[None].expand(height, width) for one in (fine_column, coarse_column)]
-    return torch.cat([images, torch.stack(maps).expand(len(images), -1, -1, -1)], dim=1)
-
-
-def plain_sample(images: Tensor, field: Tensor) -> Tensor:
-    height, width = field.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.linspace(-1, 1, height, device=field.device),
-        torch.linspace(-1, 1, width, device=field.device),
-        indexing="ij",
-    )
-    grid = (torch.stack([x, y])[None] + field).clamp(-1, 1).permute(0, 2, 3, 1)
-    return F.grid_sample(images, grid, align_corners=True)
-
-
-def plain_length(field: Tensor) -> Tensor:
-    return field.square().sum(dim=1, keepdim=True).sqrt()
-
-
-class Plain(nn.Module):
-    """The published form with the weights of a model of ours."""
-
-    def __init__(self, model: Dmad) -> None:
-        super().__init__()
-        self.ours = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-        self.ours.backbone.network.requires_grad_(True)
-        convolution, norm, _ = self.ours.offsets.heads
-        width = norm.num_features // 4
-        self.firsts = nn.ModuleList()
-        for head in range(4):
-            own = slice(head * width, (head + 1) * width)
-            first = nn.Conv2d(2 * width, width, 3, stride=2, padding=1)
-            first.weight.data = convolution.weight[own].detach().clone()
-            first.bias.data = convolution.bias[own].detach().clone()
-            self.firsts.append(nn.Sequential(first, nn.BatchNorm2d(width), nn.ReLU()))
-
-    def fields(self, images: Tensor) -> list[Tensor]:
-        net = self.ours.offsets
-        x = images
-        for layer in net.trunk:
-            if hasattr(layer, "inputs"):
-                x = F.conv2d(plain_coordinates(x), layer.weight, padding=1)
-            else:
-                x = layer(x)
-        x2 = torch.cat([net.norm(x + net.residual(x)), x], dim=1)
-        tails = (net.coarse, net.fine, net.fine_back, net.coarse_back)
-        reaches = (net.reach[0], net.reach[1], net.reach[1], net.reach[0])
-        size = images.shape[-2:]
-        return [
-            F.interpolate(
-                torch.tanh(tail(first(x2))) * reach, size, mode="bilinear", align_corners=True
-            )
-            for first, tail, reach in zip(self.firsts, tails, reaches, strict=True)
-        ]
-
-    def bottleneck(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        part = self.ours.bottleneck
-        z, codebook = levels[2], part.quantiser.codebook
-        vectors = z.permute(0, 2, 3, 1).flatten(0, 2)
-        squares = vectors.square().sum(dim=1, keepdim=True) + codebook.square().sum(dim=1)
-        nearest = (squares - 2 * vectors @ codebook.T).argmin(dim=1)
-        rows = F.one_hot(nearest, len(codebook)).to(z.dtype) @ codebook
-        e = rows.view(len(z), *z.shape[2:], -1).permute(0, 3, 1, 2)
-        loss = F.mse_loss(e, z.detach()) + 0.25 * F.mse_loss(e.detach(), z)
-        small = [step(level) for step, level in zip(part.levels, levels, strict=True)]
-        return part.merge(torch.cat([*small, z + (e - z).detach()], dim=1)), loss
-
-    def encode(self, normalised: Tensor) -> list[Tensor]:
-        return list(self.ours.backbone.network(normalised))
-
-    def loss(self, images: Tensor) -> Tensor:
-        ours = self.ours
-        x = (images - ours.backbone.mean) / ours.backbone.std
-        fields = self.fields(x)
-        warped = plain_sample(plain_sample(x, fields[0]), fields[1])
-        encoded = self.encode(warped)
-        merged, total = self.bottleneck(encoded)
-        for one, other in zip(encoded, ours.decoder(merged), strict=True):
-            total = total + (1 - F.cosine_similarity(one.flatten(1), other.flatten(1))).mean()
-        kernel = torch.full((1, 2, 3, 3), -1 / 8, device=x.device)
-        kernel[:, :, 1, 1] = 1
-        for field in fields:
-            total = total + F.conv2d(field, kernel, padding=1).abs().mean()
-        back = plain_sample(plain_sample(warped, fields[2]), fields[3])
-        lengths = plain_length(fields[0]).mean() + plain_length(fields[1]).mean()
-        return total + lengths + F.mse_loss(back, x)
-
-    def maps(self, images: Tensor) -> np.ndarray:
-        """Feature and deformation map of each image in turn, (B, 2, H, W)."""
-        return np.stack([self._maps(image[None]) for image in images])
-
-    def _maps(self, image: Tensor) -> np.ndarray:
-        ours = self.ours
-        x = (image.float() / 255 - ours.backbone.mean) / ours.backbone.std
-        fields = self.fields(x)
-        encoded = self.encode(plain_sample(plain_sample(x, fields[0]), fields[1]))
-        decoded = ours.decoder(self.bottleneck(encoded)[0])
-        raw = torch.zeros_like(x[:, :1])
-        for one, other in zip(encoded, decoded, strict=True):
-            level = 1 - F.cosine_similarity(one, other)[:, None]
-            raw += F.interpolate(level, x.shape[-2:], mode="bilinear", align_corners=True)
-        features = plain_sample(plain_sample(raw, fields[2]), fields[3])
-        lengths = [plain_length(field) for field in fields]
-        plain_sample(lengths[0], fields[1]) + lengths[1]  # computed and never used, as published
-        deformation = plain_sample(lengths[2], fields[3]) + lengths[3]
-        return np.stack(
-            [
-                gaussian_filter(one[0, 0].cpu().numpy(), 4, mode="reflect", truncate=4.0)
-                for one in (features, deformation)
-            ]
-        )
 
 
 def optimizer_of(weights: Any) -> torch.optim.Optimizer:
@@ -194,9 +69,7 @@ def compare(params: Params, batch: int, rounds: int) -> dict[str, float]:
         optimizer_of(weights),
         lambda: torch.stack(list(trainer_of(model).losses(scaled).values())).sum(),
     )
-    trained = [*plain.ours.trained(), plain.firsts]
-    others = [weight for part in trained for weight in part.parameters()]
-    plain_step = step_of(optimizer_of(others), lambda: plain.loss(scaled))
+    plain_step = step_of(optimizer_of(plain.trained()), lambda: plain.loss(scaled))
     model.train()
     plain.train()
     first, second = ours_step(), plain_step()

@@ -16,67 +16,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.params import Params
+from blemish.methods.esad.plain import Plain
 from blemish.methods.trainer import trainer_of
 
 BATCH = 4
-
-
-class Plain:
-    """The plain form, with copies of the weights of `esad`."""
-
-    def __init__(self, esad: Esad) -> None:
-        self.params: Params = esad.params
-        self.p, self.g = (_channels_first(one) for one in (esad.inpainter, esad.reconstructor))
-        self.n = _channels_first(esad.backbone.network).eval().requires_grad_()
-        self.parameters = [*self.p.parameters(), *self.g.parameters()]
-
-    def reconstruct(self, x: Tensor, kept: Tensor, leak: float) -> tuple[Tensor, Tensor]:
-        rec = pre = 0.0
-        for m in kept:
-            visible = x * m
-            p = unet(self.p, visible)
-            filled = visible + (1 - leak) * p * (1 - m) + leak * x * (1 - m)
-            rec = rec + unet(self.g, filled) * (1 - m)
-            pre = pre + p * (1 - m)
-        return rec, pre  # type: ignore[return-value]
-
-    def loss(self, x: Tensor, kept: Tensor) -> Tensor:
-        return self.term(x, (made := self.reconstruct(x, kept, 0.0))[0]) + self.term(x, made[1])
-
-    def term(self, a: Tensor, b: Tensor) -> Tensor:
-        weights = self.params.pixel_weight, self.params.feature_weight
-        return weights[0] * F.mse_loss(b, a) + weights[1] * F.mse_loss(self.n(b)[0], self.n(a)[0])
-
-    def score(self, x: Tensor, draws: list[Tensor]) -> tuple[Tensor, Tensor]:
-        size, window = x.shape[-1], self.params.window
-        found = []
-        for kept in draws:
-            rec, _ = self.reconstruct(x, kept, self.params.leak)
-            found.append((self.n(x)[0] - self.n(rec)[0]).abs().mean(dim=1, keepdim=True))
-        error = F.interpolate(torch.stack(found).mean(dim=0), size, mode="bilinear")
-        maps = F.avg_pool2d(error, window, stride=1, padding=window // 2)[:, 0]
-        return maps, maps.amax(dim=(1, 2))
-
-
-def unet(network: Any, x: Tensor) -> Tensor:
-    """`UNet.forward` in the memory format of its input."""
-    x, skips = network.first(x), []
-    for down in network.down:
-        skips.append(x)
-        x = down(x)
-    for up in network.up:
-        x = up(x, skips.pop())
-    return torch.tanh(network.last(x))
-
-
-def _channels_first(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module).to(memory_format=torch.contiguous_format)
 
 
 def settle(esad: Esad, x: Tensor) -> None:
@@ -142,17 +90,18 @@ def training(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
             trainer_of(copy.deepcopy(esad)).losses(x, cached, removed).values(),
             theirs(),
         )
+    weights = [*plain.p.parameters(), *plain.g.parameters()]
     rate = 1e-6  # the weights stay near each other, whatever is timed first
     return {
-        "plain": seconds(step(theirs, torch.optim.Adam(plain.parameters, lr=rate)), 3),
+        "plain": seconds(step(theirs, torch.optim.Adam(weights, lr=rate)), 3),
         "ours": seconds(step(ours, trainer_of(esad).optimizer()), 3),
         "ours, bfloat16": seconds(step(ours_low, trainer_of(esad).optimizer()), 3),
     }
 
 
 def agree(what: str, ours: Any, theirs: Tensor) -> None:
-    own = torch.as_tensor(ours) if isinstance(ours, Tensor) else torch.stack(list(ours)).sum()
-    apart = float(((own - theirs) / theirs).abs().max())
+    mine = ours if isinstance(ours, Tensor) else torch.stack(list(ours)).sum()
+    apart = float(((mine - theirs) / theirs).abs().max())
     print(f"{what}: largest relative difference {apart:.1e}")
     if apart > 1e-3:
         raise SystemExit(f"{what}: the plain form and ours disagree")

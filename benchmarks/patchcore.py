@@ -25,6 +25,7 @@ from blemish.datasets import elpv
 from blemish.images.framing import Framing
 from blemish.images.store import load_images
 from blemish.methods.loop import Loop
+from blemish.methods.patchcore import plain
 from blemish.methods.patchcore.coreset import Coreset
 from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.patchcore.params import Params
@@ -32,7 +33,6 @@ from blemish.methods.trainer import trainer_of
 
 SIZE, CELLS = 256, 32**2
 WHOLE, STEPS = 20_000, 10  # points done whole by all; plain steps that are extrapolated
-Distances = Callable[[Tensor, int], Tensor]
 PARAMS = Params(
     backbone="efficientnet_lite0", image_size=SIZE, resize="squash", pretrain_dim=112,
     target_dim=224,
@@ -54,25 +54,15 @@ def patches(count: int) -> Tensor:
     return trainer_of(method).project(images, loop.generator(2), loop)[:count].clone()
 
 
-def by_differences(points: Tensor, pick: int) -> Tensor:
-    return (points - points[pick]).square().sum(dim=1)
-
-
-def by_products(squares: Tensor) -> Distances:
+def by_products(squares: Tensor) -> plain.Distances:
     def distances(points: Tensor, pick: int) -> Tensor:
-        return squares + squares[pick] - 2 * (points @ points[pick])
+        return (squares + squares[pick] - 2 * (points @ points[pick])).clamp_(min=0)
 
     return distances
 
 
-def plain_greedy(points: Tensor, size: int, distances: Distances) -> Tensor:
-    """Algorithm 1: every pick passes over all points."""
-    picked = [0]
-    near = distances(points, 0)
-    for _ in range(size - 1):
-        picked.append(int(near.argmax()))
-        near = near.minimum(distances(points, picked[-1]))
-    return torch.tensor(picked)
+def greedy(points: Tensor, size: int, distances: plain.Distances) -> Tensor:
+    return torch.tensor(plain.greedy(points, size, 0, distances)[0])
 
 
 def ours(points: Tensor, size: int) -> Tensor:
@@ -85,13 +75,6 @@ def timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
     start = time.perf_counter()
     found = work()
     return found, time.perf_counter() - start
-
-
-def covering_radius(points: Tensor, picked: Tensor) -> float:
-    """In float64, by blocks."""
-    centres = points[picked].double()
-    radii = [torch.cdist(part.double(), centres).amin(dim=1).max() for part in points.split(4096)]
-    return float(torch.stack(radii).max())
 
 
 def show(title: str, size: int, seconds: float, radius: float | None, note: str = "") -> None:
@@ -110,11 +93,11 @@ def main(count: str = "343000", share: str = "0.1") -> None:
     size = int(len(part) * float(share))
     print(f"{head}\n{len(part):,} points, {size:,} picks")
     mine, seconds = timed(lambda: ours(part, size))
-    radius = covering_radius(part, mine)
+    radius = plain.covering_radius(part, mine)
     show("ours", size, seconds, radius)
     for name, form in forms(part.square().sum(dim=1)).items():
-        picked, spent = timed(lambda form=form: plain_greedy(part, size, form))  # type: ignore[misc]
-        reference = covering_radius(part, picked)
+        picked, spent = timed(lambda form=form: greedy(part, size, form))  # type: ignore[misc]
+        reference = plain.covering_radius(part, picked)
         show(f"plain, {name}", size, spent, reference)
         figures[f"whole_ratio_{name}"] = round(spent / seconds, 2)
         figures[f"radius_ratio_{name}"] = round(reference / radius, 5)
@@ -122,18 +105,18 @@ def main(count: str = "343000", share: str = "0.1") -> None:
     size = int(len(points) * float(share))
     print(f"{head}\n{len(points):,} points, {size:,} picks")
     mine, seconds = timed(lambda: ours(points, size))
-    show("ours", size, seconds, covering_radius(points, mine))
+    show("ours", size, seconds, plain.covering_radius(points, mine))
     figures["picks_per_s"] = round(size / seconds, 1)
     for name, form in forms(squares).items():
-        plain_greedy(points, 2, form)  # warm
-        spent = timed(lambda form=form: plain_greedy(points, STEPS, form))[1] / STEPS * size  # type: ignore[misc]
+        greedy(points, 2, form)  # warm
+        spent = timed(lambda form=form: greedy(points, STEPS, form))[1] / STEPS * size  # type: ignore[misc]
         show(f"plain, {name}", size, spent, None, f"extrapolated from {STEPS} steps")
         figures[f"ratio_{name}"] = round(spent / seconds, 2)
     print(json.dumps(figures))
 
 
-def forms(squares: Tensor) -> dict[str, Distances]:
-    return {"differences": by_differences, "products": by_products(squares)}
+def forms(squares: Tensor) -> dict[str, plain.Distances]:
+    return {"differences": plain.squared_distances, "products": by_products(squares)}
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def test_a_defect_that_vanishes_with_its_mask_counts_as_good(model: Path, tmp_pa
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_registry_knows_which_methods_choose_an_epoch(name: str) -> None:
-    from tests.methods.test_methods import tiny
+    from tests.methods.tiny import tiny
 
     with params_folder({name: tiny(name).params}):
         protocol = create(name, load_params().method(name), 0).author_protocol("elpv/mono")

@@ -15,7 +15,7 @@ from blemish.methods.loop import Loop
 from blemish.methods.registry import METHODS
 from blemish.methods.saved import EPOCHS
 from stages import train
-from tests.methods.test_methods import tiny
+from tests.methods.tiny import tiny
 from tests.units import NAME, PARAMS, bytes_of, params_folder, tiny_unit
 
 EVERY_EPOCH = TrainingParams(device="cpu", threads=1, checkpoint_seconds=0, keep_every=1)

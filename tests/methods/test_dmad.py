@@ -1,4 +1,4 @@
-"""DMAD: gradients, modes, sizes, stability, scoring, the authors' practice, its pictures."""
+"""DMAD: gradients, modes, sizes, stability, scoring, the authors' protocol, pictures."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
 from stages import evaluate
 from tests.dmad import SIZE, small
-from tests.methods.test_methods import TINY
+from tests.methods.tiny import TINY
 from tests.units import PARAMS, params_folder, run_stage, tiny_unit, train_model
 
 
@@ -193,10 +193,10 @@ def test_scores_are_in_deviations_of_the_validation_normals() -> None:
     [("mvtec/screw", 0.2), ("mvtec/metal_nut", 0.2), ("mvtec/bottle", 0.05), ("elpv/mono", 0.05)],
 )
 def test_the_authors_weigh_the_deformation_by_category(unit: str, weight: float) -> None:
-    practice = small().author_protocol(unit)
-    assert practice.scorings == ((1.0, 0.0), (1.0, weight))
-    assert practice.labels_from_masks
-    assert practice.chosen_by == ()
+    protocol = small().author_protocol(unit)
+    assert protocol.scorings == ((1.0, 0.0), (1.0, weight))
+    assert protocol.labels_from_masks
+    assert protocol.chosen_by == ()
 
 
 def test_protocol_paper_adds_the_larger_aurocs_and_needs_no_kept_epochs(tmp_path) -> None:

@@ -1,61 +1,26 @@
-"""ESAD: masks, every faster form against the plain one, selection, and the authors' test."""
+"""ESAD: masks, gradients, bfloat16, selection, and the authors' test."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
 from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import PARTS, divide, draw_parts, removed_pixels
-from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
+from blemish.methods.esad.plain import Plain
 from blemish.methods.esad.smoothing import smoothed_map
 from blemish.methods.loop import Loop
 from blemish.methods.saved import load
 from blemish.methods.trainer import trainer_of
-from tests.methods.test_methods import CPU, TINY, pictures, trained
+from tests.esad import SECTION, esad, images
+from tests.methods.tiny import CPU, pictures, trained
 from tests.units import PARAMS, evaluate_model, tiny_unit, train_model
-
-SECTION = TINY["esad"].params
-
-
-def esad(**changes: Any) -> Esad:
-    """A small ESAD in float64 whose BatchNorms have seen something."""
-    method = Esad(Params(**(SECTION | {"draws": 2} | changes)), 0).double()
-    generator = torch.Generator().manual_seed(0)
-    for module in method.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3, generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-            nn.init.uniform_(module.weight, 0.5, 2, generator=generator)
-            nn.init.normal_(module.bias, 0, 0.3, generator=generator)
-        elif isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, generator=generator)
-    return method.eval()
-
-
-def images(count: int = 3, size: int = 64) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(count, 3, size, size, dtype=torch.float64, generator=generator) * 2 - 1
-
-
-def plain_reconstruction(method: Esad, x: Tensor, kept: Tensor, leak: float) -> Tensor:
-    """§4 word for word: kept (3, 1, H, W) is 1 on visible pixels."""
-    rec = torch.zeros_like(x)
-    for m in kept:
-        visible = x * m
-        p = method.inpainter(visible)
-        filled = visible + (1 - leak) * p * (1 - m) + leak * x * (1 - m)
-        rec = rec + method.reconstructor(filled) * (1 - m)
-    return rec
 
 
 def test_1024_cells_are_divided_into_342_341_and_341() -> None:
@@ -75,72 +40,6 @@ def test_three_masks_remove_each_cell_exactly_once(cell: int) -> None:
         assert torch.equal(cells.any(dim=2), cells.all(dim=2))
         assert torch.equal(cells.any(dim=2), parts == number)
     assert not torch.equal(parts, draw_parts(64, cell, torch.Generator().manual_seed(4)))
-
-
-def test_all_masks_in_one_batch_equal_one_pass_a_mask() -> None:
-    method, x = esad(), images()
-    removed = removed_pixels(method.parts_4, 4)
-    with torch.no_grad():
-        made = method.reconstruct_at_once(x, removed)
-        for own, masks in zip(made, removed, strict=True):
-            plain = plain_reconstruction(method, x, (~masks).double(), leak=0.5)
-            torch.testing.assert_close(own, plain, rtol=0, atol=1e-12)
-            torch.testing.assert_close(method.reconstruct(x, masks, 0.5)[0], plain)
-    assert made[0].std() > 0.05
-    assert (made[0] - made[1]).abs().max() > 1e-3
-
-
-def test_folded_batchnorms_change_nothing() -> None:
-    network, x = esad().inpainter, images()
-    folded = fused(network)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    with torch.no_grad():
-        torch.testing.assert_close(folded(x), network(x), rtol=0, atol=1e-12)
-
-
-def test_folded_networks_follow_the_weights() -> None:
-    method, x = esad(), images(1)
-    with torch.no_grad():
-        first = method.differences(x)
-        method.load_state_dict({key: 0.9 * one if one.is_floating_point() else one
-                                for key, one in method.state_dict().items()})  # fmt: skip
-        second = method.eval().differences(x)
-    assert (first - second).abs().max() > 1e-6
-
-
-def test_channels_last_changes_nothing(monkeypatch) -> None:
-    network, x = UNet(4, torch.Generator().manual_seed(0)).double().train(), images()
-    last = network(x)
-    assert last.is_contiguous(memory_format=torch.channels_last)
-    monkeypatch.setattr(torch, "channels_last", torch.contiguous_format)
-    first = network(x)
-    assert first.is_contiguous()
-    torch.testing.assert_close(first, last, rtol=0, atol=1e-12)
-
-
-def test_a_score_is_the_sum_over_cell_sizes_of_the_mean_over_draws() -> None:
-    method, x = esad(), images()
-    features = method.backbone.embed(x)
-    expected = 0
-    with torch.no_grad():
-        for cell in (4, 8):
-            for parts in method.get_buffer(f"parts_{cell}"):
-                kept = (~removed_pixels(parts, cell)).double()
-                made = method.backbone.embed(plain_reconstruction(method, x, kept, 0.5))
-                expected = expected + (features - made).abs().mean(dim=1) / 2
-        found = method.differences(x)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(("cells", "size", "window"), [(16, 64, 21), (32, 128, 21), (9, 50, 1)])
-def test_one_matrix_an_axis_equals_interpolation_and_mean_filter(cells, size, window) -> None:
-    generator = torch.Generator().manual_seed(0)
-    difference = torch.rand(2, cells, cells, dtype=torch.float64, generator=generator)
-    large = F.interpolate(difference[:, None], size, mode="bilinear", align_corners=False)
-    padded = F.pad(large, [window // 2] * 4)
-    expected = padded.unfold(2, window, 1).unfold(3, window, 1).sum(dim=(4, 5)) / window**2
-    found = smoothed_map(difference, size, window)
-    torch.testing.assert_close(found, expected[:, 0], rtol=0, atol=1e-12)
 
 
 def test_features_made_once_are_those_of_every_step() -> None:
@@ -173,20 +72,6 @@ def test_the_loss_of_the_reconstruction_trains_the_inpainter_and_not_the_feature
     assert method.inpainter.last.weight.grad.abs().max() > 0
     assert not any(one.requires_grad for one in method.backbone.parameters())
     assert not method.backbone.training
-
-
-def test_batchnorm_sees_each_mask_by_itself_in_training() -> None:
-    method, x = esad().train(), images()
-    norm = method.inpainter.first[1]
-    steps, seen = int(norm.num_batches_tracked), []
-    hook = norm.register_forward_hook(lambda _, given, __: seen.append(given[0].mean((0, 2, 3))))
-    before = norm.running_mean.clone()
-    trainer_of(method).losses(x, method.backbone.embed(x), removed_pixels(method.parts_4[0], 4))
-    hook.remove()
-    assert int(norm.num_batches_tracked) - steps == len(seen) == 3
-    for mean in seen:
-        before = 0.9 * before + 0.1 * mean
-    torch.testing.assert_close(norm.running_mean, before.detach())
 
 
 def test_bfloat16_gives_nearly_the_same_losses_and_keeps_statistics_in_float32() -> None:
@@ -283,12 +168,10 @@ def test_the_authors_test_uses_batch_statistics_and_leaves_the_model_as_it_was()
         torch.randperm(1, generator=generator)  # the order
         x = symmetric(shown[:1])
         expected = 0
-        method.train()
+        plain = Plain(method.train())
         for cell in (4, 8):
             kept = (~removed_pixels(draw_parts(64, cell, generator), cell)).float()
-            made = plain_reconstruction(method, x, kept, 0.5)
-            embed = method.backbone.embed
-            expected = expected + (embed(x) - embed(made)).abs().mean(dim=1)
+            expected = expected + plain.difference(x, kept)
     torch.testing.assert_close(
         torch.from_numpy(maps[0]), smoothed_map(expected, 64, 5), rtol=1e-4, atol=1e-5
     )

@@ -19,7 +19,7 @@ from blemish.datasets.dataset import data_set, split_unit
 from blemish.images.manifest import read_manifest
 from blemish.prepare.unit import prepare
 from stages import synthesize
-from tests.methods.test_methods import TINY
+from tests.methods.tiny import TINY
 from tests.miniatures import layouts
 from tests.miniatures.paint import SIZE, pack
 from tests.units import NO_CROPS, Unit, evaluate_model, run_stage, texture_bank, train_model

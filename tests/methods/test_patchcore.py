@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from blemish.core.errors import UserError
@@ -13,13 +12,14 @@ from blemish.core.params import TrainingParams
 from blemish.methods.checkpoint import CHECKPOINTS
 from blemish.methods.detector import create
 from blemish.methods.loop import Loop
+from blemish.methods.patchcore import plain
 from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.patchcore.params import Params
 from blemish.methods.saved import load
 from blemish.methods.trainer import trainer_of
 from blemish.nn.patches import PatchEmbedding
 from stages import evaluate, train
-from tests.methods.test_methods import TINY, trained
+from tests.methods.tiny import TINY, pictures, trained
 from tests.units import (
     NAME,
     PARAMS,
@@ -99,10 +99,22 @@ def test_locally_aware_features_are_means_of_neighbourhoods() -> None:
     fine = torch.randn(2, 6, 8, 8, generator=generator, dtype=torch.float64)
     coarse = torch.randn(2, 6, 4, 4, generator=generator, dtype=torch.float64)
     embedding = PatchEmbedding([6, 6], 6, 12, 3, torch.float64)
-    pooled = [F.avg_pool2d(one, 3, stride=1, padding=1) for one in (fine, coarse)]
-    resized = F.interpolate(pooled[1], (8, 8), mode="bilinear", align_corners=False)
-    expected = torch.cat([pooled[0], resized], dim=1).movedim(1, -1)
+    expected = plain.patch_features([fine, coarse])
     assert torch.allclose(embedding([fine, coarse]), expected, rtol=0, atol=1e-12)
+
+
+def test_maps_and_scores_are_those_of_the_plain_form() -> None:
+    found, _ = load(trained("patchcore"), torch.device("cpu"))
+    assert isinstance(found, PatchCore)
+    images, p = pictures("patchcore")[:3], found.params
+    with torch.inference_mode():
+        maps, scores = found.score(images)
+        features = found.embed(images)
+    for one, found_map, score in zip(features, maps, scores, strict=True):
+        expected = plain.anomaly_map(one, found.bank, p.image_size, p.sigma)
+        torch.testing.assert_close(found_map.double(), expected, rtol=1e-5, atol=1e-5)
+        wanted = plain.image_score(one.flatten(0, 1), found.bank, p.neighbours)
+        assert float(score) == pytest.approx(wanted, rel=1e-12)
 
 
 class Killed(BaseException):

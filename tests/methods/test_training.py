@@ -29,7 +29,7 @@ def loop(seed: int = 0) -> Loop:
     return Loop(PARAMS, seed, "bolts glass seed 0")
 
 
-# GLASS §10: an epoch stops after the batch in which the running count exceeds 392.
+# `docs/spec/glass.md` §10: an epoch stops after the batch in which the running count exceeds 392.
 @pytest.mark.parametrize(
     ("images", "steps", "seen"),
     [(391, 49, 391), (392, 49, 392), (393, 50, 393), (209, 27, 209), (60, 8, 60), (8655, 50, 400)],

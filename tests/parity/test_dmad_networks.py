@@ -1,10 +1,11 @@
-"""DMAD §3 and §12: sizes of the networks, and every published number of the filled ones."""
+"""DMAD, `docs/spec/dmad.md` §3 and §12: sizes, and every number of the filled networks."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.dmad.fields import length, sample, unwarp_scores
+from blemish.methods.dmad import plain
+from blemish.methods.dmad.fields import length, unwarp_scores
 from blemish.methods.dmad.offsets import coordinates
 from blemish.methods.dmad.scoring import distance_map
 from blemish.methods.trainer import trainer_of
@@ -44,14 +45,14 @@ PUBLISHED = {
 @pytest.fixture(scope="module")
 def found() -> dict[str, Tensor]:
     """Every tensor of the table."""
-    model, plain = filled(), filled(vq=False)
+    model, unquantised = filled(), filled(vq=False)
     with torch.no_grad():
         seen = model(as_image(model, picture()))
         raw = distance_map(seen.encoded, seen.decoded, (SIZE, SIZE))
         tensors = {
             "warped": (seen.warped - model.backbone.mean) / model.backbone.std,
             "bottleneck": model.bottleneck(seen.encoded)[0],
-            "plain bottleneck": plain.bottleneck(seen.encoded)[0],
+            "plain bottleneck": unquantised.bottleneck(seen.encoded)[0],
             "map": raw,
             "map back": unwarp_scores(raw, seen.fields)[0],
         }
@@ -82,11 +83,13 @@ def test_published_shapes(found: dict[str, Tensor]) -> None:
 
 
 def test_published_losses_and_code() -> None:
-    model, plain = filled(), filled(vq=False)
+    model, unquantised = filled(), filled(vq=False)
     image = as_image(model, picture())
     with torch.no_grad():
         losses = {name: float(value) for name, value in trainer_of(model).losses(image).items()}
-        other = {name: float(value) for name, value in trainer_of(plain).losses(image).items()}
+        other = {
+            name: float(value) for name, value in trainer_of(unquantised).losses(image).items()
+        }
         chosen = model.quantiser.nearest(model(image).encoded[2])
     assert losses == pytest.approx(
         {
@@ -105,7 +108,7 @@ def test_published_smoothed_maps(found: dict[str, Tensor]) -> None:
     model = filled()
     with torch.no_grad():
         fields = model(as_image(model, picture())).fields
-    forward = sample(length(fields.coarse), fields.fine) + length(fields.fine)
+    forward = plain.deformation(fields.coarse, fields.fine)
     _, back = unwarp_scores(found["map"], fields)
     maps = [found["map back"], back, forward]
     smooth = anomaly_map(torch.cat(maps, dim=1)[0], (SIZE, SIZE), 4.0)
@@ -120,12 +123,12 @@ def count(module: nn.Module) -> int:
 
 def test_published_parameter_counts() -> None:
     """Without what nothing used: 38,720 in the offset network, 1,050,624 in the bottleneck."""
-    model, plain = filled(), filled(vq=False)
+    model, unquantised = filled(), filled(vq=False)
     assert count(model.backbone) == 24_862_528
     assert count(model.offsets) == 572_040 - 38_720 == 533_320
     assert count(model.bottleneck) == 44_960_512 - 1_050_624
-    assert count(plain.bottleneck) == 58_885_120
-    assert count(model.decoder) == count(plain.decoder) == 24_917_504
+    assert count(unquantised.bottleneck) == 58_885_120
+    assert count(model.decoder) == count(unquantised.decoder) == 24_917_504
     first, second = (model.offsets.trunk[number].weight.numel() for number in (0, 3))
     assert (first, second) == (4_032, 39_168)
     assert count(model.offsets.residual) + count(model.offsets.norm) == 41_344

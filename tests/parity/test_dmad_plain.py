@@ -1,12 +1,12 @@
-"""DMAD §10: each faster form gives what the plain, published one gives, in float64."""
+"""DMAD: each faster form of `docs/spec/dmad.md` §10 gives what the plain one gives, in float64."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from blemish.methods.dmad import plain
 from blemish.methods.dmad.bottleneck import Quantiser
 from blemish.methods.dmad.fields import (
     Fields,
@@ -19,6 +19,7 @@ from blemish.methods.dmad.fields import (
 )
 from blemish.methods.dmad.offsets import CoordinateConvolution, OffsetNetwork
 from blemish.methods.dmad.scoring import distance_map, distillation_loss
+from blemish.methods.trainer import trainer_of
 from tests.dmad import SIZE, small
 
 
@@ -34,60 +35,27 @@ def close(ours: Tensor, plain: Tensor) -> None:
     torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-11)
 
 
-def with_coordinates(images: Tensor) -> Tensor:
-    """The published input of a coordinate layer: four more channels, pixel by pixel."""
-    height, width = images.shape[-2:]
-    channels = torch.empty(4, height, width, dtype=images.dtype)
-    for i in range(height):
-        for j in range(width):
-            where = []
-            for index, size in ((i, height), (j, width)):
-                coarse = (index // 4) / (size / 4 - 1)
-                where += [2 * (index / (size - 1) - coarse) - 1, 2 * coarse - 1]
-            channels[:, i, j] = torch.tensor(where, dtype=images.dtype)
-    return torch.cat([images, channels.expand(len(images), -1, -1, -1)], dim=1)
-
-
 def test_coordinates_need_not_be_convolved_for_every_pixel() -> None:
     layer = CoordinateConvolution(5, 6).double()
     images = noise(3, 5, 16, 24).requires_grad_()
-    ours, plain = layer(images), F.conv2d(with_coordinates(images), layer.weight, padding=1)
-    close(ours, plain)
+    ours = layer(images)
+    expected = F.conv2d(plain.with_coordinates(images), layer.weight, padding=1)
+    close(ours, expected)
     direction = noise(*ours.shape, seed=1)
     gradients = [
         torch.autograd.grad((result * direction).sum(), (layer.weight, images))
-        for result in (ours, plain)
+        for result in (ours, expected)
     ]
     for one, other in zip(*gradients, strict=True):
         close(one, other)
 
 
-def plain_heads(network: OffsetNetwork, x2: Tensor) -> list[Tensor]:
-    """O1, O2, O2ᵀ, O1ᵀ by four heads of their own, before tanh."""
-    convolution, norm, _ = network.heads
-    tails = (network.coarse, network.fine, network.fine_back, network.coarse_back)
-    width = norm.num_features // 4
-    found = []
-    for number, tail in enumerate(tails):
-        own = slice(number * width, (number + 1) * width)
-        x = F.conv2d(x2, convolution.weight[own], convolution.bias[own], stride=2, padding=1)
-        x = F.batch_norm(x, None, None, norm.weight[own], norm.bias[own], training=True)
-        found.append(tail(F.relu(x)))
-    return found
-
-
 def test_heads_may_share_their_first_convolution() -> None:
     network = OffsetNetwork(6, 8 / 256, 3 / 256).double().train()
     images = noise(2, 3, 32, 32)
-    x1 = F.relu(network.trunk(images))
-    x2 = torch.cat([network.norm(x1 + network.residual(x1)), x1], dim=1)
-    plain = [
-        F.interpolate(torch.tanh(raw) * reach, (32, 32), mode="bilinear", align_corners=True)
-        for raw, reach in zip(
-            plain_heads(network, x2), (0.0625, 0.0234375, 0.0234375, 0.0625), strict=True
-        )
-    ]
-    for ours, other in zip(network(images), plain, strict=True):
+    assert network.reach == (0.0625, 0.0234375)
+    expected = plain.Offsets(network)(images)
+    for ours, other in zip(network(images), expected, strict=True):
         close(ours, other)
 
 
@@ -118,11 +86,9 @@ def test_sampling_is_bilinear_between_corner_centres() -> None:
 
 def test_roughness_is_the_published_filter() -> None:
     field = noise(2, 2, 9, 11).requires_grad_()
-    kernel = torch.full((1, 2, 3, 3), -1 / 8, dtype=torch.float64)
-    kernel[:, :, 1, 1] = 1
-    plain = F.conv2d(field, kernel, padding=1).abs().mean()
-    close(roughness(field), plain)
-    (ours,), (expected,) = (torch.autograd.grad(one, field) for one in (roughness(field), plain))
+    values = roughness(field), plain.roughness(field)
+    close(*values)
+    (ours,), (expected,) = (torch.autograd.grad(one, field) for one in values)
     close(ours, expected)
 
 
@@ -134,9 +100,8 @@ def test_opposite_roughness_cancels() -> None:
 def test_both_score_maps_share_the_last_sampling() -> None:
     maps, bend = noise(2, 1, 24, 24, seed=7).abs(), fields()
     features, deformation = unwarp_scores(maps, bend)
-    close(features, sample(sample(maps, bend.fine_back), bend.coarse_back))
-    long = [field.square().sum(dim=1, keepdim=True).sqrt() for field in bend]
-    close(deformation, sample(long[2], bend.coarse_back) + long[3])
+    close(features, plain.sample(plain.sample(maps, bend.fine_back), bend.coarse_back))
+    close(deformation, plain.deformation(bend.fine_back, bend.coarse_back))
 
 
 def test_looking_a_prototype_up_is_the_one_hot_product() -> None:
@@ -144,17 +109,12 @@ def test_looking_a_prototype_up_is_the_one_hot_product() -> None:
     nn.init.normal_(quantiser.codebook)
     z = noise(2, 5, 4, 4).requires_grad_()
     quantised, loss = quantiser(z)
-    vectors = z.permute(0, 2, 3, 1).reshape(-1, 5)
     codebook = quantiser.codebook
-    distances = (vectors[:, None] - codebook[None]).square().sum(dim=2)
-    one_hot = F.one_hot(distances.argmin(dim=1), 7).double()
-    e = (one_hot @ codebook).view(2, 4, 4, 5).permute(0, 3, 1, 2)
-    plain = z + (e - z).detach()
-    plain_loss = F.mse_loss(e, z.detach()) + 0.25 * F.mse_loss(e.detach(), z)
-    close(quantised, plain)
-    close(loss, plain_loss)
-    assert len(one_hot.argmax(dim=1).unique()) > 3
-    totals = (loss + (quantised**2).sum(), plain_loss + (plain**2).sum())
+    expected, expected_loss = plain.quantise(z, codebook, 0.25)
+    close(quantised, expected)
+    close(loss, expected_loss)
+    assert len(quantiser.nearest(z).unique()) > 3
+    totals = (loss + (quantised**2).sum(), expected_loss + (expected**2).sum())
     gradients = [torch.autograd.grad(total, (codebook, z)) for total in totals]
     for one, other in zip(*gradients, strict=True):
         close(one, other)
@@ -164,17 +124,10 @@ def test_cosines_of_levels_and_of_positions() -> None:
     encoded, decoded = (
         [noise(3, 4, 8, 8, seed=seed), noise(3, 6, 4, 4, seed=seed + 1)] for seed in (1, 5)
     )
-    total, maps = 0.0, torch.zeros(3, 16, 16, dtype=torch.float64)
-    for one, other in zip(encoded, decoded, strict=True):
-        for number in range(3):
-            a, b = one[number], other[number]
-            total += float(1 - (a * b).sum() / (a.norm() * b.norm())) / 3
-            at = 1 - (a * b).sum(dim=0) / (a.norm(dim=0) * b.norm(dim=0))
-            maps[number] += F.interpolate(
-                at[None, None], (16, 16), mode="bilinear", align_corners=True
-            )[0, 0]
+    total = float(plain.distillation_loss(encoded, decoded))
     assert float(distillation_loss(encoded, decoded)) == pytest.approx(total, rel=1e-12)
-    close(distance_map(encoded, decoded, (16, 16))[:, 0], maps)
+    expected = plain.distance_map(encoded, decoded, torch.Size((16, 16)))
+    close(distance_map(encoded, decoded, (16, 16)), expected)
 
 
 @pytest.mark.parametrize("vq", [True, False])
@@ -184,12 +137,26 @@ def test_a_batch_gives_what_its_images_give_and_maps_are_smoothed_as_scipy_does(
     with torch.inference_mode():
         batch = model.maps(images)
         close(batch, torch.cat([model.maps(one[None]) for one in images]))
-        seen = model(images.double() / 255)
-        raw = unwarp_scores(distance_map(seen.encoded, seen.decoded, (SIZE, SIZE)), seen.fields)
-    for own, pair in zip(batch, zip(*raw, strict=True), strict=True):
-        for ours, one in zip(own, pair, strict=True):
-            smooth = gaussian_filter(one[0].numpy(), 4, mode="reflect", truncate=4.0)
-            np.testing.assert_allclose(ours.numpy(), smooth, rtol=1e-9)
+        expected = plain.Plain(model).maps(images)
+    np.testing.assert_allclose(batch.numpy(), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("vq", [True, False])
+def test_the_losses_and_their_gradients_are_those_of_the_plain_form(vq: bool) -> None:
+    model = small(vq=vq).train()
+    other = plain.Plain(model)
+    images = noise(2, 3, SIZE, SIZE).sigmoid()
+    found = torch.stack(list(trainer_of(model).losses(images).values())).sum()
+    expected = other.loss(images)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-10)
+    parts = zip((model.bottleneck, model.decoder), (other.bottleneck, other.decoder), strict=True)
+    for ours, theirs in parts:
+        gradients = (
+            torch.autograd.grad(total, list(part.parameters()), retain_graph=True)
+            for total, part in ((found, ours), (expected, theirs))
+        )
+        for one, another in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, another, rtol=1e-7, atol=1e-10)
 
 
 def test_a_length_of_zero_has_a_gradient_of_zero() -> None:

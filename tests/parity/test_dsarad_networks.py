@@ -1,13 +1,16 @@
-"""DSARAD §3 and §12: parameter counts, features, outputs, scores in float64; folded BatchNorm."""
+"""DSARAD's networks, `docs/spec/dsarad.md` §3 and §12, in float64; folded BatchNorm.
+
+Parameter counts, features, outputs and scores.
+"""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blemish.methods.dsarad import plain
 from blemish.methods.dsarad.detector import box_score
 from blemish.methods.dsarad.networks import (
     ConvNorm,
@@ -131,20 +134,11 @@ def test_attention_vector() -> None:
     assert found == pytest.approx(wanted, rel=1e-8)
 
 
-def plain_attention(block: NonLocal, x: Tensor) -> Tensor:
-    """§3.2 with the matrix of scores."""
-    theta = block.theta(x).flatten(2)
-    phi, g = (F.max_pool2d(one(x), 2).flatten(2) for one in (block.phi, block.g))
-    weights = (theta.mT @ phi).softmax(dim=2)
-    y = (weights @ g.mT).mT.reshape(len(x), -1, *x.shape[2:])
-    return block.back.norm(block.back.conv(y)) + x
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_fused_attention_equals_the_matrix_of_scores(training: bool) -> None:
     block = filled(NonLocal(12)).train(training)
     given = [waves(2, 12, 10, 14).requires_grad_() for _ in range(2)]
-    found, wanted = block(given[0]), plain_attention(block, given[1])
+    found, wanted = block(given[0]), plain.attention(block, given[1])
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
     changes = [waves(2, 12, 10, 14).flip(2)] * 2
     torch.autograd.backward([found, wanted], changes)
@@ -154,7 +148,7 @@ def test_fused_attention_equals_the_matrix_of_scores(training: bool) -> None:
 def test_folded_batch_norm_equals_both_layers() -> None:
     layer = filled(ConvNorm(5, 7))
     x = waves(2, 5, 9, 11).requires_grad_()
-    found, wanted = layer(x), layer.norm(layer.conv(x))
+    found, wanted = layer(x), plain.convolution(layer, x)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-13)
     learnt = [x, *layer.parameters()]  # frozen statistics are trained through
     for one, other in zip(

@@ -1,24 +1,22 @@
-"""DSARAD §5: training equals the published one, step by step, whatever is left out of it."""
+"""DSARAD's training, `docs/spec/dsarad.md` §5.
+
+It equals the published one, step by step, whatever is left out of it.
+"""
 
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import MultiStepLR
 
 from blemish.core.params import TrainingParams
+from blemish.methods.dsarad import plain
 from blemish.methods.dsarad.detector import Dsarad
-from blemish.methods.dsarad.draws import Draws, rotated
-from blemish.methods.dsarad.networks import NonLocal, Reconstruction
+from blemish.methods.dsarad.draws import Draws
+from blemish.methods.dsarad.networks import Reconstruction
 from blemish.methods.dsarad.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
-from blemish.methods.training_data import TrainingUnit
-from blemish.synthesis.render import render
-from tests.parity.test_dsarad_losses import plain_distillation, plain_focal, plain_ssim
-from tests.parity.test_dsarad_networks import plain_attention
 from tests.units import tiny_unit
 
 SMALL: dict[str, Any] = {
@@ -40,88 +38,21 @@ def double(**changes: Any) -> Dsarad:
     return small(**changes).double()
 
 
-class PublishedTraining:
-    """The published loop: nothing of the teacher is left out, nor of its gradients."""
-
-    def __init__(self, start: Dsarad, teacher: Reconstruction) -> None:
-        self.p: Params = start.params
-        self.model = double(**start.params.model_dump())
-        self.model.load_state_dict(start.state_dict())
-        self.teacher = teacher
-        for module in (*self.model.modules(), *teacher.modules()):
-            module.train()
-            if isinstance(module, NonLocal):
-                module.forward = plain_attention.__get__(module)
-
-    def fit(self, unit: TrainingUnit, run: Loop) -> list[dict[str, float]]:
-        p = self.p
-        self.unit, self.run = unit.with_kinds(p.kinds), run
-        self.pictures = unit.normals(self.model.framing)
-        student = torch.optim.Adam(self.model.parameters(), lr=p.learning_rate)
-        teacher = torch.optim.Adam(self.teacher.parameters(), lr=p.learning_rate)
-        milestones = [p.epochs * 0.2, p.epochs * 0.4, p.epochs * 0.6, p.epochs * 0.8]
-        schedules = [MultiStepLR(one, milestones, 0.2) for one in (student, teacher)]
-        curves = []
-        for epoch in range(p.epochs):
-            if epoch < p.teacher_epochs:
-                number = p.epochs + epoch  # one pass before each epoch
-                for images, _, _ in self.batches(number):
-                    self.reconstruct(teacher, images)
-                schedules[1].step()
-            steps = [self.student_step(student, *batch) for batch in self.batches(epoch)]
-            schedules[0].step()
-            curves.append({key: sum(one[key] for one in steps) / len(steps) for key in steps[0]})
-        return curves
-
-    def batches(self, number: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        found, p = [], self.p
-        rows = self.run.batches(len(self.pictures), 4, p.images_per_epoch, number)
-        for batch in rows:
-            recipes = self.unit.draw(batch, number, self.run.seed)
-            seeds = torch.tensor(recipes["seed"].tolist())
-            pictures, _ = rotated(self.pictures[batch], None, seeds, p.rotation)
-            corrupted, masks = render(recipes, pictures, self.unit.textures, 8)
-            found.append((pictures.double() / 255, corrupted.double(), masks))
-        return found
-
-    def reconstruct(self, optimizer: torch.optim.Optimizer, images: Tensor) -> None:
-        optimizer.zero_grad()
-        reconstruction, _ = self.teacher(images)
-        loss = F.mse_loss(reconstruction, images) + plain_ssim(reconstruction, images)
-        loss.backward()
-        optimizer.step()
-
-    def student_step(
-        self, optimizer: torch.optim.Optimizer, images: Tensor, corrupted: Tensor, masks: Tensor
-    ) -> dict[str, float]:
-        optimizer.zero_grad()
-        reconstruction, features = self.model.student(corrupted)
-        _, targets = self.teacher(images)
-        logits = self.model.segmenter(torch.cat([reconstruction, corrupted], dim=1))
-        losses = {
-            "loss_mse": F.mse_loss(reconstruction, images),
-            "loss_ssim": plain_ssim(reconstruction, images),
-            "loss_focal": plain_focal(logits.softmax(dim=1), masks),
-            "loss_distillation": plain_distillation(features, targets),
-        }
-        sum(losses.values()).backward()
-        assert any(one.grad is not None for one in self.teacher.parameters())  # never applied
-        optimizer.step()
-        return {name: value.item() for name, value in losses.items()}
-
-
 def test_training_equals_the_published_one() -> None:
     ours, unit, run = double(), tiny_unit().open(), loop()
     teacher = Reconstruction(SMALL["width"], run.generator(2)).double()
-    published = PublishedTraining(ours, teacher)
+    other = double()
+    other.load_state_dict(ours.state_dict())
+    published = plain.Training(other, teacher, unit, loop())
     start = {key: value.clone() for key, value in ours.state_dict().items()}
     trainer_of(ours).fit(unit, run)
-    curves = published.fit(unit, loop())
+    curves = published.fit()
+    assert any(one.grad is not None for one in teacher.parameters())  # never applied
     assert [row.pop("epoch") for row in run.curves] == list(range(1, 11))
     for mine, expected in zip(run.curves, curves, strict=True):
         assert mine == pytest.approx(expected, rel=1e-8)
     trained = ours.state_dict()
-    for key, expected in published.model.state_dict().items():
+    for key, expected in other.state_dict().items():
         if key.endswith(("conv.bias", "running_mean")):
             # BatchNorm cancels the bias before it, so that its gradient is nothing but rounding,
             # which Adam magnifies; the running mean contains that bias.
@@ -137,11 +68,11 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Reconstruction]]:
     """The calls of all reconstruction networks that follow."""
     calls: list[tuple[str, Reconstruction]] = []
     for name in ("features", "bottom"):
-        plain = getattr(Reconstruction, name)
+        original = getattr(Reconstruction, name)
 
-        def called(self: Reconstruction, x: Any, name: str = name, plain: Any = plain) -> Any:
+        def called(self: Reconstruction, x: Any, name: str = name, original: Any = original) -> Any:
             calls.append((f"{name}, gradients {torch.is_grad_enabled()}", self))
-            return plain(self, x)
+            return original(self, x)
 
         monkeypatch.setattr(Reconstruction, name, called)
     return calls
@@ -195,6 +126,17 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
     assert measured.momentum == first.momentum
     for (name, one), other in zip(running.named_parameters(), precise.parameters(), strict=True):
         assert torch.equal(one, other), name
+
+
+def test_scores_are_those_of_the_plain_form() -> None:
+    ours, other = double().eval(), double().eval()
+    plain.make_plain(other)
+    images = torch.randint(256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        maps, scores = ours.score(images.byte())
+        expected_maps, expected = plain.score(other, images.double() / 255, box=5)
+    torch.testing.assert_close(maps.double(), expected_maps, rtol=0, atol=1e-7)
+    torch.testing.assert_close(scores, expected, rtol=1e-9, atol=0)
 
 
 def test_the_teacher_is_not_kept() -> None:

@@ -1,16 +1,19 @@
-"""DSARAD §2.4–2.5: mask statistics, clean coin, blend weight, the ten augmenters."""
+"""DSARAD's synthesis, `docs/spec/dsarad.md` §§2.4–2.5.
+
+Mask statistics, the coin for clean pictures, the blend's weight, the ten augmenters.
+"""
 
 import math
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 from scipy import stats
 from skimage import data
 
 from blemish.core.params import SynthesisParams
+from blemish.methods.dsarad import plain
 from blemish.synthesis import augment_dsarad as augmenters
 from blemish.synthesis.masks import single_perlin_masks
 from blemish.synthesis.perlin import draw_numbers, straight_field
@@ -67,7 +70,7 @@ def test_the_blend_is_the_published_one_and_a_mask_may_be_empty() -> None:
         texture = bank.draw_squashed(recipe.texture, recipe.seed, 48, 64)
         source = torch.from_numpy(texture.copy()).permute(2, 0, 1).double() / 255
         m, b = masks[number].double(), recipe.beta
-        wanted = x * (1 - m) + m * ((1 - b) * source + b * x)
+        wanted = plain.blend(x, source, m, b)
         np.testing.assert_allclose(pictures[number].numpy(), wanted.numpy(), rtol=0, atol=1e-6)
 
 
@@ -96,26 +99,12 @@ def picture() -> np.ndarray:
     return np.asarray(Image.fromarray(data.coffee()).resize((90, 64)))
 
 
-def brightened(texture: np.ndarray) -> np.ndarray:
-    hsv = cv2.cvtColor(texture, cv2.COLOR_RGB2HSV)
-    levels = np.clip(np.round(hsv[:, :, 2] * 1.1 - 20), 0, 255)
-    hsv[:, :, 2] = levels.astype(np.uint8)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-
-
-def recoloured(texture: np.ndarray) -> np.ndarray:
-    hsv = cv2.cvtColor(texture, cv2.COLOR_RGB2HSV).astype(int)
-    hsv[:, :, 0] = (hsv[:, :, 0] - 28) % 180  # trunc(−40 / 255 · 180)
-    hsv[:, :, 1] = np.clip(hsv[:, :, 1] + 33, 0, 255)
-    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
-
-
-def gamma(texture: np.ndarray) -> np.ndarray:
-    return np.floor(255 * (texture / 255) ** np.array([0.5, 1.0, 2.0])).astype(np.uint8)
-
-
 OPERATIONS = {
-    "gamma": (0, [(np.array([0.5, 1.0, 2.0]), ("uniform", 0.5, 2.0, 3))], gamma),
+    "gamma": (
+        0,
+        [(np.array([0.5, 1.0, 2.0]), ("uniform", 0.5, 2.0, 3))],
+        lambda t: plain.gamma(t, np.array([0.5, 1.0, 2.0])),
+    ),
     "brightness": (
         1,
         [
@@ -124,34 +113,26 @@ OPERATIONS = {
             (-20, ("integers", -30, 31)),
             (0.4, ("random",)),
         ],
-        brightened,
+        lambda t: plain.brightness(t, 1.1, -20),
     ),
-    "sharpness": (
-        2,
-        [(1.7, ("uniform", 0, 2))],
-        lambda t: np.asarray(ImageEnhance.Sharpness(Image.fromarray(t)).enhance(1.7)),
+    "sharpness": (2, [(1.7, ("uniform", 0, 2))], lambda t: plain.sharpness(t, 1.7)),
+    "hue and saturation": (
+        3,
+        [((-40, 33), ("integers", -50, 51, 2))],
+        lambda t: plain.hue_and_saturation(t, -40, 33),
     ),
-    "hue and saturation": (3, [((-40, 33), ("integers", -50, 51, 2))], recoloured),
     "solarize": (
         4,
         [(100.0, ("uniform", 32, 128)), (0.2, ("random",))],
-        lambda t: np.where(t >= 100, 255 - t, t),
+        lambda t: plain.solarize(t, 100),
     ),
     "not solarized": (4, [(100.0, ("uniform", 32, 128)), (0.7, ("random",))], lambda t: t),
-    "posterize": (5, [(3, ("integers", 1, 9))], lambda t: t // 32 * 32 + 16),
+    "posterize": (5, [(3, ("integers", 1, 9))], lambda t: plain.posterize(t, 3)),
     "posterize, all bits": (5, [(8, ("integers", 1, 9))], lambda t: t),
-    "invert": (6, [], lambda t: 255 - t),
-    "autocontrast": (
-        7,
-        [(12, ("integers", 21))],
-        lambda t: np.asarray(ImageOps.autocontrast(Image.fromarray(t), 12)),
-    ),
-    "equalize": (8, [], lambda t: np.asarray(ImageOps.equalize(Image.fromarray(t)))),
-    "rotation": (
-        9,
-        [(30.0, ("uniform", -45, 45))],
-        lambda t: np.asarray(Image.fromarray(t).rotate(30, Image.Resampling.BILINEAR)),
-    ),
+    "invert": (6, [], plain.invert),
+    "autocontrast": (7, [(12, ("integers", 21))], lambda t: plain.autocontrast(t, 12)),
+    "equalize": (8, [], plain.equalize),
+    "rotation": (9, [(30.0, ("uniform", -45, 45))], lambda t: plain.rotation(t, 30)),
 }
 
 

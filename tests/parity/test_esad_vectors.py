@@ -1,4 +1,7 @@
-"""ESAD §12 and §5: networks, reconstruction, score and loss in float64; parameter counts."""
+"""ESAD, `docs/spec/esad.md` §12 and §5, in float64; parameter counts.
+
+Networks, reconstruction, score and loss.
+"""
 
 import math
 

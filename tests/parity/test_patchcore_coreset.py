@@ -1,4 +1,4 @@
-"""PatchCore, Algorithm 1: the lazy coreset makes greedy's own picks and covers as well."""
+"""PatchCore, Algorithm 1: the lazy coreset picks what greedy picks, and covers as well."""
 
 import math
 
@@ -7,19 +7,8 @@ import torch
 from torch import Tensor
 
 from blemish.methods.patchcore import coreset as module
+from blemish.methods.patchcore import plain
 from blemish.methods.patchcore.coreset import Coreset, nearest_squared
-
-
-def plain_greedy(points: Tensor, size: int, first: int) -> tuple[list[int], float]:
-    """Algorithm 1 as printed; the picks, and the distance at which the last one was made."""
-    picked, radius = [first], 0.0
-    for _ in range(size - 1):
-        distances = torch.cdist(points, points[picked], compute_mode="donot_use_mm_for_euclid_dist")
-        near = distances.amin(dim=1)
-        near[picked] = -1
-        radius = float(near.max())
-        picked.append(int(near.argmax()))
-    return picked, radius
 
 
 def clustered(count: int, dimensions: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -33,20 +22,16 @@ def clustered(count: int, dimensions: int, dtype: torch.dtype = torch.float64) -
     )
 
 
-def covering_radius(points: Tensor, picked: Tensor) -> float:
-    return float(torch.cdist(points.double(), points[picked].double()).amin(dim=1).max())
-
-
 @pytest.mark.parametrize("candidates", [1, 7, 64, 5000])
 @pytest.mark.parametrize("scattered", [False, True])
-def test_the_picks_are_greedys_own(candidates: int, scattered: bool) -> None:
+def test_the_picks_are_those_of_greedy(candidates: int, scattered: bool) -> None:
     generator = torch.Generator().manual_seed(1)
     points = (
         torch.rand(500, 6, generator=generator, dtype=torch.float64)
         if scattered
         else clustered(500, 6)
     )
-    picked, radius = plain_greedy(points, 80, first=17)
+    picked, radius = plain.greedy(points, 80, first=17)
     coreset = Coreset(points.clone(), 80, 17, candidates)
     for count in (1, 2, 33, 80):
         coreset.grow(count)
@@ -83,11 +68,11 @@ def test_a_point_that_is_not_finite_is_refused(value: float) -> None:
 
 def test_float32_covers_as_well_far_from_the_origin() -> None:
     exact = clustered(3000, 16) + 300
-    picked, _ = plain_greedy(exact, 150, first=0)
+    picked, _ = plain.greedy(exact, 150, first=0)
     coreset = Coreset(exact.float(), 150, 0, 256)
     coreset.grow(150)
-    reference = covering_radius(exact, torch.tensor(picked))
-    assert covering_radius(exact, coreset.picked) == pytest.approx(reference, rel=1e-3)
+    reference = plain.covering_radius(exact, torch.tensor(picked))
+    assert plain.covering_radius(exact, coreset.picked) == pytest.approx(reference, rel=1e-3)
 
 
 def test_a_point_soon_covered_is_not_looked_at_again(monkeypatch) -> None:

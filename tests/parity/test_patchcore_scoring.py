@@ -6,26 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from blemish.methods.patchcore import scoring
+from blemish.methods.patchcore import plain, scoring
 from blemish.methods.patchcore.scoring import image_score, nearest
 
 
 def rows(count: int, offset: float = 0.0) -> Tensor:
     generator = torch.Generator().manual_seed(count)
     return (torch.randn(count, 24, generator=generator, dtype=torch.float64) + offset).float()
-
-
-def plain_image_score(queries: Tensor, bank: Tensor, b: int) -> float:
-    """Equations 6 and 7 as printed, one patch after the other, in float64."""
-    queries, bank = queries.double(), bank.double()
-    best, query, star = -1.0, queries[0], 0
-    for patch in queries:
-        distances = (bank - patch).norm(dim=1)
-        if float(distances.min()) > best:
-            best, query, star = float(distances.min()), patch, int(distances.argmin())
-    around = (bank - bank[star]).norm(dim=1).argsort()[:b]
-    total = sum(math.exp(float((bank[row] - query).norm())) for row in around)
-    return (1 - math.exp(best) / total) * best
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])
@@ -36,7 +23,7 @@ def test_distances_equal_those_of_float64(offset: float, block: int, monkeypatch
     queries[3] = bank[41]
     queries[4] = bank[42] + 1e-3
     distance, row = nearest(queries, bank)
-    exact = (queries.double()[:, None] - bank.double()).norm(dim=2)
+    exact = plain.patch_distances(queries, bank)
     assert distance.dtype == torch.float64
     assert torch.allclose(distance, exact.amin(dim=1), rtol=1e-12, atol=0)
     assert row.tolist() == exact.argmin(dim=1).tolist()
@@ -65,7 +52,7 @@ def test_the_image_score_equals_the_equations(b: int, monkeypatch) -> None:
     queries, bank = rows(40), rows(200)
     distance, row = nearest(queries, bank)
     found = float(image_score(queries, distance, row, bank, b))
-    assert found == pytest.approx(plain_image_score(queries, bank, b), rel=1e-12)
+    assert found == pytest.approx(plain.image_score(queries, bank, b), rel=1e-12)
 
 
 def test_distances_whose_exponential_overflows_still_weigh() -> None:

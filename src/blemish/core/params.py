@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from blemish.core.errors import UserError
+from blemish.core.kinds import TRAINED
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -97,12 +98,11 @@ class KindParams(RootModel[dict[str, Share]]):
     def _known_kinds(cls, shares: Any) -> Any:
         if not isinstance(shares, dict):
             return shares
-        known: tuple[str, ...] = importlib.import_module("blemish.synthesis.kinds").TRAINED
         for name in shares:
-            if name not in known:
-                hint = _suggest(str(name), list(known))
-                raise ValueError(f"unknown kind `{name}`{hint}; valid: {', '.join(known)}")
-        return dict.fromkeys(known, 0.0) | shares
+            if name not in TRAINED:
+                hint = _suggest(str(name), list(TRAINED))
+                raise ValueError(f"unknown kind `{name}`{hint}; valid: {', '.join(TRAINED)}")
+        return dict.fromkeys(TRAINED, 0.0) | shares
 
     @model_validator(mode="after")
     def _some_kind(self) -> Self:

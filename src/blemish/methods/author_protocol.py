@@ -11,7 +11,7 @@ class AuthorProtocol:
         note: what they do in a few words, for the report.
         chosen_by: the kept epoch with the largest sum of these metrics on the test set is taken,
             the first of equal ones; empty: the model as trained.
-        scorings: each has a weight for every component of `Method.score_published`. Components
+        scorings: each has a weight for every component of `Detector.score_published`. Components
             are min-max normalised over the whole test set, then weighed and added. Of several
             scorings the larger AUROC is taken, of images and of pixels, each on its own.
         digits: AUROCs are rounded to these before the larger one is taken.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """A method named `x` lives in `blemish.methods.x`: its `params` and its `method` module.
+    """A method named `x` lives in `blemish.methods.x`: its `params`, `detector` and `training`.
 
-    chooses_epoch: its authors report the best epoch on the test set (`Practice.chosen_by`), so
-    that protocol `paper` needs the weights of many epochs. training_free: it is a yardstick of
+    chooses_epoch: its authors report the best epoch on the test set (`AuthorProtocol.chosen_by`),
+    so that protocol `paper` needs the weights of many epochs. training_free: it is a yardstick of
     what comes without training, and the report says so.
     """
 

@@ -69,5 +69,5 @@ def _fold(network: nn.Module, convolution: str, normalisation: str) -> None:
     conv.bias = nn.Parameter(shift.to(dtype), False)
     # timm's normalisations carry an activation and a dropout of their own.
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
-    parent, _, own = normalisation.rpartition(".")
-    setattr(network.get_submodule(parent), own, nn.Sequential(*rest))
+    parent, _, name = normalisation.rpartition(".")
+    setattr(network.get_submodule(parent), name, nn.Sequential(*rest))

@@ -1,4 +1,7 @@
-"""The parameters of DLAS-Net; the defaults are the published ones (`docs/spec/dlas-net.md` §4)."""
+"""The parameters of DLAS-Net; the defaults are those of its script (`docs/spec/dlas-net.md` §4).
+
+Which settings the authors gave their AnoLCD results is not published.
+"""
 
 from typing import Literal
 

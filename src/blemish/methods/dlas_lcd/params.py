@@ -1,4 +1,7 @@
-"""The parameters of `dlas_lcd`; the defaults are ours (`docs/spec/dlas-net.md` §8.2)."""
+"""The parameters of `dlas_lcd` (`docs/spec/dlas-net.md` §8.2).
+
+Nothing of it is published: all defaults are ours, for GPUs, or those of GLASS.
+"""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Residual blocks of the bottleneck and the mirrored decoder (§3.3, §3.5)."""
+"""Residual blocks of bottleneck and mirrored decoder (`docs/spec/dmad.md` §3.3, §3.5)."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""The two bottlenecks, with and without vector quantisation (§3.3, §3.4)."""
+"""The two bottlenecks, with vector quantisation and without (`docs/spec/dmad.md` §§3.3–3.4)."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""The decoder: the encoder's levels again, from the bottleneck (§3.5)."""
+"""The decoder: the encoder's levels again, from the bottleneck (`docs/spec/dmad.md` §3.5)."""
 
 from itertools import pairwise
 

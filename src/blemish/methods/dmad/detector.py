@@ -2,7 +2,7 @@
 
 Reverse distillation behind a warp: a small network bends each image towards a prototype before a
 frozen encoder sees it, and a bottleneck and a decoder reproduce the encoder's levels. Where they
-fail is anomalous; how far an image had to be bent is a second sign.
+fail is anomalous; how far the warp bends an image is a second sign.
 """
 
 from collections.abc import Iterable, Iterator

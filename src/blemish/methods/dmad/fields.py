@@ -1,4 +1,7 @@
-"""Displacement fields and warps (§3.2, §5). Always float32 or better: bfloat16 has no 1/256."""
+"""Displacement fields and warps (`docs/spec/dmad.md` §3.2, §5).
+
+Always in float32 or better: bfloat16 cannot tell 1/256 of a side from none.
+"""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -60,7 +63,7 @@ def roughness(field: Tensor) -> Tensor:
 def unwarp_scores(maps: Tensor, fields: Fields) -> tuple[Tensor, Tensor]:
     """Anomaly maps (B, 1, H, W) of the warped image -> those of the image, and deformation maps.
 
-    The deformation map (§5.5) is sample(|O2ᵀ|, G1ᵀ) + |O1ᵀ|; both share the last sampling.
+    The deformation map (§5, step 5) is sample(|O2ᵀ|, G1ᵀ) + |O1ᵀ|; both share the last sampling.
     """
     half_way = sample(maps, fields.fine_back)
     both = sample(torch.cat([half_way, length(fields.fine_back)], dim=1), fields.coarse_back)

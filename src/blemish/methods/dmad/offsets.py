@@ -1,4 +1,4 @@
-"""The offset network: from an image to the fields that warp it and back (§3.2)."""
+"""The offset network, from an image to its displacement fields (`docs/spec/dmad.md` §3.2)."""
 
 import math
 from functools import lru_cache

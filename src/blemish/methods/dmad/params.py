@@ -1,4 +1,8 @@
-"""The parameters of DMAD; the defaults are the published ones (`docs/spec/dmad.md` §§2–5)."""
+"""The parameters of DMAD; the defaults are the published ones (`docs/spec/dmad.md` §§2–5).
+
+They are those of the family for image-level results; for pixel-level results the authors train
+another one, with `vq: false`. What is ours has a comment.
+"""
 
 from typing import Annotated, Literal
 
@@ -22,24 +26,24 @@ class Params(Section):
 
     vq: bool = True
     codes: Count = 200
-    codebook: Literal["uniform", "features"] = "uniform"
+    codebook: Literal["uniform", "features"] = "uniform"  # `features` is ours
     compressed: Count = 64
     width: Positive = 1.0
     decoder_blocks: list[Count] = Field([3, 4, 6], min_length=3, max_length=3)
 
     offset_width: Count = 64
-    coarse_reach: Reach = 8 / 256
-    fine_reach: Reach = 3 / 256
+    coarse_reach: Reach = 8 / 256  # 8 pixels of 256; ours: the same share at every size
+    fine_reach: Reach = 3 / 256  # 3 pixels of 256, likewise
     cycle_weight: NotNegative = 1.0
     commitment: NotNegative = 0.25
 
     epochs: Count = 400
-    images_per_epoch: Count | None = None
+    images_per_epoch: Count | None = None  # all; a limit is ours
     batch_size: Count = 8
     learning_rate: Positive = 0.005
     weight_decay: NotNegative = 0.01
     sigma: NotNegative = 4.0
-    deformation_weight: NotNegative = 0.05
+    deformation_weight: NotNegative = 0.05  # ours, fixed; the authors' depends on the category
 
     @model_validator(mode="after")
     def _strides_double(self) -> "Params":

@@ -1,4 +1,4 @@
-"""Losses and anomaly maps from what encoder and decoder say (§4, §5)."""
+"""Losses and anomaly maps from what encoder and decoder say (`docs/spec/dmad.md` §4, §5)."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""The parameters of DSARAD; the defaults are the published ones (`docs/spec/dsarad.md` §§2–6)."""
+"""The parameters of DSARAD; the defaults are the published ones (`docs/spec/dsarad.md` §§2–6).
+
+What is ours has a comment.
+"""
 
 from typing import Annotated, Literal
 
@@ -19,13 +22,13 @@ class Params(Section):
     width: Count = 128
     segmenter_width: Count = 64
     rotation: Annotated[float, Field(ge=0, le=1)] = 0.3
-    flat_field: bool = False
+    flat_field: bool = False  # ours
 
     epochs: Count = 1000
     teacher_epochs: Count = 50
-    teacher_passes: Count | None = None
-    precise_statistics: bool = False
-    images_per_epoch: Count | None = None
+    teacher_passes: Count | None = None  # epochs / 100, as published: 10 of 1,000; ours: at least 1
+    precise_statistics: bool = False  # ours
+    images_per_epoch: Count | None = None  # all; a limit is ours
     batch_size: Count = 4
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     milestones: list[Share] = Field([0.2, 0.4, 0.6, 0.8])

@@ -50,7 +50,7 @@ class Pixels(nn.Module):
 
         Huber's estimate by reweighted least squares: a defect of any contrast pulls it little,
         where it would tilt the plane of plain least squares all over the picture (Huber &
-        Ronchetti, *Robust Statistics*, 2009, §7.8).
+        Ronchetti, *Robust Statistics*, 2009, section 7.8).
         """
         rest = (pictures - self.normal).flatten(2)
         ramps = self.ramps.to(rest)

@@ -57,7 +57,7 @@ class DsaradTrainer(Trainer[Dsarad]):
         """BatchNorm's statistics as the mean over one more epoch's batches (ours).
 
         What training leaves is a running mean over about ten small batches, seen by weights that
-        still moved (Wu & Johnson, *Rethinking "Batch" in BatchNorm*, 2021, §3).
+        still moved (Wu & Johnson, *Rethinking "Batch" in BatchNorm*, 2021, section 3).
         """
         norms = [one for one in self.detector.modules() if isinstance(one, nn.BatchNorm2d)]
         usual = [one.momentum for one in norms]

@@ -1,7 +1,6 @@
 """The parameters of ESAD; the defaults are the published ones (`docs/spec/esad.md`).
 
-[F] is a fact of the authors' code, [U] the default of the code they built on, [I] inferred, and
-[O] our own: the authors have no such setting, or what they chose could not be read.
+A comment says where a default is not read in the authors' code.
 """
 
 from typing import Annotated, Literal
@@ -18,29 +17,30 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Params(Section):
     """Section `esad` of params.yaml."""
 
-    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 128  # [F]
-    resize: Literal["squash", "crop"] = "squash"  # [I]
-    width: Annotated[int, Field(ge=1, le=512)] = 64  # [F]
-    cells: list[Count] = Field([4], min_length=1)  # [F]
+    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 128
+    resize: Literal["squash", "crop"] = "squash"  # inferred
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    cells: list[Count] = Field([4], min_length=1)
 
-    backbone: str = "wide_resnet50_2.tv_in1k"  # [F]
-    weights: Literal["imagenet", "random"] = "imagenet"  # [F]
-    stride: Count = 4  # [F] stage 1 of a ResNet
-    feature_input: Literal["symmetric", "imagenet"] = "symmetric"  # [F], if inputs are as inferred
-    pixel_weight: NotNegative = 20.0  # [F]
-    feature_weight: NotNegative = 10.0  # [F]
+    backbone: str = "wide_resnet50_2.tv_in1k"
+    weights: Literal["imagenet", "random"] = "imagenet"
+    stride: Count = 4  # stage 1 of a ResNet
+    # The authors' networks take [-1, 1], which is inferred, and so does their feature network.
+    feature_input: Literal["symmetric", "imagenet"] = "symmetric"
+    pixel_weight: NotNegative = 20.0
+    feature_weight: NotNegative = 10.0
 
-    epochs: Count = 150  # [I]
-    images_per_epoch: Count | None = None  # [O] None: all
-    batch_size: Count = 8  # [O]
-    learning_rate: Positive = 2e-4  # [U]
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5  # [U]
-    select: Literal["last", "validation"] = "last"  # [O]
-    cache_gib: NotNegative = 4.0  # [O]
+    epochs: Count = 150  # inferred: the authors dump pictures in the last of 150 epochs
+    images_per_epoch: Count | None = None  # all; a limit is ours
+    batch_size: Count = 8  # ours: theirs is unknown; their base has 64
+    learning_rate: Positive = 2e-4  # the default of the code they built on
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5  # likewise
+    select: Literal["last", "validation"] = "last"  # ours: the authors take the best epoch on test
+    cache_gib: NotNegative = 4.0  # ours, of memory alone
 
-    leak: Share = 0.5  # [F]
-    window: Annotated[int, Field(ge=1, le=255)] = 21  # [F]
-    draws: Count = 3  # [O] the authors draw once, unseeded
+    leak: Share = 0.5
+    window: Annotated[int, Field(ge=1, le=255)] = 21
+    draws: Count = 3  # ours: the authors draw once, unseeded
 
     @model_validator(mode="after")
     def _cells_fit(self) -> "Params":

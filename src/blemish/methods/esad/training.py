@@ -64,10 +64,10 @@ class EsadTrainer(Trainer[Esad]):
         p = self.detector.params
         made = self.detector.reconstruct(x, removed, leak=0.0)
         # N is in evaluation mode, so that both can go through it together.
-        seen = self.detector.backbone.features(torch.cat(made)).to(features.dtype).chunk(2)
+        levels = self.detector.backbone.features(torch.cat(made)).to(features.dtype).chunk(2)
         losses = [
-            p.pixel_weight * F.mse_loss(picture, x) + p.feature_weight * F.mse_loss(own, features)
-            for picture, own in zip(made, seen, strict=True)
+            p.pixel_weight * F.mse_loss(picture, x) + p.feature_weight * F.mse_loss(level, features)
+            for picture, level in zip(made, levels, strict=True)
         ]
         return {"loss_reconstruction": losses[0], "loss_inpainting": losses[1]}
 

@@ -1,4 +1,7 @@
-"""The parameters of GLASS; the defaults are the published ones (`docs/spec/glass.md` §15)."""
+"""The parameters of GLASS; the defaults are the published ones (`docs/spec/glass.md` §15).
+
+What is ours has a comment.
+"""
 
 from typing import Annotated, Literal, Self
 
@@ -28,7 +31,7 @@ ENLARGEMENT = 329 / 288
 class Params(Section):
     """Section `glass` of params.yaml; relatives have other sections."""
 
-    kinds: KindParams | None = None
+    kinds: KindParams | None = None  # the mix of `synthesis.kinds`
     backbone: str = "wide_resnet50_2.tv_in1k"
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([8, 16], min_length=1)
@@ -38,7 +41,7 @@ class Params(Section):
     patch: Literal[1, 3, 5] = 3
     pretrain_dim: Count = 1536
     target_dim: Count = 1536
-    standardise: bool = False
+    standardise: bool = False  # ours
     hidden: Count = 1024
 
     variant: Literal["manifold", "hypersphere", "judge", "table"] = "table"
@@ -54,14 +57,14 @@ class Params(Section):
     hard_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
     epochs: Count = 640
-    average_last: Count = 1
+    average_last: Count = 1  # the last epoch alone, as published; averaging is ours
     images_per_epoch: Count = 392
     batch_size: Count = 8
     learning_rate: Positive = 1e-4
     sigma: NotNegative = 4.0
 
-    cache: Literal["exact", "float16"] = "exact"
-    cache_gib: NotNegative = 8.0
+    cache: Literal["exact", "float16"] = "exact"  # ours, of speed alone
+    cache_gib: NotNegative = 8.0  # ours; more goes to a temporary file
 
     def for_unit(self, unit: str) -> Self:
         """The published code decides the crop and the variant by a category's name."""

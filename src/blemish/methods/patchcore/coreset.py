@@ -1,10 +1,10 @@
-"""The greedy k-centre coreset (paper, Algorithm 1) without touching every point at every pick.
+"""The greedy k-centre coreset (Algorithm 1 of the paper) without a look at every point each time.
 
 Greedy picks the point farthest from all picks, one after the other; done plainly, every pick
 passes over all N points. But a distance to the picks only ever falls, so an old one is an upper
 bound. A round takes the points with the highest bounds and brings those up to date, by blocks of
 a matrix product; while the farthest of them is farther than any bound outside, it is the farthest
-of all: the picks are greedy's own, and a point soon covered is never looked at again.
+of all: the picks are those of greedy, and a point soon covered is never looked at again.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ CENTRES = 512  # picks in one block of distances
 class Coreset:
     """Farthest-point picks among `points`, grown in steps.
 
-    points: (N, d) floating, which become the coreset's own: they are shifted in place to mean 0
+    points: (N, d) floating, which the coreset takes over: they are shifted in place to mean 0
     (distances stay, their rounding shrinks). size: picks in the end, at most N. first: the row of
     the first pick. Memory besides the points: 8 bytes a point, and blocks of `candidates` rows.
     Rows of equal distance may come in another order than in the plain loop.

@@ -1,4 +1,7 @@
-"""The parameters of PatchCore; the defaults are the published ones (PatchCore-10 %)."""
+"""The parameters of PatchCore; the defaults are those of PatchCore-10 % (`docs/spec/patchcore.md`).
+
+What the paper does not say, or says otherwise, has a comment.
+"""
 
 from typing import Annotated, Literal
 
@@ -14,13 +17,14 @@ class Params(Section):
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([8, 16], min_length=1)
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 224
+    # Ours: the paper resizes to 256 and keeps the centre of 224; here nothing is enlarged first.
     resize: Literal["squash", "crop"] = "crop"
     patch: Literal[1, 3, 5] = 3
     pretrain_dim: Count = 1024
     target_dim: Count = 1024
     projection: Count = 128
     coreset: Annotated[float, Field(gt=0, le=1)] = 0.1
-    # The paper re-weights over "the b nearest" and names no b; one neighbour would score 0 always.
+    # Ours: the paper names no b; with 1 every image would score 0.
     neighbours: Annotated[int, Field(ge=2)] = 9
     sigma: Annotated[float, Field(ge=0)] = 4.0
 

@@ -3,27 +3,19 @@
 A file defines `KIND`, a `blemish.synthesis.kind.Kind`. Those in this folder may be drawn for
 training: each has a share in `synthesis.kinds` of params.yaml. Those in `untrained/` may not: the
 held-out ones of the validation and weak-defect sets, and `clean`, the other side of a coin.
-Names only here: params.yaml is checked without PyTorch.
+Names only here, from `blemish.core.kinds`.
 """
 
 import importlib
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from blemish.core.kinds import TRAINED, UNTRAINED
 
 if TYPE_CHECKING:
     from blemish.synthesis.kind import Kind
 
-FOLDER = Path(__file__).parent
-
-
-def names_in(folder: Path) -> tuple[str, ...]:
-    """The kinds that a folder defines, sorted."""
-    return tuple(sorted(file.stem for file in folder.glob("[!_]*.py")))
-
-
-TRAINED = names_in(FOLDER)
-UNTRAINED = names_in(FOLDER / "untrained")
+__all__ = ["TRAINED", "UNTRAINED", "kind", "module_name"]
 
 
 @cache

@@ -32,10 +32,6 @@ def main(lock: str, out: str) -> None:
 def entry_points() -> dict[str, list[Path]]:
     """Where the code begins of each stage, `train/<method>`, `datasets/<data set>`, …"""
     starts = {script.stem: [script] for script in STAGES.glob("*.py")}
-    renderer = module_file("blemish.synthesis.render")
-    for begin in starts.values():
-        if renderer in closure(begin):
-            begin += kinds_of_defects()
     for stage, parts in OF_METHOD.items():
         script = starts.pop(stage)
         for method in METHODS:
@@ -44,6 +40,10 @@ def entry_points() -> dict[str, list[Path]]:
     for name in [*DATA_SETS, OWN_FOLDER]:
         module = module_file(module_name(name, {OWN_FOLDER: ""}))
         starts[f"datasets/{name}"] = [module] if module else []
+    renderer = module_file("blemish.synthesis.render")
+    for begin in starts.values():
+        if renderer in closure(begin):
+            begin += kinds_of_defects()
     return starts
 
 

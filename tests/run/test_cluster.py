@@ -142,12 +142,18 @@ def test_the_command_line_sends_its_overrides_along(cluster, space) -> None:
     shutil.copy(PROJECT / "params.yaml", space.root)
     pipeline = (space.root / "dvc.yaml").read_text()
     (space.root / "dvc.yaml").write_text(pipeline.replace("[train]", "[glass.epochs]"))
+    with (space.root / "stage.py").open("a") as file:
+        file.write("text = Path('params.yaml').read_text()\n")
+        file.write(
+            "print('epochs:', text.partition('\\nglass:')[2].partition('epochs: ')[2][:2])\n"
+        )
     space.commit()
     options = ["--cluster", cluster.address, "-S", "glass.epochs=77", "report"]
     status, text = space.blemish("run", *options)
     assert status == 0, text
     assert "params.yaml: glass.epochs" in text
     assert (space.root / "dvc.lock").read_text().count("glass.epochs: 77\n") == 4
+    assert "epochs: 77\n" in space.log("train@a/x-0")  # what the node read
     assert sorted(set(space.begun())) == sorted(space.begun())
     assert space.dvc("status").split()[0] == "track:"
 

@@ -67,6 +67,15 @@ def test_an_unknown_target_is_dvcs_error(space: Workspace) -> None:
     assert "'trian'" in text
 
 
+def test_outside_a_project_nothing_is_made(tmp_path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code, text = Workspace(elsewhere).run()
+    assert code == 1
+    assert "UserError: there is no .dvc folder here: run from the project's folder" in text
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_second_run_says_who_is_at_work_and_waits(space: Workspace) -> None:
     (space.root / "params.yaml").write_text("train: {epochs: 2}\n")
     space.trouble("models/a/x-0", "import time; time.sleep(4)")

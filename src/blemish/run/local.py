@@ -12,6 +12,7 @@ GIB_EACH = 3.0  # memory that a training of the shipped settings may need
 # What DVC runs a command with ($SHELL -c command): notes when it began and how it ended, so that
 # nobody needs to read what DVC prints.
 SHELL = """#!/bin/sh
+export SHELL=/bin/sh
 : > "$BLEMISH_NOTES.began"
 {run}
 echo $status > "$BLEMISH_NOTES.ended"

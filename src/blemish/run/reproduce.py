@@ -187,7 +187,7 @@ def order_lock_file(order: list[str]) -> None:
     """
     if not LOCK.exists():
         return
-    with modify_yaml(LOCK) as content:
+    with _repository() as repo, repo.lock, modify_yaml(LOCK) as content:
         stages = content["stages"]
         names = [name for name in order if name in stages]
         if list(stages)[: len(names)] != names:

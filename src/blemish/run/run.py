@@ -52,7 +52,7 @@ def run(
     prepare: what changes the workspace first, such as parameters; done once no other run is at
     work. Returns 0, or 1 if stages failed, or 130 on Ctrl-C.
     """
-    return run_at(Local(slots), targets, console, retries, prepare)
+    return run_at(lambda: Local(slots), targets, console, retries, prepare)
 
 
 def run_on_cluster(
@@ -65,27 +65,31 @@ def run_on_cluster(
     """The same with the stages' commands on a Ray cluster. Raises UserError for a missing one."""
     from blemish.run.cluster import Cluster
 
-    cache = Path(ask("cache_folder")) if options.share_cache else None
-    place = Cluster(options.address, options.per_gpu, cache)
-    return run_at(place, targets, console, retries, prepare)
+    def join() -> Place:
+        cache = Path(ask("cache_folder")) if options.share_cache else None
+        return Cluster(options.address, options.per_gpu, cache)
+
+    return run_at(join, targets, console, retries, prepare)
 
 
 def run_at(
-    place: Place,
+    place_of_work: Callable[[], Place],
     targets: list[str],
     console: Console,
     retries: int,
     prepare: Callable[[], None] = nothing,
 ) -> int:
-    """The same at any place, which is closed in the end."""
+    """The same at any place. It is made when the workspace is prepared, as a cluster gets a copy of
+    it then, and closed in the end."""
     try:
-        with closing(place), signals_as_interrupt(), alone(console):
+        with signals_as_interrupt(), alone(console):
             prepare()
-            graph = _plan(targets, console)
-            failed = _run_pending(graph, place, console, retries)
-            if not failed:
-                failed = _run_last(graph, place, console, retries)
-            return 1 if failed else 0
+            with closing(place_of_work()) as place:
+                graph = _plan(targets, console)
+                failed = _run_pending(graph, place, console, retries)
+                if not failed:
+                    failed = _run_last(graph, place, console, retries)
+                return 1 if failed else 0
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -188,7 +192,9 @@ def summarise(tally: Tally, screen: Screen) -> None:
 @contextmanager
 def alone(console: Console) -> Iterator[None]:
     """One `blemish run` a workspace at a time: a second one says who is at work, and waits."""
-    AT_WORK.parent.mkdir(parents=True, exist_ok=True)
+    if not Path(".dvc").is_dir():
+        raise UserError("there is no .dvc folder here: run from the project's folder")
+    AT_WORK.parent.mkdir(exist_ok=True)
     lock = FileLock(AT_WORK.with_suffix(".lock"))
     try:
         lock.acquire(blocking=False)

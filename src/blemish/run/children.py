@@ -14,7 +14,26 @@ from typing import Any
 from blemish.core.errors import UserError
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["__main__", "blemish.run.reproduce"])
+# Imported once, in the fork server: this side's command, DVC, and what DVC imports when first used.
+CONTEXT.set_forkserver_preload(
+    [
+        "blemish.commands.app",
+        "blemish.run.reproduce",
+        "dvc.cachemgr",
+        "dvc.cli.parser",
+        "dvc.compare",
+        "dvc.data_cloud",
+        "dvc.repo.artifacts",
+        "dvc.repo.datasets",
+        "dvc.repo.metrics",
+        "dvc.repo.params",
+        "dvc.repo.plots",
+        "dvc.repo.stage",
+        "dvc.rwlock",
+        "dvc.utils.strictyaml",
+        "scmrepo.git",
+    ]
+)
 LOGS = Path("logs")
 
 

@@ -34,12 +34,16 @@ MARK = "blemish-head"  # in a cache that the head uses: an unmounted folder is a
 SHARED_CHECKPOINTS = "blemish-checkpoints"  # where they lie in a shared cache
 LOOK = 1.0  # s between looks at a log
 CHUNK = 1 << 16  # bytes of a log that travel at once
-# Ends a command's process group when the worker is gone without a word. It forks, so that it is no
-# child of the worker: those Ray kills with it.
+# Ends a command's process group when the worker is gone without a word. It forks and leaves the
+# worker's session, since Ray kills a worker's children with it; what it reads is the group.
 GUARD = """
 import os, signal, sys
-if not os.fork() and not sys.stdin.read():
-    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+if os.fork():
+    os._exit(0)
+os.setsid()
+group = sys.stdin.readline()
+if group and not sys.stdin.read():
+    os.killpg(int(group), signal.SIGKILL)
 """
 
 
@@ -125,14 +129,16 @@ def _follow(job: Job, folder: Path, host: str) -> Iterator[Report]:
     log = Log(folder.with_suffix(".log"))
     ours = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     ours |= {"PYTHONUNBUFFERED": "1"} | job.environment
+    guard = subprocess.Popen([sys.executable, "-S", "-c", GUARD], stdin=subprocess.PIPE, text=True)
+    guard.wait()  # until it has left
     with log.path.open("wb") as output:
         process = subprocess.Popen(
             ["/bin/sh", "-c", job.command], cwd=folder, env=os.environ | ours, stdout=output,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
-        guard = subprocess.Popen(
-            [sys.executable, "-S", "-c", GUARD, str(process.pid)], stdin=subprocess.PIPE
-        )
+    assert guard.stdin is not None
+    guard.stdin.write(f"{process.pid}\n")
+    guard.stdin.flush()
     try:
         while (status := _wait(process)) is None:
             if text := log.more():
@@ -143,7 +149,7 @@ def _follow(job: Job, folder: Path, host: str) -> Iterator[Report]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # this worker may be told to end before it has
         process.wait()
-        guard.communicate(b"done")
+        guard.communicate("done")
         log.path.unlink(missing_ok=True)
 
 

@@ -22,7 +22,7 @@ from dvc.cli import parse_args
 from dvc.dependency.base import Dependency
 from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.logger import set_loggers_level
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 from dvc.utils.serialize import modify_yaml
@@ -30,7 +30,8 @@ from dvc.utils.serialize import modify_yaml
 from blemish.run.mending import LOCK, mend
 from blemish.run.messages import Command, Graph, Result
 
-LOOK = 0.05  # s between looks for DVC's lock
+WAITING = parse_args(["--wait-for-lock", "repro"])
+LOOK = 0.01  # s between looks for DVC's lock
 
 
 def plan(targets: list[str]) -> Graph | Result:
@@ -89,15 +90,19 @@ def reproduce(stage: str, notes: Path) -> Result:
 
     notes: the path beside which the shell notes beginning and end of the command, see `local`.
     """
+    with _repository() as repo:
+        return _reproduce(repo, stage, notes)
+
+
+def _reproduce(repo: Repo, stage: str, notes: Path) -> Result:
     try:
-        with _repository() as repo:
-            done: list[Stage] = repo.reproduce(targets=[stage], single_item=True)
-            if not done:
-                return Result("unchanged")
-            if lost := [out for out in done[0].outs if out.use_cache and out.changed_cache()]:
-                # DVC reports success where its cache cannot take a result.
-                print(f"ERROR: the cache did not take {lost[0]}: is its disk full?", flush=True)
-                return Result("failed")
+        done: list[Stage] = repo.reproduce(targets=[stage], single_item=True)
+        if not done:
+            return Result("unchanged")
+        if lost := [out for out in done[0].outs if out.use_cache and out.changed_cache()]:
+            # DVC reports success where its cache cannot take a result.
+            print(f"ERROR: the cache did not take {lost[0]}: is its disk full?", flush=True)
+            return Result("failed")
     except dvc.lock.LockError as error:
         return Result("busy", str(error))
     except DvcException as error:
@@ -111,15 +116,16 @@ def reproduce_elsewhere(stage: str, notes: Path, line: connection.Connection) ->
     What reads files from outside the project, and stages whose `meta` in dvc.yaml says
     `cluster: head`, run here.
     """
-    with _repository() as repo, repo.lock:
+    # One lock around both, so that DVC reads its files once.
+    with _repository() as repo, lock_repo(repo):
         (target,) = repo.stage.collect(stage)
         here = (target.meta or {}).get("cluster") == "head" or target.always_changed
         here = here or not all(dep.is_in_repo for dep in target.deps)
         inputs = [] if here else [pair for dep in target.deps for pair in _made(repo, dep)]
         outputs = [out.def_path for out in target.outs]
-    ask = partial(_ask, stage, notes, line, None if here else (inputs, outputs))
-    threading.Thread(target=ask, daemon=True).start()
-    return reproduce(stage, notes)
+        ask = partial(_ask, stage, notes, line, None if here else (inputs, outputs))
+        threading.Thread(target=ask, daemon=True).start()
+        return _reproduce(repo, stage, notes)
 
 
 def _made(repo: Repo, dependency: Dependency) -> list[tuple[str, str]]:
@@ -154,8 +160,7 @@ def _ask(
 def _repository() -> Repo:
     """The workspace's, which waits for DVC's lock as long as it takes."""
     dvc.lock.DEFAULT_TIMEOUT = 6 * LOOK  # of six looks; half a second between them is long here
-    arguments = parse_args(["--wait-for-lock", "repro"])
-    repo: Repo = arguments.func(arguments).repo
+    repo: Repo = WAITING.func(WAITING).repo
     return repo
 
 

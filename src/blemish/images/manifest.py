@@ -100,3 +100,12 @@ def read_manifest(root: Path) -> Manifest:
         ) from None
     facts["extra_slices"], facts["notes"] = tuple(facts["extra_slices"]), tuple(facts["notes"])
     return Manifest(table.to_pandas(), Facts(**facts), root)
+
+
+def read_notes(root: Path) -> tuple[str, ...]:
+    """The notes of a unit's manifest, its rows unread; none where there is no readable one."""
+    try:
+        metadata = pq.read_schema(root / "manifest.parquet").metadata
+        return tuple(json.loads(metadata[b"blemish"])["notes"])
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError):
+        return ()

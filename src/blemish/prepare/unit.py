@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import cv2
 
+from blemish.core.completeness import differing
 from blemish.core.errors import UserError
 from blemish.core.files import link
 from blemish.core.params import DataParams
@@ -18,7 +19,7 @@ from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.images.manifest import Facts, Row, write_manifest
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, decode, place, unique_names
-from blemish.prepare.split import split_items
+from blemish.prepare.split import keep_groups_whole, split_items
 from blemish.prepare.twin_report import leak_notes, write_twins
 from blemish.prepare.twins import find_twins, join_groups
 
@@ -57,7 +58,9 @@ def prepare(
     for file in layout.files:
         link(file, folder / file.name)
     write_twins(twins, rows, folder / "twins.csv")
-    notes = (*layout.notes, *leak_notes(twins, rows), *_count_notes(data_set, category, rows))
+    # A set of one scene says itself what its twins mean.
+    leaks = [] if layout.one_scene else leak_notes(twins, rows)
+    notes = (*layout.notes, *leaks, *_count_notes(data_set, category, rows))
     facts = Facts(unit, layout.masks, layout.extra_slices, notes)
     write_manifest(rows, facts, folder / "manifest.parquet")
 
@@ -75,6 +78,8 @@ def _place_all(
         dataclasses.replace(item, group=group)
         for item, group in zip(layout.items, groups, strict=True)
     ]
+    if layout.own_split and not layout.one_scene:
+        items = keep_groups_whole(items)
     names = unique_names(items, raw)
     shares = (params.test_fraction, params.validation_fraction)
     try:
@@ -111,7 +116,7 @@ def _count_notes(data_set: DataSet, category: str, rows: Iterable[Row]) -> list[
     if "val" not in expected and "train" in expected:  # our validation set is a part of theirs
         counts["train"] += counts.pop("val", 0)
     return [
-        f"Published: {count} {name.replace('_', ' ')} images; found: {counts[name]}."
+        note
         for name, count in expected.items()
-        if counts[name] != count
+        for note in differing(counts[name], count, f"{name.replace('_', ' ')} images")
     ]

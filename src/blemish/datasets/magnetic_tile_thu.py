@@ -65,7 +65,9 @@ def _judged(items: list[Item]) -> tuple[list[Item], str, str]:
     found = sum(item.mask is not None for item in defective)
     if found == len(defective):
         return items, "pixel", "The files beside the images that are named like them are masks."
-    given = f"only {found} of {len(defective)} defective images have a mask" if found else "no masks"
+    given = (
+        f"only {found} of {len(defective)} defective images have a mask" if found else "no masks"
+    )
     note = f"magnetic-tile-thu: {given}: only image metrics are given."
     return [replace(item, mask=None) for item in items], "none", note
 

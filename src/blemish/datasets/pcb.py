@@ -78,7 +78,9 @@ def layout(folder: Path, category: str) -> Layout:
         for (image, boxes, board, number), regions in zip(found, defects, strict=True)
     ]
     templates = [
-        Annotated(clean[board], (), board if category == WHOLE else None, _is_test(board, 0, category))
+        Annotated(
+            clean[board], (), board if category == WHOLE else None, _is_test(board, 0, category)
+        )
         for board in boards
         if board in clean
     ]

@@ -107,7 +107,7 @@ def yolo_boxes(path: Path, size: tuple[int, int], kinds: Sequence[str]) -> list[
         if int(words[0]) >= len(kinds):
             raise UserError(f"{where}: class {words[0]}, but only {len(kinds)} classes are named")
         placed = [value * size[axis % 2] for axis, value in enumerate(values)]
-        read = _polygon if is_polygon else _centred
+        read = polygon_box if is_polygon else _centred
         boxes.append(read(kinds[int(words[0])], placed, size, where))
     return boxes
 
@@ -118,10 +118,15 @@ def _centred(kind: str, values: Sequence[float], size: tuple[int, int], where: s
     return _box(kind, corners, size, where)
 
 
-def _polygon(kind: str, values: Sequence[float], size: tuple[int, int], where: str) -> Box:
+def polygon_box(kind: str, values: Sequence[float], size: tuple[int, int], where: str) -> Box:
+    """A defect by its corners x, y, x, y … in pixels; two corners are those of a box.
+
+    Raises UserError naming `where` for one that has no name or lies outside an image of `size`.
+    """
     xs, ys = values[::2], values[1::2]
     around = _box(kind, [min(xs), min(ys), max(xs), max(ys)], size, where)
-    return replace(around, polygon=tuple(zip(xs, ys, strict=True)))
+    corners = tuple(zip(xs, ys, strict=True))
+    return replace(around, polygon=corners if len(corners) > 2 else ())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -152,7 +157,8 @@ def _box(kind: str, corners: Sequence[float], size: tuple[int, int], where: str)
     kind = kind_name(kind)
     if kind in {"", "good"}:
         raise UserError(f"{where}: the defect has no name, or is called good")
-    box = Box(kind, *corners) if corners else None
+    finite = len(corners) == 4 and all(math.isfinite(corner) for corner in corners)
+    box = Box(kind, *corners) if finite else None
     if box is None or not box.overlap((0, 0, *size)):
         raise UserError(f"{where}: the box {list(corners)} lies outside the image or is empty")
     return box

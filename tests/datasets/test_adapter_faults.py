@@ -10,6 +10,7 @@ import pytest
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Layout, data_set, split_unit
+from blemish.download.archive import Archive
 from tests.miniatures import MINIATURES, layouts
 from tests.miniatures.paint import picture, voc
 
@@ -19,7 +20,7 @@ TREES = {one.unit: one.archives for one in MINIATURES}
 def fetched(unit: str, change: Callable[[Path], object], tmp_path: Path) -> tuple[Path, Layout]:
     """The raw folder of a unit whose first archive was changed, placed as folders by hand."""
     for number, (name, builder) in enumerate(TREES[unit].items()):
-        place = Path("data/downloads") / name.removesuffix(".xz").rpartition(".")[0]
+        place = Path("data/downloads") / Archive(name).stem
         place.mkdir(parents=True)
         builder(place)
         if not number:

@@ -35,9 +35,18 @@ FABRICS = ("00", "01", "02", "03", "04", "05", "06")
 # `…_mask2.png`.
 NAME = re.compile(r"(?P<strip>\d{4}_(?P<code>\d{3})_(?P<fabric>\d\d))(?P<mask>_mask\d?)?")
 CODES = {
-    **{"002": "broken_end", "006": "broken_yarn", "010": "broken_pick", "016": "weft_curling"},
-    **{"019": "fuzzyball", "022": "cut_selvage", "023": "crease", "025": "warp_ball"},
-    **{"027": "knots", "029": "contamination", "030": "nep", "036": "weft_crack"},
+    "002": "broken_end",
+    "006": "broken_yarn",
+    "010": "broken_pick",
+    "016": "weft_curling",
+    "019": "fuzzyball",
+    "022": "cut_selvage",
+    "023": "crease",
+    "025": "warp_ball",
+    "027": "knots",
+    "029": "contamination",
+    "030": "nep",
+    "036": "weft_crack",
 }
 # Strips are 4096×256: shrunk whole to what a network sees, a nep of a few pixels would vanish.
 SIDE = 256
@@ -61,8 +70,8 @@ def layout(folder: Path, _category: str) -> Layout:
     for strip in _strips(folder / "NODefect_images"):
         items += _tiles(strip, None)
     masks: dict[str, list[Path]] = {}
-    for mask in _strips(folder / "Mask_images"):
-        masks.setdefault(_name(mask)["strip"], []).append(mask)
+    for file in _strips(folder / "Mask_images"):
+        masks.setdefault(_name(file)["strip"], []).append(file)
     unknown = []
     for strip in _strips(folder / "Defect_images"):
         mask = _union(strip, masks.get(strip.stem, []))
@@ -71,8 +80,8 @@ def layout(folder: Path, _category: str) -> Layout:
         else:
             unknown.append(strip.name)
     notes = [
-        f"AITEX's strips are cut into tiles of {SIDE} px, judged by their masks; a tile of one grey "
-        "level shows no cloth and is left out.",
+        f"aitex's strips are cut into tiles of {SIDE} px, judged by their masks; a tile of one "
+        "grey level shows no cloth and is left out.",
         "aitex has no published split: good strips are divided by a seeded rule, all tiles of a "
         "strip together.",
     ]
@@ -99,12 +108,12 @@ def _name(file: Path) -> re.Match[str]:
 
 def _union(strip: Path, masks: list[Path]) -> NDArray[np.bool_]:
     """The masks of a strip (H, W) together; all False without any."""
-    union = np.zeros(read_image(strip).shape[:2], bool)
-    for mask in masks:
-        values = read_mask(mask)
+    union: NDArray[np.bool_] = np.zeros(read_image(strip).shape[:2], bool)
+    for file in masks:
+        values = read_mask(file)
         if values.shape != union.shape:
             raise UserError(
-                f"{mask}: the mask is {values.shape[1]}×{values.shape[0]} but its strip is "
+                f"{file}: the mask is {values.shape[1]}×{values.shape[0]} but its strip is "
                 f"{union.shape[1]}×{union.shape[0]}: fetch the unit again"
             )
         union |= values
@@ -114,9 +123,10 @@ def _union(strip: Path, masks: list[Path]) -> NDArray[np.bool_]:
 def _tiles(strip: Path, mask: NDArray[np.bool_] | None) -> Iterator[Item]:
     """The tiles of a strip that show cloth; those without defect of a defective one are good."""
     pixels = read_image(strip)
-    code = _name(strip)["code"]
+    code = str(_name(strip)["code"])
     split = None if mask is None else "test"
-    for tile in grid((pixels.shape[1], pixels.shape[0]), SIDE):
+    rows, columns = pixels.shape[:2]
+    for tile in grid((columns, rows), SIDE):
         left, top, width, height = tile
         place = slice(top, top + height), slice(left, left + width)
         shown = np.zeros((height, width), bool) if mask is None else mask[place]

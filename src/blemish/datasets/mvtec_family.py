@@ -61,8 +61,8 @@ MVTEC_ARCHIVES = (
     # One category an archive; no checksums are published. Asked for first: who has put it there
     # need not download all.
     Archive(file="{category}.tar.xz", by_hand=MVTEC_HOME),
-    # All categories. The publisher's links changed six times since 2022, the bytes never: the newest
-    # first, and where all are dead, by hand.
+    # All categories. The publisher's links changed six times since 2022, the bytes never: the
+    # newest first, and where all are dead, by hand.
     Archive(
         file="mvtec_anomaly_detection.tar.xz",
         checksum="sha256:cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",

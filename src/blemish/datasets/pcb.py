@@ -64,7 +64,7 @@ def layout(folder: Path, category: str) -> Layout:
     found = list(_images(folder))
     boards = sorted({board for *_, board, _ in found})
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each image is decoded for its masks
-        defects = list(pool.map(lambda one: _defects(*one[:2], clean.get(one[2])), found))
+        defects = list(pool.map(lambda one: _defects(one[0], one[1], clean.get(one[2])), found))
     # Where one has no mask to the pixel the masks of all are boxes, as they are compared.
     exact = all(regions is not None for regions in defects)
     images = [
@@ -110,15 +110,15 @@ def _notes(category: str, exact: bool, unused: int, without: Sequence[str]) -> l
         else "masks are drawn from the boxes, as not every image has a template that shows the same"
     )
     notes = [
-        f"pcb has no normal images beyond one template a board: normals are {SIDE} px tiles without "
-        f"a defect; {masks}.",
+        f"pcb has no normal images beyond one template a board: normals are {SIDE} px tiles "
+        f"without a defect; {masks}.",
         f"pcb has no published split: {rule}, training has normal tiles alone; {unused} defective "
         "tiles of training images are not used.",
     ]
     if without:
         notes.append(
-            f"No template ({TEMPLATES}/) of board {', '.join(without)}: normals are the tiles of its "
-            "images that touch no box."
+            f"No template ({TEMPLATES}/) of board {', '.join(without)}: normals are the tiles of "
+            "its images that touch no box."
         )
     if category != WHOLE:
         notes.append(

@@ -158,7 +158,7 @@ def _box(kind: str, corners: Sequence[float], size: tuple[int, int], where: str)
     if kind in {"", "good"}:
         raise UserError(f"{where}: the defect has no name, or is called good")
     finite = len(corners) == 4 and all(math.isfinite(corner) for corner in corners)
-    box = Box(kind, *corners) if finite else None
+    box = Box(kind, corners[0], corners[1], corners[2], corners[3]) if finite else None
     if box is None or not box.overlap((0, 0, *size)):
         raise UserError(f"{where}: the box {list(corners)} lies outside the image or is empty")
     return box

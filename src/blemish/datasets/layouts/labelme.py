@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from blemish.core.errors import UserError
 from blemish.datasets.layouts.boxes import Box, polygon_box
 
+LEAST = {"polygon": 3, "rectangle": 2}  # points
+FARTHEST = 1e9  # pixels: no image is so large
 LARGEST = 100_000_000  # bytes: the file may hold its image
 
 
@@ -17,24 +20,31 @@ def labelme_polygons(path: Path, size: tuple[int, int]) -> list[Box]:
     boxes = []
     for number, shape in enumerate(_shapes(path), 1):
         where = f"{path}, shape {number}"
-        kind, points = shape.get("label"), shape.get("points")
-        form = shape.get("shape_type", "polygon")
-        fits = isinstance(points, list) and all(
-            isinstance(point, list)
-            and len(point) == 2
-            and all(type(value) in {int, float} for value in point)
-            for point in points
-        )
-        if not fits or (form, len(points)) == ("polygon", 2) or len(points) < 2:
-            raise UserError(f"{where}: expected points [[x, y], …]: fetch the unit again")
-        if form not in {"polygon", "rectangle"}:
+        form, values = str(shape.get("shape_type", "polygon")), _values(shape.get("points"))
+        if form not in LEAST:
             raise UserError(f"{where}: a {form!r}, expected polygons or rectangles")
-        values = [float(value) for point in points for value in point]
-        boxes.append(polygon_box(str(kind or ""), values, size, where))
+        if len(values) < 2 * LEAST[form]:
+            raise UserError(f"{where}: expected points [[x, y], …]: fetch the unit again")
+        boxes.append(polygon_box(str(shape.get("label") or ""), values, size, where))
     return boxes
 
 
-def _shapes(path: Path) -> list[dict[str, object]]:
+def _values(points: object) -> list[float]:
+    """x, y, x, y … of a list of points; nothing of anything else."""
+    if not isinstance(points, list):
+        return []
+    values: list[float] = []
+    for point in points:
+        pair = isinstance(point, list) and len(point) == 2
+        if not pair or not all(type(value) in {int, float} for value in point):
+            return []
+        if not all(abs(value) < FARTHEST for value in point):
+            return []
+        values += map(float, point)
+    return values
+
+
+def _shapes(path: Path) -> list[dict[str, Any]]:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path}: larger than {LARGEST} bytes: refused")

@@ -7,6 +7,7 @@ and a defect that lies across several is counted in one of them.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -105,4 +106,4 @@ def grid(size: tuple[int, int], side: int) -> list[Tile]:
 def _parts(length: int, side: int) -> list[tuple[int, int]]:
     count = max(1, round(length / side))
     ends = [length * number // count for number in range(count + 1)]
-    return list(zip(ends, ends[1:], strict=False))
+    return list(pairwise(ends))

@@ -56,7 +56,7 @@ def layout(folder: Path, _category: str) -> Layout:
 DATA_SETS = (
     DataSet(
         name="btad",
-        title="BTAD, three products of beanTech",
+        title="BTAD, three products",
         categories=tuple(COUNTS),
         licence="CC BY-NC-SA 4.0",
         citation="Mishra et al., VT-ADL: a vision transformer network for image anomaly detection "

@@ -88,9 +88,9 @@ def layout(folder: Path, _category: str) -> Layout:
 DATA_SETS = (
     DataSet(
         name="dagm",
-        title="DAGM 2007, ten generated textures",
+        title="DAGM 2007, ten textures",
         categories=tuple(COUNTS),
-        licence="CDLA-Sharing 1.0 (not verified)",
+        licence="CDLA-Sharing 1.0",
         citation="Wieler and Hahn, Weakly supervised learning for industrial optical inspection, "
         "DAGM symposium (2007)",
         home=HOME,

@@ -67,7 +67,7 @@ def _pairs(folder: Path, part: str) -> Iterator[tuple[Path, Path]]:
 DATA_SETS = (
     DataSet(
         name="ksdd2",
-        title="KolektorSDD2, surfaces of production items",
+        title="KolektorSDD2, surfaces",
         categories=("surface",),
         licence="CC BY-NC-SA 4.0",
         citation="Bozic et al., Mixed supervision for surface-defect detection: from weakly to "

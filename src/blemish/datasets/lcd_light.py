@@ -91,7 +91,7 @@ def _boxes(
 DATA_SETS = (
     DataSet(
         name="lcd-light",
-        title="A lit LCD with spots, lines and mura",
+        title="A lit LCD: spots, lines, mura",
         categories=("panel",),
         licence="none stated",
         citation="DACA-Net: detail-aware network with contrast attention for display defects, "

@@ -106,7 +106,7 @@ def _class_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 DATA_SETS = (
     DataSet(
         name="magnetic-tile-thu",
-        title="Magnetic tiles, the set of DSARAD",
+        title="Magnetic tiles of DSARAD",
         categories=("tile",),
         licence="none stated",
         citation="DSARAD, repository Wangh277/DSARAD",

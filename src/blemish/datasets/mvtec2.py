@@ -87,7 +87,7 @@ def layout(folder: Path, _category: str) -> Layout:
 DATA_SETS = (
     DataSet(
         name="mvtec2",
-        title="MVTec AD 2, eight scenes under changing light",
+        title="MVTec AD 2, changing light",
         categories=tuple(COUNTS),
         licence="CC BY-NC-SA 4.0",
         citation="Heckler-Kram et al., The MVTec AD 2 dataset: advanced scenarios for unsupervised "

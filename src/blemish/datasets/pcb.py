@@ -162,7 +162,7 @@ def _is_test(board: str, number: int, category: str) -> bool:
 DATA_SETS = (
     DataSet(
         name="pcb",
-        title="PKU-Market-PCB, printed circuit boards",
+        title="PKU-Market-PCB, circuit boards",
         categories=(WHOLE, *BOARDS),
         licence="for research",
         citation="Huang and Wei, A PCB data set for defects detection and classification, "

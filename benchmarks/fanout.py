@@ -194,8 +194,9 @@ def idle(folder: Path, stages: int) -> dict[str, float]:
         (space / f"models/{number}").write_text(f"models/{number}")
     (space / "report").write_text("report")
     call(space, *DVC, "commit", "--force", "--quiet")
-    theirs = call(space, *DVC, "repro")
-    ours = by_jobs(space, SLOTS)
+    # In turn, and the fastest of three: the first ones find nothing in the machine's file cache.
+    pairs = [(call(space, *DVC, "repro"), by_jobs(space, SLOTS)) for _ in range(3)]
+    theirs, ours = (min(times) for times in zip(*pairs, strict=True))
     print(
         f"  {stages:5} stages, nothing to do: dvc repro {theirs:5.1f} s, blemish run {ours:5.1f} s"
     )

@@ -50,8 +50,8 @@ class Dsarad(Detector[Params]):
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """The student's picture: what the image would be without a defect."""
         pictures = images.to(self.dtype) / 255
-        seen, _ = self.student(self.pixels(pictures))
-        reconstruction = self.pixels.inverse(seen, pictures).clamp(0, 1)
+        output, _ = self.student(self.pixels(pictures))
+        reconstruction = self.pixels.inverse(output, pictures).clamp(0, 1)
         return {"reconstruction": (reconstruction * 255).round().to(torch.uint8)}
 
     @property

@@ -43,8 +43,8 @@ class Draws:
         def turn(rows: Tensor) -> Tensor:
             recipes = self.unit.draw(rows, number, self.loop.seed)
             turned, _ = self._rotated(rows, recipes)
-            seen: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
-            return seen
+            inputs: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
+            return inputs
 
         yield from self.loop.prefetch(partial(turn, rows) for rows in self._batches(number))
 

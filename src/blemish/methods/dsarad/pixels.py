@@ -70,11 +70,11 @@ class Pixels(nn.Module):
         rest = pictures - self.normal - self.light(pictures)
         return (CONTRAST * rest / self.deviation + 0.5).to(pictures.dtype).clamp_(0, 1)
 
-    def inverse(self, seen: Tensor, pictures: Tensor) -> Tensor:
+    def inverse(self, inputs: Tensor, pictures: Tensor) -> Tensor:
         """The picture in [0, 1] that the networks see so, in the light of `pictures`."""
         if not self.flat_field:
-            return seen
-        return (seen - 0.5) / CONTRAST * self.deviation + self.normal + self.light(pictures)
+            return inputs
+        return (inputs - 0.5) / CONTRAST * self.deviation + self.normal + self.light(pictures)
 
 
 def plane(pictures: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blemish.methods.dsarad.params import Params
-from blemish.methods.dsarad.pixels import Pixels
+from blemish.methods.dsarad.pixels import InputNormalisation
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.random import uniforms
@@ -34,7 +34,7 @@ class Draws:
     images: Tensor
     foreground: Tensor | None
     params: Params
-    pixels: Pixels
+    pixels: InputNormalisation
     loop: Loop
 
     def clean(self, number: int, dtype: torch.dtype) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ FAR = 2.0  # deviations beyond which a pixel pulls the light no harder
 ROUNDS = 8
 
 
-class Pixels(nn.Module):
+class InputNormalisation(nn.Module):
     """Pixels as they are; or without their picture's light and the unit's mean normal.
 
     A display's normals differ from their mean by three grey levels of 255, nearly all of it in how

@@ -9,7 +9,7 @@ import pytest
 from tests.evaluation.white import Params, White
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def white(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the detector importable as any method is: `blemish.methods.white`."""
     package = importlib.import_module("blemish.methods")

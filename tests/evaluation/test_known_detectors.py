@@ -14,13 +14,7 @@ from blemish.images.manifest import Facts, read_manifest, write_manifest
 from blemish.methods.saved import load
 from blemish.metrics.threshold import threshold_at
 from tests.evaluation.white import IMAGE, SHORT, metrics_of, model, results, scores_of
-from tests.units import (
-    evaluate_model,
-    scratch,
-    stripes,
-    tiny_unit,
-    write_unit,
-)
+from tests.units import evaluate_model, scratch, stripes, tiny_unit, write_unit
 
 pytestmark = pytest.mark.usefixtures("white")
 

@@ -25,13 +25,7 @@ from blemish.metrics.table import TABLE, Metric, Place
 from blemish.report import tables, views
 from blemish.tracking import run_content
 from tests.evaluation.white import IMAGE, PIXEL, SHORT, White, metrics_of, model, results, scores_of
-from tests.units import (
-    NAME,
-    bytes_of,
-    evaluate_model,
-    scratch,
-    tiny_unit,
-)
+from tests.units import NAME, bytes_of, evaluate_model, scratch, tiny_unit
 
 pytestmark = pytest.mark.usefixtures("white")
 

@@ -14,12 +14,7 @@ from blemish.methods.detector import Detector, create, score_all
 from blemish.methods.loop import Loop
 from blemish.methods.saved import save
 from blemish.methods.training_data import TrainingUnit
-from tests.units import (
-    NAME,
-    Unit,
-    evaluate_model,
-    tiny_unit,
-)
+from tests.units import NAME, Unit, evaluate_model, tiny_unit
 
 
 class Params(Section):

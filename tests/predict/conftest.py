@@ -10,7 +10,7 @@ import pytest
 from tests.predict.bright import Bright, Params, write_image, write_model
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def bright(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the detector importable as any method is: `blemish.methods.bright`."""
     modules = {

@@ -1,13 +1,10 @@
-"""The page: its files and links, names from users, undefined numbers, its figures."""
+"""The page: its files and links, names from users, undefined numbers."""
 
 import json
-import re
-import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
-from blemish.report import figures
 from tests.browser.workspace import MASKED, make_workspace
 from tests.report.runs import build_in, contents
 
@@ -69,13 +66,3 @@ def test_undefined_numbers_leave_dashes_and_their_note(small: Path) -> None:
     assert note in text
     assert "recall – of" in text
     assert json.loads((small / "metrics" / "summary.json").read_text()) == {"glass": {}}
-
-
-def test_figures_are_xml_that_follows_the_colour_scheme() -> None:
-    svg = figures.score_histogram([0.1, 0.2], [0.7], threshold=0.5)
-    assert ElementTree.fromstring(svg).tag.endswith("svg")
-    assert "prefers-color-scheme:dark" in svg
-    assert not re.findall(r"#00000[0-9a-f]", svg)  # every stand-in colour became a variable
-    assert "DejaVu" not in svg
-    texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
-    assert {"good (2)", "defective (1)", "threshold"} <= set(texts)

@@ -12,6 +12,7 @@ from blemish.tracking.track import Tracked, track
 
 UNITS, METHODS, SEEDS = ["elpv/mono", "lcdsim/grey"], ["glass"], [0]
 EXPERIMENT = "blemish"
+
 METRICS = {
     "unit": "elpv/mono",
     "method": "glass",
@@ -29,6 +30,7 @@ METRICS = {
     "validation": {"image_auroc": 0.97},
     "notes": ["Boxes, not masks.", "No pixel metrics."],
 }
+
 MODEL = {
     "method": "glass",
     "params": {
@@ -41,7 +43,9 @@ MODEL = {
     },
     "preprocessing": {"size": 224, "order": "RGB"},
 }
+
 CURVES = "epoch,loss,validation_image_auroc\n0,1.5,\n1,0.75,0.9\n2,0.5,0.97\n"
+
 LOCK = """
 schema: '2.0'
 stages:

@@ -291,7 +291,11 @@ def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         inner = model.model_fields[part].annotation
         choices = get_args(inner) or (inner,)  # an optional section is `Section | None`
-        sections = [one for one in choices if isinstance(one, type) and issubclass(one, BaseModel)]
+        sections = [
+            choice
+            for choice in choices
+            if isinstance(choice, type) and issubclass(choice, BaseModel)
+        ]
         if not sections:
             return []
         model = sections[0]

@@ -41,10 +41,10 @@ class Framing:
         """
         height, width = self._resized(*size)
         if (height, width) != (self.size, self.size):
-            seen = cv2.resize(anomaly_map, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+            square = cv2.resize(anomaly_map, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
             whole = np.full((height, width), anomaly_map.min(), dtype=np.float32)
             top, left = (height - self.size) // 2, (width - self.size) // 2
-            whole[top : top + self.size, left : left + self.size] = seen
+            whole[top : top + self.size, left : left + self.size] = square
             anomaly_map = whole
         resized = cv2.resize(anomaly_map, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, dtype=np.float32)

@@ -53,7 +53,7 @@ def fastest(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]
             way()
             if number:
                 times[name].append(time.perf_counter() - start)
-    return {name: min(found) for name, found in times.items()}
+    return {name: min(durations) for name, durations in times.items()}
 
 
 def compare(params: Params, batch: int, rounds: int) -> dict[str, float]:
@@ -84,7 +84,7 @@ def compare(params: Params, batch: int, rounds: int) -> dict[str, float]:
         return times | fastest(
             {
                 "ours_batch": lambda: model.maps(images),
-                "ours_single": lambda: [model.maps(one[None]) for one in images],
+                "ours_single": lambda: [model.maps(image[None]) for image in images],
                 "plain": lambda: plain.maps(images),
             },
             rounds,

@@ -95,16 +95,16 @@ def forward(is_plain: bool, device: str) -> dict[str, float]:
     """A forward pass of one image at the published size, and its mean probability."""
     model = new_model(128, 64, 256, is_plain, device).eval()
     image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(2)).to(device)
-    found: list[Tensor] = []
+    probabilities: list[Tensor] = []
 
     def once() -> None:
         reconstruction, _ = model.student(image)
         logits = model.segmenter(torch.cat([reconstruction, image], dim=1))
         probability = logits.softmax(dim=1)[:, 1] if is_plain else anomaly_probability(logits)
-        found[:] = [probability]
+        probabilities[:] = [probability]
 
     seconds, peak = measure(once, device, 2)
-    return {"seconds": seconds, "MiB": peak, "probability": float(found[0].mean())}
+    return {"seconds": seconds, "MiB": peak, "probability": float(probabilities[0].mean())}
 
 
 def attention(is_plain: bool, device: str) -> dict[str, float]:
@@ -133,7 +133,7 @@ def main() -> None:
     figures: dict[str, float] = {}
     print(f"{'':16}{'plain':>10}{'ours':>10} s{'plain':>10}{'ours':>10} MiB")
     for name in WORKS:
-        theirs, ours = (in_a_process(name, one, device) for one in (True, False))
+        theirs, ours = (in_a_process(name, is_plain, device) for is_plain in (True, False))
         for key in theirs.keys() - {"seconds", "MiB"}:
             if not math.isclose(theirs[key], ours[key], rel_tol=1e-3):
                 raise SystemExit(

@@ -118,10 +118,10 @@ def scoring(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
         both = esad.score(images), plain.score(symmetric(images), draws)
         for what, ours, theirs in zip(("maps", "image scores"), *both, strict=True):
             agree(what, ours, theirs)
-        one = images[:1]
+        image = images[:1]
         return {
-            "plain": seconds(lambda: plain.score(symmetric(one), draws), 5),
-            "ours": seconds(lambda: esad.score(one), 5),
+            "plain": seconds(lambda: plain.score(symmetric(image), draws), 5),
+            "ours": seconds(lambda: esad.score(image), 5),
         }
 
 

@@ -88,7 +88,7 @@ def main() -> None:
         imported = peak()
         start = time.perf_counter()
         test = score_images(Brightness(given.model_size), unit, unit.rows, "test", root)
-        found = evaluate(test, headline=everything, masks="pixel", threshold=0.5)
+        evaluation = evaluate(test, headline=everything, masks="pixel", threshold=0.5)
         write_heatmaps(test, everything, (0.5, 0.5), root / "heatmaps")
         seconds = time.perf_counter() - start
     print(f"{given.images} images of {given.size}², model at {given.model_size}²: {seconds:.0f} s")
@@ -96,7 +96,7 @@ def main() -> None:
     figures = {
         "images": given.images, "size": given.size, "model_size": given.model_size,
         "peak_mib": round(peak() / 2**20), "ratio": round(LIMIT / peak(), 3),
-        "seconds": round(seconds, 1), "pixel_auroc": found.metrics["pixel_auroc"],
+        "seconds": round(seconds, 1), "pixel_auroc": evaluation.metrics["pixel_auroc"],
     }  # fmt: skip
     print(json.dumps(figures))
 

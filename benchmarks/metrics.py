@@ -45,10 +45,10 @@ def make_maps(folder: Path, count: int, size: int, outlier: bool) -> None:
                 top, left = rng.integers(0, size - height), rng.integers(0, size - width)
                 mask[top : top + height, left : left + width] = True
             noise = cv2.GaussianBlur(rng.standard_normal((size, size)), (0, 0), 2) * 4
-            one = noise + 1.5 * cv2.GaussianBlur(mask.astype(float), (0, 0), 2)
+            anomaly_map = noise + 1.5 * cv2.GaussianBlur(mask.astype(float), (0, 0), 2)
             if outlier and number == 0:
-                one[5, 5] = 400
-            maps.write(one.astype(np.float32).tobytes())
+                anomaly_map[5, 5] = 400
+            maps.write(anomaly_map.astype(np.float32).tobytes())
             masks.write(mask.tobytes())
 
 
@@ -59,8 +59,8 @@ def stream(folder: Path, count: int, size: int) -> Iterator[Pair]:
         for number in range(count):
             if number % there == 0:
                 maps.seek(0), masks.seek(0)
-            one = np.frombuffer(maps.read(4 * size**2), np.float32).reshape(size, size)
-            yield one, np.frombuffer(masks.read(size**2), bool).reshape(size, size)
+            anomaly_map = np.frombuffer(maps.read(4 * size**2), np.float32).reshape(size, size)
+            yield anomaly_map, np.frombuffer(masks.read(size**2), bool).reshape(size, size)
 
 
 def ours(read: Read) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def ours(read: Read) -> dict[str, Any]:
 def exact(read: Read) -> dict[str, Any]:
     """One sort of all pixels, sums in float64, equal scores one threshold (as MVTec's code)."""
     scores, weights = [], []
-    for one, mask in read():
+    for anomaly_map, mask in read():
         _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        scores.append(one.ravel())
+        scores.append(anomaly_map.ravel())
         weights.append(np.where(mask, 1 / np.bincount(labels.ravel())[labels], 0).ravel())
     score, weight = np.concatenate(scores), np.concatenate(weights)
     del scores, weights
@@ -115,13 +115,13 @@ def adeval(read: Read) -> dict[str, Any]:
 
     low, high = BOUNDS["low"], BOUNDS["high"]
     counts = EvalAccumulator(low, high, low, high)
-    for one, mask in read():
-        counts.add_anomap(one, mask.astype(np.uint8))
-        score, label = one.max(), mask.any()
+    for anomaly_map, mask in read():
+        counts.add_anomap(anomaly_map, mask.astype(np.uint8))
+        score, label = anomaly_map.max(), mask.any()
         counts.add_image(score, label)
         counts.add_sample(score, label)
-    found = counts.summary()
-    return {"auroc": found["p_auroc"], "ap": found["p_aupr"], "aupro": found["p_aupro"]}
+    summary = counts.summary()
+    return {"auroc": summary["p_auroc"], "ap": summary["p_aupr"], "aupro": summary["p_aupro"]}
 
 
 def torchmetrics(read: Read) -> dict[str, Any]:
@@ -129,12 +129,13 @@ def torchmetrics(read: Read) -> dict[str, Any]:
     from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
     torch.set_num_threads(1)
-    found = {"auroc": BinaryAUROC(), "ap": BinaryAveragePrecision()}
-    for one, mask in read():
-        score = torch.from_numpy(1 / (1 + np.exp(-one.astype(np.float64))))  # it wants 0 to 1
-        for metric in found.values():
+    metrics = {"auroc": BinaryAUROC(), "ap": BinaryAveragePrecision()}
+    for anomaly_map, mask in read():
+        # It wants 0 to 1.
+        score = torch.from_numpy(1 / (1 + np.exp(-anomaly_map.astype(np.float64))))
+        for metric in metrics.values():
             metric.update(score, torch.from_numpy(mask.astype(np.int64)))
-    return {name: float(metric.compute()) for name, metric in found.items()}
+    return {name: float(metric.compute()) for name, metric in metrics.items()}
 
 
 TOOLS = {
@@ -160,22 +161,22 @@ def child(tool: str, folder: Path, count: int, size: int, timed: bool) -> None:
     except ImportError:
         print("null")
         return
-    for one, _ in stream(folder, count, size) if tool == "adeval" else ():
-        BOUNDS["low"] = min(BOUNDS["low"], float(one.min()))
-        BOUNDS["high"] = max(BOUNDS["high"], float(one.max()))
+    for anomaly_map, _ in stream(folder, count, size) if tool == "adeval" else ():
+        BOUNDS["low"] = min(BOUNDS["low"], float(anomaly_map.min()))
+        BOUNDS["high"] = max(BOUNDS["high"], float(anomaly_map.max()))
     before, seconds = memory("VmRSS"), float("inf")
     pairs = list(stream(folder, count, size)) if timed and tool in STREAMING else None
     for _ in range(5 if pairs else 1):
         start = time.perf_counter()
-        found = TOOLS[tool](lambda: iter(pairs) if pairs else stream(folder, count, size))
+        numbers = TOOLS[tool](lambda: iter(pairs) if pairs else stream(folder, count, size))
         seconds = min(seconds, time.perf_counter() - start)
-    found = {name: float(value) for name, value in found.items()}
-    print(json.dumps(found | {"seconds": seconds, "peak": memory("VmHWM") - before}))
+    numbers = {name: float(value) for name, value in numbers.items()}
+    print(json.dumps(numbers | {"seconds": seconds, "peak": memory("VmHWM") - before}))
 
 
 def tiny(number: int) -> Pair:
-    one = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
-    return one, one > (0.5 if number else 2)
+    anomaly_map = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    return anomaly_map, anomaly_map > (0.5 if number else 2)
 
 
 def measure(tool: str, folder: Path, count: int, size: int, timed: bool) -> dict[str, Any] | None:
@@ -184,8 +185,8 @@ def measure(tool: str, folder: Path, count: int, size: int, timed: bool) -> dict
     done = subprocess.run(
         [sys.executable, "-W", "ignore", __file__, *words], stdout=subprocess.PIPE, check=True
     )
-    found: dict[str, Any] | None = json.loads(done.stdout)
-    return found
+    numbers: dict[str, Any] | None = json.loads(done.stdout)
+    return numbers
 
 
 def compare(count: int, size: int, tools: list[str]) -> dict[str, float]:
@@ -196,27 +197,33 @@ def compare(count: int, size: int, tools: list[str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_maps(folder, count, size, outlier=False)
-        truth, own = measure("exact", folder, count, size, True), {}
+        truth, our_numbers = measure("exact", folder, count, size, True), {}
         for tool in tools:
-            found = truth if tool == "exact" else measure(tool, folder, count, size, True)
-            if found is None:
+            numbers = truth if tool == "exact" else measure(tool, folder, count, size, True)
+            if numbers is None:
                 print(f"{tool:14}  not installed")
                 continue
             if tool in STREAMING:
-                found["peak"] = measure(tool, folder, count, size, False)["peak"]
-            errors = {one: abs(found[one] - truth[one]) for one in truth if one in found}
-            shown = "".join(f"{errors[one]:10.1e}" if one in errors else f"{'–':>10}"
-                            for one in ("auroc", "ap", "aupro"))  # fmt: skip
-            print(f"{tool:14}{found['seconds']:9.3f}{found['peak'] / MIB:10.0f}     {shown}")
+                numbers["peak"] = measure(tool, folder, count, size, False)["peak"]
+            errors = {
+                metric: abs(numbers[metric] - truth[metric])
+                for metric in truth
+                if metric in numbers
+            }
+            shown = "".join(f"{errors[metric]:10.1e}" if metric in errors else f"{'–':>10}"
+                            for metric in ("auroc", "ap", "aupro"))  # fmt: skip
+            print(f"{tool:14}{numbers['seconds']:9.3f}{numbers['peak'] / MIB:10.0f}     {shown}")
             key = f"{tool.replace('-', '_')}_{size}"
-            own = own or found
+            our_numbers = our_numbers or numbers
             if tool == "ours":
-                figures[f"largest_error_{size}"] = max(errors[one] for one in errors.keys() - COSTS)
+                figures[f"largest_error_{size}"] = max(
+                    errors[metric] for metric in errors.keys() - COSTS
+                )
             else:
-                figures[f"{key}_time_ratio"] = found["seconds"] / own["seconds"]
-                figures[f"{key}_memory_ratio"] = found["peak"] / own["peak"]
+                figures[f"{key}_time_ratio"] = numbers["seconds"] / our_numbers["seconds"]
+                figures[f"{key}_memory_ratio"] = numbers["peak"] / our_numbers["peak"]
         more = measure("ours", folder, 4 * count, size, False)["peak"]
-        figures[f"peak_mib_{size}"] = own["peak"] / MIB
+        figures[f"peak_mib_{size}"] = our_numbers["peak"] / MIB
         figures[f"peak_mib_of_4_times_the_images_{size}"] = more / MIB
         print(f"ours, {4 * count} images{'':>8}{more / MIB:10.0f}")
     return figures
@@ -229,9 +236,9 @@ def with_outlier(count: int, size: int, tools: list[str]) -> dict[str, float]:
         make_maps(Path(name), count, size, outlier=True)
         truth = measure("exact", Path(name), count, size, False)
         for tool in tools:
-            found = measure(tool, Path(name), count, size, False) if tool in STREAMING else None
-            if found:
-                figures[f"{tool}_aupro_error_with_outlier"] = abs(found["aupro"] - truth["aupro"])
+            numbers = measure(tool, Path(name), count, size, False) if tool in STREAMING else None
+            if numbers:
+                figures[f"{tool}_aupro_error_with_outlier"] = abs(numbers["aupro"] - truth["aupro"])
     print(f"\nOne outlier pixel at {size}×{size}, error of AUPRO: ", figures)
     return figures
 

@@ -73,8 +73,8 @@ def ours(points: Tensor, size: int) -> Tensor:
 
 def timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
     start = time.perf_counter()
-    found = work()
-    return found, time.perf_counter() - start
+    result = work()
+    return result, time.perf_counter() - start
 
 
 def show(title: str, size: int, seconds: float, radius: float | None, note: str = "") -> None:

@@ -40,7 +40,7 @@ def generate(raw: Path, count: int, size: int) -> None:
 def measure(raw: Path, count: int) -> dict[str, float]:
     """Prepare the first `count` pictures; then read them twice through the store."""
     items = [Item(path, "good", None) for path in sorted(raw.glob("*.png"))[:count]]
-    found = DataSet(
+    data_set = DataSet(
         name="parts", title="", categories=("all",), licence="", citation="", home="",
         fetch=lambda *_: None, layout=lambda *_: Layout(items, masks="none"),
     )  # fmt: skip
@@ -48,7 +48,7 @@ def measure(raw: Path, count: int) -> dict[str, float]:
         target, folder = Path(place) / "prepared", Path(place) / "store"
         target.mkdir()
         start = time.perf_counter()
-        prepare(found, "all", raw, DataParams(), target)
+        prepare(data_set, "all", raw, DataParams(), target)
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         manifest, store = read_manifest(target), ImageStore(folder, 1e12)

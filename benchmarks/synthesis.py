@@ -95,7 +95,7 @@ def plain_image(
     texture = texture.crop((left, top, left + size, top + size))
     mask = plain_mask(int(recipe.seed), size)
     m = mask[:, :, None].astype(np.float32)
-    x, t = (np.asarray(one, dtype=np.float32) / 255 for one in (image, texture))
+    x, t = (np.asarray(picture, dtype=np.float32) / 255 for picture in (image, texture))
     beta = np.float32(recipe.beta)
     blended = x * (1 - m) + (1 - beta) * t * m + beta * x * m
     return np.ascontiguousarray(blended.transpose(2, 0, 1)), mask
@@ -143,7 +143,9 @@ def compare(size: int, count: int, bank: TextureBank, kinds: list[str]) -> dict[
 
     def plain(load: Callable[[str], Image.Image]) -> list[Any]:
         rows = recipes.itertuples()
-        return [plain_image(one, row, load) for one, row in zip(pictures, rows, strict=True)]
+        return [
+            plain_image(picture, row, load) for picture, row in zip(pictures, rows, strict=True)
+        ]
 
     check_agreement(ours(recipes), plain(from_memory))
     times = {
@@ -192,14 +194,14 @@ def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
     for step in range(-2, steps):
         start = time.perf_counter()
         synthetic, masks = next(batches)
-        had = time.perf_counter()
+        arrival = time.perf_counter()
         losses = trainer_of(glass).losses(normals, glass.features(synthetic), masks, None, noise)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         if step >= 0:  # the first steps only warm up
-            waiting += had - start
+            waiting += arrival - start
             total += time.perf_counter() - start
     return waiting / total, total / steps
 

@@ -16,9 +16,9 @@ def main(unit: str, source: str, raw: str, out: str) -> None:
     name, category = split_unit(unit)
     described = json.loads(Path(source).read_text(encoding="utf-8"))
     foregrounds = FOREGROUNDS / unit if described["foreground"] is not None else None
-    found = data_set(name, params.data.folders)
+    dataset = data_set(name, params.data.folders)
     with finished_folder(Path(out)) as folder:
-        prepare(found, category, Path(raw), params.data, folder, foregrounds)
+        prepare(dataset, category, Path(raw), params.data, folder, foregrounds)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from blemish.commands.app import app
 from blemish.core.errors import UserError
 from blemish.evaluation.map_reader import read_map
-from tests.metrics.test_histograms import exact
+from tests.metrics.reference import exact
 
 SIZE = (90, 120)
 

@@ -11,7 +11,7 @@ import pytest
 from blemish.core.errors import UserError
 from blemish.evaluation.evaluate import BOXES, NO_MASKS, evaluate
 from blemish.evaluation.predictions import Predictions
-from tests.metrics.test_histograms import exact
+from tests.metrics.reference import exact
 
 # defect and slice of every image of the test set; label 0 is "good"
 IMAGES = [("good", "")] * 6 + [("spot", "")] * 4 + [("line", "")] * 3 + [("spot", "doubtful")] * 2

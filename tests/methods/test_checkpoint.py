@@ -150,18 +150,18 @@ def test_every_method_ends_with_the_same_bytes_after_a_kill(method: str, monkeyp
     with params_folder(changes):
         train.main(*arguments, "whole")
         assert not (CHECKPOINTS / NAME / f"{method}-0").exists()
-        save, saved = Loop._save, []
+        save, saved = Checkpoint.save, []
 
-        def save_and_stop(*arguments) -> None:
-            save(*arguments)
-            saved.append(1)
+        def save_and_stop(checkpoint: Checkpoint, moment: Moment) -> None:
+            save(checkpoint, moment)
+            saved.append(moment.epoch)
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(Loop, "_save", save_and_stop)
+            patch.setattr(Checkpoint, "save", save_and_stop)
             with pytest.raises(Killed):
                 train.main(*arguments, "resumed")
-        assert saved
+        assert saved == [1]
         assert not Path("resumed").exists()
         # Another seed's and another parameter's training find nothing to go on from.
         assert len(list((CHECKPOINTS / NAME).iterdir())) == 1

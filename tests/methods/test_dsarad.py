@@ -11,7 +11,7 @@ from blemish.images.framing import Framing
 from blemish.methods.dsarad import draws as draws_module
 from blemish.methods.dsarad.draws import Draws, rotated
 from blemish.methods.dsarad.params import Params
-from blemish.methods.dsarad.pixels import Pixels
+from blemish.methods.dsarad.pixels import InputNormalisation
 from blemish.methods.loop import Loop
 from tests.units import params_folder, tiny_unit
 
@@ -125,7 +125,7 @@ def new_draws(**changes: object) -> Draws:
     p = Params(image_size=64, **changes)
     loop = Loop(TrainingParams(device="cpu", threads=1), 0, "tiny")
     images = unit.normals(Framing(64, "squash"))
-    pixels = Pixels(p.flat_field, p.image_size)
+    pixels = InputNormalisation(p.flat_field, p.image_size)
     pixels.measure(images)
     return Draws(unit.with_kinds(p.kinds), images, None, p, pixels, loop)
 

@@ -9,7 +9,7 @@ from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
 from blemish.methods.dsarad.detector import Dsarad
 from blemish.methods.dsarad.params import Params
-from blemish.methods.dsarad.pixels import CONTRAST, FAR, Pixels, plane
+from blemish.methods.dsarad.pixels import CONTRAST, FAR, InputNormalisation, plane
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
 from tests.units import params_folder, tiny_unit
@@ -35,8 +35,8 @@ def displays(count: int = 6, noise: float = 1.0) -> Tensor:
     return (levels + vignette + lights + drawn).round().clamp(0, 255).to(torch.uint8)
 
 
-def measured(flat_field: bool = True) -> Pixels:
-    pixels = Pixels(flat_field, SIDE)
+def measured(flat_field: bool = True) -> InputNormalisation:
+    pixels = InputNormalisation(flat_field, SIDE)
     pixels.measure(displays())
     return pixels
 
@@ -96,7 +96,7 @@ def test_published_pixels_are_as_they_are() -> None:
 
 
 def test_a_unit_without_contrast_divides_by_no_zero() -> None:
-    pixels = Pixels(True, 8)
+    pixels = InputNormalisation(True, 8)
     flat = torch.full((2, 3, 8, 8), 90, dtype=torch.uint8)
     pixels.measure(flat)
     assert torch.allclose(pixels(flat / 255), torch.tensor(0.5), atol=1e-3)

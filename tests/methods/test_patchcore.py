@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
-from blemish.methods.checkpoint import CHECKPOINTS
+from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, Moment
 from blemish.methods.detector import create
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore import plain
@@ -128,16 +128,16 @@ def test_a_killed_selection_goes_on_with_the_same_bytes(monkeypatch) -> None:
         "training": PARAMS["training"] | {"checkpoint_seconds": 0},
     }
     folders = [str(path) for path in unit.inputs]
-    save = Loop._save
+    save = Checkpoint.save
 
-    def save_and_stop(self: Loop, phase: str, epoch: int, state: tuple) -> None:
-        save(self, phase, epoch, state)
-        if epoch == 7:
+    def save_and_stop(checkpoint: Checkpoint, moment: Moment) -> None:
+        save(checkpoint, moment)
+        if moment.epoch == 7:
             raise Killed
 
     with params_folder(changes):
         with monkeypatch.context() as patch:
-            patch.setattr(Loop, "_save", save_and_stop)
+            patch.setattr(Checkpoint, "save", save_and_stop)
             with pytest.raises(Killed):
                 train.main(NAME, "patchcore", "0", *folders, "resumed")
         assert list((CHECKPOINTS / NAME / "patchcore-0").iterdir())

@@ -38,10 +38,10 @@ def choose_device(
         torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device, found = torch.device(name), torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= found:
+    device, gpus = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= gpus:
         raise UserError(
-            f"{where} is {name!r}, but PyTorch sees {found or 'no'} GPU: set it to auto or cpu"
+            f"{where} is {name!r}, but PyTorch sees {gpus or 'no'} GPU: set it to auto or cpu"
         )
     if device.type == "cpu":
         keep_freed_memory()

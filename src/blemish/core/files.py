@@ -57,8 +57,8 @@ def _unfinished(target: Path) -> Path:
 
 def unfinished(folder: Path) -> list[Path]:
     """What dead processes left below a folder, at any depth."""
-    found = folder.rglob(".*.unfinished")
-    return [path for path in found if not process_is_alive(path.suffixes[-2].removeprefix("."))]
+    leftovers = folder.rglob(".*.unfinished")
+    return [path for path in leftovers if not process_is_alive(path.suffixes[-2].removeprefix("."))]
 
 
 def process_is_alive(process: str) -> bool:

@@ -14,7 +14,8 @@ from blemish.datasets.layouts.regions import mask_runs
 from blemish.datasets.layouts.tiles import grid
 from blemish.download.archive import Archive, hand_placed
 from blemish.download.fetch import unpacked
-from blemish.images.reading import read_image, read_mask
+from blemish.images.masks import read_mask
+from blemish.images.reading import read_image
 
 HOME = "aitex.es/afid"
 URL = "https://newweb.aitex.es/wp-content/uploads/2019/07"

@@ -171,7 +171,9 @@ def _archive_lines(need: Record) -> str:
         known = [word for word in (size, archive["checksum"]) if word]
         lines += [f"  {archive['file']}: {', '.join(known)}"] if known else []
         lines += [f"  {url}" for url in archive["urls"]]
-    origins = dict.fromkeys(one["by_hand"] for one in need["alternatives"] if one["by_hand"])
+    origins = dict.fromkeys(
+        archive["by_hand"] for archive in need["alternatives"] if archive["by_hand"]
+    )
     lines += [f"  by hand: from {origin} into {need['put_into']}/" for origin in origins]
     return "\n".join(lines)
 

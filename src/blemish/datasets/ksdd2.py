@@ -15,7 +15,7 @@ from blemish.datasets.layouts.archive_tree import (
 )
 from blemish.download.archive import hand_placed
 from blemish.download.fetch import unpacked
-from blemish.images.reading import read_mask
+from blemish.images.masks import read_mask
 
 HOME = "vicos.si/resources/kolektorsdd2"
 ARCHIVES = (hand_placed("KolektorSDD2", f"go.vicos.si/kolektorsdd2 ({HOME})"),)

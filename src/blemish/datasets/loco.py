@@ -18,7 +18,7 @@ from blemish.datasets.layouts.archive_tree import (
     link_file,
     link_images,
 )
-from blemish.datasets.layouts.grey_values import read_values
+from blemish.datasets.layouts.grey_values import grey_values
 from blemish.download.archive import Archive
 from blemish.download.fetch import unpacked
 
@@ -148,7 +148,7 @@ def _channels(image: Path, folder: Path, values: Collection[int]) -> Path:
             f"{image}: no defect channels in {channels} (expected 000.png …): fetch the unit again"
         )
     for file in files:
-        marked = read_values(file) - {0}
+        marked = grey_values(file) - {0}
         if len(marked) > 1 or not marked <= set(values):
             raise UserError(
                 f"{file}: holds the values {sorted(marked)}: expected 0 and one `pixel_value` of "

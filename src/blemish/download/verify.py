@@ -56,10 +56,10 @@ def _note(path: Path) -> Path:
 
 def _wrong_checksum(path: Path, archive: Archive) -> str:
     algorithm, _, expected = archive.checksum.partition(":")
-    found = digest(path, algorithm)
-    if found == expected or (archive.content and _content(path) == archive.content):
+    actual = digest(path, algorithm)
+    if actual == expected or (archive.content and _content(path) == archive.content):
         return ""
-    return f"wrong checksum ({algorithm} {found[:12]}…, expected {expected[:12]}…)"
+    return f"wrong checksum ({algorithm} {actual[:12]}…, expected {expected[:12]}…)"
 
 
 def _content(path: Path) -> str:

@@ -102,7 +102,9 @@ def _second_pass(
     """The histograms of the parts, the counts, and the AUPIMO of every row of the table."""
     columns = ("part", "counted", "headline", "label")
     part, counted, main, label = (table[name].to_numpy() for name in columns)
-    histograms = {int(one): PixelHistogram(binning) for one in np.unique(part[numbers])}
+    histograms = {
+        int(part_number): PixelHistogram(binning) for part_number in np.unique(part[numbers])
+    }
     counts, aupimo = PixelCounts.empty(len(numbers)), np.full(len(table), np.nan)
 
     def count(number: int, sample: Sample) -> NDArray[np.int64]:

@@ -70,7 +70,7 @@ class Checkpoint:
         """Replace what was kept. Raises OSError where the disk refuses, NotANumber for a NaN."""
         tensors: dict[str, Tensor] = {}
         tree = _encoded(vars(moment), tensors)
-        if any(one.is_floating_point() and one.isnan().any() for one in tensors.values()):
+        if any(tensor.is_floating_point() and tensor.isnan().any() for tensor in tensors.values()):
             raise NotANumber
         with finished_file(self.folder / FILE) as temporary:
             save_file(tensors, temporary, {"moment": json.dumps(tree)})
@@ -95,14 +95,16 @@ def restore(thing: State, state: Any) -> None:
 
 def key_of(facts: Any, files: Iterable[Path]) -> str:
     """A digest of JSON-able facts and of the bytes of files, folders being walked."""
-    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    hasher = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in files:
-        inside = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else []
+        inside = (
+            sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else []
+        )
         for file in inside or [path]:
             if file.is_file():
                 name = file.relative_to(path).as_posix()
-                found.update(f"{name} {sha256(file)}\n".encode())
-    return found.hexdigest()[:32]
+                hasher.update(f"{name} {sha256(file)}\n".encode())
+    return hasher.hexdigest()[:32]
 
 
 def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -112,10 +114,10 @@ def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"tensor": name}
     if isinstance(value, dict):
-        return {"dict": [[key, _encoded(one, tensors)] for key, one in value.items()]}
+        return {"dict": [[key, _encoded(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
         kind = "list" if isinstance(value, list) else "tuple"
-        return {kind: [_encoded(one, tensors) for one in value]}
+        return {kind: [_encoded(item, tensors) for item in value]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
@@ -128,6 +130,6 @@ def _decoded(value: Any, tensors: dict[str, Tensor]) -> Any:
     if kind == "tensor":
         return tensors[content]
     if kind == "dict":
-        return {key: _decoded(one, tensors) for key, one in content}
-    items = [_decoded(one, tensors) for one in content]
+        return {key: _decoded(item, tensors) for key, item in content}
+    items = [_decoded(item, tensors) for item in content]
     return items if kind == "list" else tuple(items)

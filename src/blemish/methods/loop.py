@@ -162,7 +162,7 @@ class Loop:
         if folder is None or not self.keep_every or (epoch + 1) % self.keep_every:
             return
         state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
-        if any(one.isnan().any() for one in state.values()):
+        if any(tensor.isnan().any() for tensor in state.values()):
             raise self._not_a_number(epoch + 1)
         file = folder / EPOCHS / f"{epoch + 1:05d}.safetensors"
         file.parent.mkdir(exist_ok=True, parents=True)

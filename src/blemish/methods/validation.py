@@ -37,9 +37,9 @@ class Validation(Section):
         ordered = sorted(float(score) for score in scores)
         return cls(
             normal_scores=ordered,
-            map_maxima=sorted(float(one) for one in maps.max(axis=(1, 2))),
+            map_maxima=sorted(float(peak) for peak in maps.max(axis=(1, 2))),
             map_level=float(np.median(np.median(maps, axis=(1, 2)))),
-            thresholds=[Threshold(**found) for found in thresholds_for_use(ordered)],
+            thresholds=[Threshold(**threshold) for threshold in thresholds_for_use(ordered)],
         )
 
     def map_threshold(self, false_alarm_rate: float) -> float:

@@ -37,7 +37,9 @@ def _pairs(network: nn.Module, image: Tensor) -> list[Pair]:
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             hooks.append(
-                module.register_forward_hook(lambda *seen, name=name: made.append((seen[2], name)))
+                module.register_forward_hook(
+                    lambda _, __, output, name=name: made.append((output, name))
+                )
             )
         elif isinstance(module, nn.BatchNorm2d):
 

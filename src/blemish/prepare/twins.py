@@ -52,10 +52,10 @@ def find_twins(
     images, at least `DISTINCT`. Compares all pairs, LENGTH multiplications each, in blocks of
     constant size.
     """
-    seen: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for position, digest in enumerate(digests):
-        if seen.setdefault(digest, position) != position:
-            yield seen[digest], position, 1.0
+        if positions.setdefault(digest, position) != position:
+            yield positions[digest], position, 1.0
     if len(signatures) < 2:
         return
     detail = np.stack(list(signatures))

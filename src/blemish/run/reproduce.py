@@ -118,7 +118,7 @@ def reproduce_elsewhere(stage: str, notes: Path, line: connection.Connection) ->
     """
     # One lock around both, so that DVC reads its files once.
     with _repository() as repo, lock_repo(repo):
-        (target,) = repo.stage.collect(stage)
+        target = next(other for other in repo.index.stages if other.addressing == stage)
         here = (target.meta or {}).get("cluster") == "head" or target.always_changed
         here = here or not all(dep.is_in_repo for dep in target.deps)
         inputs = [] if here else [pair for dep in target.deps for pair in _made(repo, dep)]

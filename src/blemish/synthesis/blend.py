@@ -36,14 +36,14 @@ def blend_on_cpu(images: Tensor, textures: Pixels, shares: Tensor) -> Tensor:
     places, colours = textures.places.numpy(), textures.colours.numpy()
     ends = np.searchsorted(textures.rows.numpy(), np.arange(len(images) + 1))
 
-    def one(number: int) -> None:
+    def blend_image(number: int) -> None:
         np.divide(levels[number], WHITE, out=target[number])
         part = slice(ends[number], ends[number + 1])
         picture = target[number].reshape(3, -1)
         normal = picture.take(places[part], axis=1)
         picture[:, places[part]] = normal + weights[number] * (colours[part].T / WHITE - normal)
 
-    in_threads(one, len(images))
+    in_threads(blend_image, len(images))
     return pictures
 
 
@@ -54,8 +54,9 @@ def unit_range(images: Tensor) -> Tensor:
     pictures, levels = torch.empty(images.shape), images.numpy()
     target = pictures.numpy()
 
-    def one(number: int) -> None:  # converts a piece at a time, in cache, unlike PyTorch's div
+    def convert_image(number: int) -> None:
+        # A piece at a time, in cache, unlike PyTorch's div.
         np.divide(levels[number], WHITE, out=target[number])
 
-    in_threads(one, len(images))
+    in_threads(convert_image, len(images))
     return pictures

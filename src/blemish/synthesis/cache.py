@@ -22,10 +22,10 @@ class PictureCache:
     def get(self, key: Hashable, load: Callable[[], Picture]) -> Picture:
         """The picture of `key`, loaded where it is not held."""
         with self._lock:
-            found = self._pictures.get(key)
-            if found is not None:
+            picture = self._pictures.get(key)
+            if picture is not None:
                 self._pictures.move_to_end(key)
-                return found
+                return picture
         loaded = load()
         with self._lock:
             if key not in self._pictures:

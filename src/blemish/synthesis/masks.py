@@ -60,12 +60,14 @@ def line_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     scale = min(height, width) / DLAS_SIDE
     vertical, count = (uniforms(seeds, 61, 2) * torch.tensor([2, 4], device=seeds.device)).unbind(1)
     present = torch.arange(4, device=seeds.device) <= torch.floor(count)[:, None]
-    place, one, other, thick = uniforms(seeds, 62, 16).view(-1, 4, 4).unbind(1)
+    place, first, second, thick = uniforms(seeds, 62, 16).view(-1, 4, 4).unbind(1)
     is_vertical = (vertical < 1)[:, None]
     thickness = torch.where(is_vertical, 1 + torch.floor(5 * thick), 50 + torch.floor(11 * thick))
     half = (thickness * scale).clamp(min=1) / 2
     middle = torch.floor(place * torch.where(is_vertical, width, height))
-    start, stop = (torch.floor(end(one, other) * height) for end in (torch.minimum, torch.maximum))
+    start, stop = (
+        torch.floor(end(first, second) * height) for end in (torch.minimum, torch.maximum)
+    )
     whole = torch.zeros_like(start)
     return _boxes(
         torch.where(is_vertical, start, middle - half),
@@ -171,8 +173,8 @@ def draw_until_seen(
             for result, part in zip(results, drawn, strict=True):
                 result[missing] = part
         whole = drawn[0][:, : height // cell * cell, : width // cell * cell]
-        seen = whole.cpu().numpy().any(axis=(1, 2))  # far faster than PyTorch's on a CPU
-        missing = missing[torch.from_numpy(~seen).to(missing.device)]
+        positive = whole.cpu().numpy().any(axis=(1, 2))  # far faster than PyTorch's on a CPU
+        missing = missing[torch.from_numpy(~positive).to(missing.device)]
         if not len(missing):
             return results
     raise UserError(

@@ -30,7 +30,7 @@ def exceeds_nearly(
     exceeds = np.empty((len(cells), *size), dtype=np.bool_)
     between: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(cells)
 
-    def one(number: int) -> None:
+    def cut_image(number: int) -> None:
         rows, columns = (int(count) for count in cells[number])
         lattice = angles[number, : rows + 1, : columns + 1].astype(np.float32)
         field = turn_field(field_of_lattice(lattice, size), turns[number])
@@ -38,7 +38,7 @@ def exceeds_nearly(
         place = np.flatnonzero((field > low) ^ exceeds[number])
         between[number] = place + number * size[0] * size[1]
 
-    in_threads(one, len(cells))
+    in_threads(cut_image, len(cells))
     return exceeds, np.concatenate(between)
 
 

@@ -40,7 +40,9 @@ def write_preview(samples: Sequence[Sample], path: Path) -> None:
     contrast (up to fourfold), so that a faint defect shows.
     """
     width, height = 4 * (TILE + 1) + GAP, TILE + CAPTION + GAP
-    sections = [(name, list(part)) for name, part in groupby(samples, lambda one: one.purpose)]
+    sections = [
+        (name, list(part)) for name, part in groupby(samples, lambda sample: sample.purpose)
+    ]
     rows = sum(-(-len(part) // PER_ROW) for _, part in sections)
     size = (PER_ROW * width + GAP, len(sections) * HEADING + rows * height + GAP)
     sheet = Image.new("RGB", size, "white")

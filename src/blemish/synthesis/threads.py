@@ -25,8 +25,8 @@ def in_threads(work: Callable[[int], None], count: int) -> None:
     try:
         drain()
     finally:
-        for one in started:
-            one.result()
+        for future in started:
+            future.result()
 
 
 @cache

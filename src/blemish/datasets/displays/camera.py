@@ -90,8 +90,8 @@ class View:
         sensor = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32)
         cosine, sine = math.cos(shot.rotation), math.sin(shot.rotation)
         turn = np.array([[cosine, -sine], [sine, cosine]]) * shot.scale
-        seen = (sensor - size / 2 + shot.corners) @ turn.T + shot.shift
-        panel = seen / self.display.camera_pixels + self.side / 2
+        corners = (sensor - size / 2 + shot.corners) @ turn.T + shot.shift
+        panel = corners / self.display.camera_pixels + self.side / 2
         raster = panel * (COLUMNS, ROWS) - 0.5
         matrix = cv2.getPerspectiveTransform(sensor - 0.5, raster.astype(np.float32))
         return np.asarray(matrix, np.float64)

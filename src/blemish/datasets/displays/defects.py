@@ -87,5 +87,6 @@ def mask_of(shape: Shape, canvas: Canvas) -> NDArray[np.uint8]:
     side = canvas.view.side
     raster = np.zeros((side * ROWS, side * COLUMNS), np.float32)
     raster[shape.rows, shape.columns] = shape.footprint
-    seen = canvas.view.project(raster)
-    return np.where(seen > shape.level * max(float(seen.max()), 1e-6), 255, 0).astype(np.uint8)
+    projection = canvas.view.project(raster)
+    level = shape.level * max(float(projection.max()), 1e-6)
+    return np.where(projection > level, 255, 0).astype(np.uint8)

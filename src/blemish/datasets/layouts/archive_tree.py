@@ -22,7 +22,7 @@ def entry(folder: Path, path: str) -> Path | None:
         exact = folder / name
         if not exact.exists():
             entries = sorted(folder.iterdir()) if folder.is_dir() else []
-            same = [found for found in entries if found.name.casefold() == name.casefold()]
+            same = [child for child in entries if child.name.casefold() == name.casefold()]
             if not same:
                 return None
             exact = same[0]
@@ -32,9 +32,9 @@ def entry(folder: Path, path: str) -> Path | None:
 
 def known_entry(folder: Path, path: str) -> Path:
     """As `entry`, of what has been seen to be there."""
-    found = entry(folder, path)
-    assert found is not None
-    return found
+    existing = entry(folder, path)
+    assert existing is not None
+    return existing
 
 
 def holding(*paths: str) -> Callable[[Path], bool]:
@@ -72,7 +72,7 @@ def find_folder(root: Path, fits: Callable[[Path], bool], expected: str) -> Path
 
 def listing(folder: Path, most: int = 6) -> str:
     """The names in a folder, for an error line."""
-    names = sorted(f"{found.name}{'/' * found.is_dir()}" for found in folder.iterdir())
+    names = sorted(f"{child.name}{'/' * child.is_dir()}" for child in folder.iterdir())
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) + more) or "nothing"
 

@@ -9,7 +9,7 @@ from blemish.core.errors import UserError
 from blemish.images.reading import DAMAGED, MOST_PIXELS
 
 
-def read_values(path: Path) -> set[int]:
+def grey_values(path: Path) -> set[int]:
     """The different values of an 8-bit grey image.
 
     Raises UserError naming a file that is damaged, too large, or another kind of image.

@@ -130,22 +130,22 @@ class Dmad(Detector[Params]):
 
     def maps(self, images: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) -> smoothed feature and deformation maps, (B, 2, H, W) (§5)."""
-        seen = self(self.scaled(images))
+        outputs = self(self.scaled(images))
         size = (images.shape[2], images.shape[3])
-        raw = distance_map(seen.encoded, seen.decoded, size)
-        both = torch.cat(unwarp_scores(raw, seen.fields), dim=1)
+        raw = distance_map(outputs.encoded, outputs.decoded, size)
+        both = torch.cat(unwarp_scores(raw, outputs.fields), dim=1)
         return anomaly_map(both.flatten(0, 1), size, self.params.sigma).view_as(both)
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """What the warp did: the image, both fields, and the map before and after its way back."""
-        seen = self(self.scaled(images))
-        before = distance_map(seen.encoded, seen.decoded, (images.shape[2], images.shape[3]))
-        after, _ = unwarp_scores(before, seen.fields)
+        outputs = self(self.scaled(images))
+        before = distance_map(outputs.encoded, outputs.decoded, (images.shape[2], images.shape[3]))
+        after, _ = unwarp_scores(before, outputs.fields)
         coarse, fine = self.offsets.reach
         return {
-            "warped image": (seen.warped * 255).round().clamp(0, 255).byte(),
-            "coarse field": field_picture(seen.fields.coarse, coarse),
-            "fine field": field_picture(seen.fields.fine, fine),
+            "warped image": (outputs.warped * 255).round().clamp(0, 255).byte(),
+            "coarse field": field_picture(outputs.fields.coarse, coarse),
+            "fine field": field_picture(outputs.fields.fine, fine),
             **heat_pictures({"map of the warped image": before, "map warped back": after}),
         }
 

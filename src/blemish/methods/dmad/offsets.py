@@ -28,14 +28,14 @@ class CoordinateConvolution(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        seen, rows, columns = self.weight.split([self.inputs, 2, 2], dim=1)
+        image_weight, rows, columns = self.weight.split([self.inputs, 2, 2], dim=1)
         height, width = images.shape[-2:]
         of_row = coordinates(height, images.dtype, images.device)[None, :, :, None]
         of_column = coordinates(width, images.dtype, images.device)[None, :, None, :]
         down = F.conv2d(of_row.expand(-1, -1, -1, 3), rows, padding=1)
         along = F.conv2d(of_column.expand(-1, -1, 3, -1), columns, padding=1)
         where = _spread(down, 3, width) + _spread(along, 2, height)
-        return F.conv2d(images, seen, padding=1) + where
+        return F.conv2d(images, image_weight, padding=1) + where
 
 
 def _spread(strip: Tensor, axis: int, size: int) -> Tensor:

@@ -24,8 +24,8 @@ def with_coordinates(images: Tensor) -> Tensor:
         c = (i // 4) / (n / 4 - 1)
         axes.append((2 * (i / (n - 1) - c) - 1, 2 * c - 1))
     height, width = images.shape[-2:]
-    maps = [one[:, None].expand(height, width) for one in axes[0]]
-    maps += [one[None].expand(height, width) for one in axes[1]]
+    maps = [coordinate[:, None].expand(height, width) for coordinate in axes[0]]
+    maps += [coordinate[None].expand(height, width) for coordinate in axes[1]]
     return torch.cat([images, torch.stack(maps).expand(len(images), -1, -1, -1)], dim=1)
 
 
@@ -64,25 +64,27 @@ def quantise(z: Tensor, codebook: Tensor, commitment: float) -> tuple[Tensor, Te
     return z + (e - z).detach(), loss
 
 
-def cosine(one: Tensor, other: Tensor) -> Tensor:
+def cosine(first: Tensor, second: Tensor) -> Tensor:
     """Over axis 1."""
-    lengths = one.norm(dim=1) * other.norm(dim=1)
-    cosines: Tensor = (one * other).sum(dim=1) / lengths.clamp(min=1e-8)
+    lengths = first.norm(dim=1) * second.norm(dim=1)
+    cosines: Tensor = (first * second).sum(dim=1) / lengths.clamp(min=1e-8)
     return cosines
 
 
 def distillation_loss(encoded: list[Tensor], decoded: list[Tensor]) -> Tensor:
     """§4: L_main."""
     levels = zip(encoded, decoded, strict=True)
-    losses = [(1 - cosine(one.flatten(1), other.flatten(1))).mean() for one, other in levels]
+    losses = [
+        (1 - cosine(teacher.flatten(1), student.flatten(1))).mean() for teacher, student in levels
+    ]
     return torch.stack(losses).sum()
 
 
 def distance_map(encoded: list[Tensor], decoded: list[Tensor], size: torch.Size) -> Tensor:
     """§5, step 2: a, (B, 1, H, W)."""
     total = torch.zeros(len(encoded[0]), 1, *size, dtype=encoded[0].dtype, device=encoded[0].device)
-    for one, other in zip(encoded, decoded, strict=True):
-        level = (1 - cosine(one, other))[:, None]
+    for teacher, student in zip(encoded, decoded, strict=True):
+        level = (1 - cosine(teacher, student))[:, None]
         total = total + F.interpolate(level, size, mode="bilinear", align_corners=True)
     return total
 
@@ -187,7 +189,7 @@ class Plain(nn.Module):
         merged, loss = self.squeeze(encoded)
         main = distillation_loss(encoded, self.decoder(merged))
         cycle = sample(sample(warped, o2_back), o1_back)
-        rough = sum(roughness(one) for one in (o1, o2, o2_back, o1_back))
+        rough = sum(roughness(field) for field in (o1, o2, o2_back, o1_back))
         off = length(o1).mean() + length(o2).mean() + rough
         total: Tensor = main + off + self.cycle_weight * F.mse_loss(cycle, x) + loss
         return total
@@ -206,7 +208,7 @@ class Plain(nn.Module):
         features = sample(sample(a, o2_back), o1_back)
         deformation(o1, o2)  # computed and never used, as published
         both = (features, deformation(o2_back, o1_back))
-        return np.stack([smooth(one, self.sigma) for one in both])
+        return np.stack([smooth(raw_map, self.sigma) for raw_map in both])
 
 
 def _channels_first(module: nn.Module) -> Any:

@@ -18,8 +18,8 @@ def distillation_loss(encoded: list[Tensor], decoded: list[Tensor]) -> Tensor:
     The encoder's side is not detached: its gradient reaches the offset network.
     """
     losses = [
-        1 - F.cosine_similarity(precise(one).flatten(1), precise(other).flatten(1))
-        for one, other in zip(encoded, decoded, strict=True)
+        1 - F.cosine_similarity(precise(teacher).flatten(1), precise(student).flatten(1))
+        for teacher, student in zip(encoded, decoded, strict=True)
     ]
     return torch.stack(losses).sum(dim=0).mean()
 
@@ -38,9 +38,9 @@ def distance_map(encoded: list[Tensor], decoded: list[Tensor], size: tuple[int, 
     """Σ over levels of 1 − cosine at each position, enlarged: (B, 1, H, W), of warped images."""
     maps = [
         F.interpolate(
-            1 - F.cosine_similarity(precise(one), precise(other))[:, None],
+            1 - F.cosine_similarity(precise(teacher), precise(student))[:, None],
             size, mode="bilinear", align_corners=True,
         )
-        for one, other in zip(encoded, decoded, strict=True)
+        for teacher, student in zip(encoded, decoded, strict=True)
     ]  # fmt: skip
     return torch.stack(maps).sum(dim=0)

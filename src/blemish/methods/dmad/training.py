@@ -53,16 +53,18 @@ class DmadTrainer(Trainer[Dmad]):
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """The losses of one step (§4), of images (B, 3, H, W) in [0, 1]."""
-        seen = self.detector(images)
-        back = warp_back(seen.warped, seen.fields)
+        outputs = self.detector(images)
+        back = warp_back(outputs.warped, outputs.fields)
         # Bilinear reading commutes with normalisation, so only differences need its scale.
         error = ((back - images) / self.detector.backbone.std).square().mean()
         losses = {
-            "loss_distance": distillation_loss(seen.encoded, seen.decoded),
-            "loss_offset": offset_loss(seen.fields, error, self.detector.params.cycle_weight),
+            "loss_distance": distillation_loss(outputs.encoded, outputs.decoded),
+            "loss_offset": offset_loss(outputs.fields, error, self.detector.params.cycle_weight),
         }
         return (
-            losses if self.detector.quantiser is None else losses | {"loss_codes": seen.code_loss}
+            losses
+            if self.detector.quantiser is None
+            else losses | {"loss_codes": outputs.code_loss}
         )
 
     @torch.no_grad()
@@ -97,7 +99,7 @@ class DmadTrainer(Trainer[Dmad]):
             1
         )  # one by one, as they are scored
         peaks = torch.cat(
-            [self.detector.maps(one.to(loop.device)).amax(dim=(2, 3)) for one in held_out]
+            [self.detector.maps(image.to(loop.device)).amax(dim=(2, 3)) for image in held_out]
         )
         std, mean = torch.std_mean(peaks.double(), dim=0, correction=0)
         self.detector.score_mean.copy_(mean)

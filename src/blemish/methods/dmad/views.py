@@ -25,8 +25,8 @@ def heat_pictures(maps: dict[str, Tensor]) -> dict[str, Tensor]:
     low, high = every.amin(dim=(1, 2, 3)), every.amax(dim=(1, 2, 3))
     span = (high - low).clamp(min=torch.finfo(every.dtype).tiny)
     return {
-        caption: _heat((one[:, 0] - low[:, None, None]) / span[:, None, None])
-        for caption, one in maps.items()
+        caption: _heat((batch[:, 0] - low[:, None, None]) / span[:, None, None])
+        for caption, batch in maps.items()
     }
 
 

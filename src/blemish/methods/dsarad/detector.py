@@ -13,7 +13,7 @@ from blemish.methods.author_protocol import AuthorProtocol
 from blemish.methods.detector import Detector
 from blemish.methods.dsarad.networks import Reconstruction, Segmenter
 from blemish.methods.dsarad.params import Params
-from blemish.methods.dsarad.pixels import Pixels
+from blemish.methods.dsarad.pixels import InputNormalisation
 
 
 class Dsarad(Detector[Params]):
@@ -24,7 +24,7 @@ class Dsarad(Detector[Params]):
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
         self.framing = Framing(params.image_size, params.resize)
-        self.pixels = Pixels(params.flat_field, params.image_size)
+        self.pixels = InputNormalisation(params.flat_field, params.image_size)
         generator = torch.Generator().manual_seed(seed)
         self.student = Reconstruction(params.width, generator)
         self.segmenter = Segmenter(params.segmenter_width, generator)
@@ -50,8 +50,8 @@ class Dsarad(Detector[Params]):
     def views(self, images: Tensor) -> dict[str, Tensor]:
         """The student's picture: what the image would be without a defect."""
         pictures = images.to(self.dtype) / 255
-        seen, _ = self.student(self.pixels(pictures))
-        reconstruction = self.pixels.inverse(seen, pictures).clamp(0, 1)
+        output, _ = self.student(self.pixels(pictures))
+        reconstruction = self.pixels.inverse(output, pictures).clamp(0, 1)
         return {"reconstruction": (reconstruction * 255).round().to(torch.uint8)}
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blemish.methods.dsarad.params import Params
-from blemish.methods.dsarad.pixels import Pixels
+from blemish.methods.dsarad.pixels import InputNormalisation
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.random import uniforms
@@ -34,7 +34,7 @@ class Draws:
     images: Tensor
     foreground: Tensor | None
     params: Params
-    pixels: Pixels
+    pixels: InputNormalisation
     loop: Loop
 
     def clean(self, number: int, dtype: torch.dtype) -> Iterator[Tensor]:
@@ -43,8 +43,8 @@ class Draws:
         def turn(rows: Tensor) -> Tensor:
             recipes = self.unit.draw(rows, number, self.loop.seed)
             turned, _ = self._rotated(rows, recipes)
-            seen: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
-            return seen
+            inputs: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
+            return inputs
 
         yield from self.loop.prefetch(partial(turn, rows) for rows in self._batches(number))
 

@@ -72,7 +72,7 @@ def distillation_loss(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         target = theirs.detach()
         # Sums over axes, since flattening would copy maps whose channels lie together.
         product = (ours * target).sum(dim=(1, 2, 3))
-        lengths = [torch.linalg.vector_norm(one, dim=(1, 2, 3)) for one in (ours, target)]
+        lengths = [torch.linalg.vector_norm(features, dim=(1, 2, 3)) for features in (ours, target)]
         cosine = product / (lengths[0] * lengths[1]).clamp(min=1e-8)
         total = total + (1 - cosine).mean() + FEATURE_ERROR * F.mse_loss(ours, target)
     return total

@@ -56,7 +56,9 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         queries = _tokens(self.theta(x))
-        keys, values = (_tokens(F.max_pool2d(one(x), 2)) for one in (self.phi, self.g))
+        keys, values = (
+            _tokens(F.max_pool2d(projection(x), 2)) for projection in (self.phi, self.g)
+        )
         # Fused: the H·W × H·W/4 matrix of scores, four times the features' size, is never stored.
         mixed = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         mixed = mixed[:, 0].unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
@@ -88,16 +90,16 @@ class Reconstruction(nn.Module):
 
         images: (B, 3, H, W), H and W multiples of 32. Level n is (B, width·2ⁿ, H/2ⁿ, W/2ⁿ).
         """
-        found = [self.encoder[0](images)]
+        levels = [self.encoder[0](images)]
         for number, block in enumerate(list(self.encoder)[1:4]):
-            x = block(F.max_pool2d(found[-1], 2))
-            found.append(x if number else self.attention(x))
-        return found
+            x = block(F.max_pool2d(levels[-1], 2))
+            levels.append(x if number else self.attention(x))
+        return levels
 
     def bottom(self, features: list[Tensor]) -> Tensor:
         """Encoder block 5, a sixteenth of the side."""
-        found: Tensor = self.encoder[4](F.max_pool2d(features[-1], 2))
-        return found
+        bottleneck: Tensor = self.encoder[4](F.max_pool2d(features[-1], 2))
+        return bottleneck
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The reconstruction, (B, 3, H, W) and unbounded, and F1 … F4."""

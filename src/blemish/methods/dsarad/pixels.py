@@ -9,7 +9,7 @@ FAR = 2.0  # deviations beyond which a pixel pulls the light no harder
 ROUNDS = 8
 
 
-class Pixels(nn.Module):
+class InputNormalisation(nn.Module):
     """Pixels as they are; or without their picture's light and the unit's mean normal.
 
     A display's normals differ from their mean by three grey levels of 255, nearly all of it in how
@@ -70,11 +70,11 @@ class Pixels(nn.Module):
         rest = pictures - self.normal - self.light(pictures)
         return (CONTRAST * rest / self.deviation + 0.5).to(pictures.dtype).clamp_(0, 1)
 
-    def inverse(self, seen: Tensor, pictures: Tensor) -> Tensor:
+    def inverse(self, inputs: Tensor, pictures: Tensor) -> Tensor:
         """The picture in [0, 1] that the networks see so, in the light of `pictures`."""
         if not self.flat_field:
-            return seen
-        return (seen - 0.5) / CONTRAST * self.deviation + self.normal + self.light(pictures)
+            return inputs
+        return (inputs - 0.5) / CONTRAST * self.deviation + self.normal + self.light(pictures)
 
 
 def plane(pictures: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def convolution(layer: ConvNorm, x: Tensor) -> Tensor:
 def attention(block: NonLocal, x: Tensor) -> Tensor:
     """§3.2, with the matrix of scores."""
     theta = block.theta(x).flatten(2)
-    phi, g = (F.max_pool2d(one(x), 2).flatten(2) for one in (block.phi, block.g))
+    phi, g = (F.max_pool2d(projection(x), 2).flatten(2) for projection in (block.phi, block.g))
     weights = (theta.mT @ phi).softmax(dim=2)
     y = (weights @ g.mT).mT.reshape(len(x), -1, *x.shape[2:])
     return convolution(block.back, y) + x
@@ -121,8 +121,8 @@ def ssim_loss(r: Tensor, x: Tensor, rounded: bool = False) -> Tensor:
     window = torch.outer(line / line.sum(), line / line.sum()).expand(r.shape[1], 1, 11, 11)
     window = (window.float().to(r.dtype) if rounded else window).contiguous()
 
-    def blur(one: Tensor) -> Tensor:
-        return F.conv2d(one, window, padding=5, groups=one.shape[1])
+    def blur(images: Tensor) -> Tensor:
+        return F.conv2d(images, window, padding=5, groups=images.shape[1])
 
     length = (255 if r.max() > 128 else 1) - (-1 if r.min() < -0.5 else 0)
     c1, c2 = (0.01 * length) ** 2, (0.03 * length) ** 2
@@ -186,11 +186,13 @@ class Training:
         """Train, and return the mean losses of each epoch."""
         p, curves = self.p, []
         student, instructor = (
-            torch.optim.Adam(one.parameters(), lr=p.learning_rate)
-            for one in (self.model, self.teacher)
+            torch.optim.Adam(network.parameters(), lr=p.learning_rate)
+            for network in (self.model, self.teacher)
         )
         milestones = [round(share * p.epochs) for share in p.milestones]
-        schedules = [MultiStepLR(one, milestones, p.decay) for one in (student, instructor)]
+        schedules = [
+            MultiStepLR(optimizer, milestones, p.decay) for optimizer in (student, instructor)
+        ]
         for epoch in range(p.epochs):
             first = p.epochs + epoch * p.passes
             for number in range(first, first + p.passes if epoch < p.teacher_epochs else first):
@@ -199,7 +201,7 @@ class Training:
                 schedules[1].step()
             steps = [self.step(student, *batch) for batch in self.batches(epoch)]
             schedules[0].step()
-            curves.append({key: sum(one[key] for one in steps) / len(steps) for key in steps[0]})
+            curves.append({key: sum(step[key] for step in steps) / len(steps) for key in steps[0]})
         return curves
 
     def batches(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

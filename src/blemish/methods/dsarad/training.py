@@ -59,8 +59,8 @@ class DsaradTrainer(Trainer[Dsarad]):
         What training leaves is a running mean over about ten small batches, seen by weights that
         still moved (Wu & Johnson, *Rethinking "Batch" in BatchNorm*, 2021, section 3).
         """
-        norms = [one for one in self.detector.modules() if isinstance(one, nn.BatchNorm2d)]
-        usual = [one.momentum for one in norms]
+        norms = [module for module in self.detector.modules() if isinstance(module, nn.BatchNorm2d)]
+        usual = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean
@@ -117,7 +117,9 @@ class DsaradTrainer(Trainer[Dsarad]):
         logits = self.detector.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # Out of bfloat16, where the networks computed in it: losses are sums over many pixels.
         with torch.autocast(images.device.type, enabled=False):
-            whole = [one.to(images.dtype) for one in (reconstruction, logits, *features, *targets)]
+            whole = [
+                tensor.to(images.dtype) for tensor in (reconstruction, logits, *features, *targets)
+            ]
             levels = len(features)
             return reconstruction_losses(whole[0], images) | {
                 "loss_focal": focal(anomaly_probability(whole[1]), masks).mean(),

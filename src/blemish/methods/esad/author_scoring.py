@@ -32,17 +32,17 @@ def score_in_batches(
     held = torch.stack(list(images))
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(held), generator=generator)
-    before = {name: one.clone() for name, one in network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     device = next(network.parameters()).device
-    found: list[Components | None] = [None] * len(held)
+    results: list[Components | None] = [None] * len(held)
     network.train()
     try:
         for rows in order.split(batch):
             with torch.inference_mode():
                 maps, scores = score(held[rows].to(device), generator)
-            for row, one_map, one in zip(rows.tolist(), maps, scores, strict=True):
-                found[row] = one_map[None].cpu().numpy(), np.array([float(one)])
+            for row, anomaly_map, image_score in zip(rows.tolist(), maps, scores, strict=True):
+                results[row] = anomaly_map[None].cpu().numpy(), np.array([float(image_score)])
     finally:
         network.load_state_dict(before)
         network.eval()
-    yield from (one for one in found if one is not None)
+    yield from (result for result in results if result is not None)

@@ -64,9 +64,11 @@ class UNet(nn.Module):
         )
         widths = [(w, 2 * w, 2 * w), (2 * w, 4 * w, 4 * w), (4 * w, 8 * w, 8 * w)]
         widths.append((8 * w, 16 * w, 8 * w))
-        self.down = nn.ModuleList(nn.Sequential(nn.MaxPool2d(2), Block(*one)) for one in widths)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.MaxPool2d(2), Block(*channels)) for channels in widths
+        )
         pairs = [(8 * w, 8 * w), (8 * w, 4 * w), (4 * w, 2 * w), (2 * w, w)]
-        self.up = nn.ModuleList(Up(*one) for one in pairs)
+        self.up = nn.ModuleList(Up(*channels) for channels in pairs)
         self.last = nn.Conv2d(w, 3, 3, padding=1, bias=False)
         _initialise(self, generator)
 

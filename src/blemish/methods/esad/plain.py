@@ -24,7 +24,9 @@ class Plain:
 
     def __init__(self, esad: Esad) -> None:
         self.params: Params = esad.params
-        self.p, self.g = (_channels_first(one) for one in (esad.inpainter, esad.reconstructor))
+        self.p, self.g = (
+            _channels_first(network) for network in (esad.inpainter, esad.reconstructor)
+        )
         self.n = _channels_first(esad.backbone).eval().requires_grad_()  # as published (§10)
 
     def reconstruct(self, x: Tensor, kept: Tensor, leak: float) -> tuple[Tensor, Tensor]:

@@ -92,7 +92,10 @@ class EsadTrainer(Trainer[Esad]):
         batches = images.split(BATCH)
         shown = progress(batches, f"{loop.title} features", len(batches), "batch")
         return torch.cat(
-            [self.detector.backbone.embed(symmetric(one.to(loop.device))).cpu() for one in shown]
+            [
+                self.detector.backbone.embed(symmetric(batch.to(loop.device))).cpu()
+                for batch in shown
+            ]
         )
 
     def optimizer(self) -> torch.optim.Optimizer:

@@ -73,8 +73,8 @@ class Coreset:
             live = rows[(self.bounds[rows] >= limit) & (self.seen[rows] < stop)]
             if not len(live):
                 continue
-            found = nearest_squared(self.points[live], self.points[self.picked[start:stop]])
-            self.bounds[live] = self.bounds[live].minimum(found)
+            squared = nearest_squared(self.points[live], self.points[self.picked[start:stop]])
+            self.bounds[live] = self.bounds[live].minimum(squared)
             self.seen[live] = stop
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def patch_features(levels: Sequence[Tensor]) -> Tensor:
     """§1 where nothing is pooled to fewer dimensions: levels (B, C, h, w) → (B, h, w, ΣC)."""
     means = [F.avg_pool2d(level, 3, stride=1, padding=1) for level in levels]
     grid = means[0].shape[2:]
-    enlarged = [F.interpolate(one, grid, mode="bilinear", align_corners=False) for one in means]
+    enlarged = [F.interpolate(mean, grid, mode="bilinear", align_corners=False) for mean in means]
     return torch.cat(enlarged, dim=1).movedim(1, -1)
 
 

@@ -39,9 +39,9 @@ def image_score(queries: Tensor, distance: Tensor, rows: Tensor, bank: Tensor, b
     return weight * distance[patch]
 
 
-def distances(one: Tensor, other: Tensor) -> Tensor:
+def distances(queries: Tensor, rows: Tensor) -> Tensor:
     """Of rows, in float64."""
-    lengths: Tensor = torch.linalg.vector_norm(one.double() - other.double(), dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(queries.double() - rows.double(), dim=-1)
     return lengths
 
 

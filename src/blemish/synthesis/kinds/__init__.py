@@ -23,8 +23,8 @@ def kind(name: str) -> "Kind":
     """The kind of a name. Raises KeyError for an unknown one."""
     if name not in TRAINED + UNTRAINED:
         raise KeyError(name)
-    found: Kind = importlib.import_module(f"blemish.synthesis.kinds.{module_name(name)}").KIND
-    return found
+    kind: Kind = importlib.import_module(f"blemish.synthesis.kinds.{module_name(name)}").KIND
+    return kind
 
 
 def module_name(name: str) -> str:

@@ -12,7 +12,7 @@ from blemish.synthesis.shapes import Shape, column, cut, log_uniform, scale_of, 
 
 def line(seeds: Tensor, height: int, width: int) -> Shape:
     """A line of width 1–4, whole or partial, flat or Gaussian; one in twenty is oblique."""
-    x, y, turn, tilted, size, flat, part, one, other = uniforms(seeds, 72, 9).unbind(1)
+    x, y, turn, tilted, size, flat, part, first, second = uniforms(seeds, 72, 9).unbind(1)
     vertical, slope = torch.floor(2 * turn), (2 * turn) % 1 - 0.5
     angle = (vertical + torch.where(tilted < 0.05, 0.2 * slope, 0.0)) * (math.pi / 2)
     along, across = turned_grid(x * width, y * height, angle, height, width)
@@ -23,7 +23,7 @@ def line(seeds: Tensor, height: int, width: int) -> Shape:
     )
     # A partial line covers the piece between two places, at least a tenth of the picture.
     reach = max(height, width)
-    start, stop = torch.minimum(one, other) - 0.55, torch.maximum(one, other) - 0.45
+    start, stop = torch.minimum(first, second) - 0.55, torch.maximum(first, second) - 0.45
     piece = (along > column(start * reach)) & (along < column(stop * reach))
     return cut(profile * (piece | (column(part) < 0.5)))
 

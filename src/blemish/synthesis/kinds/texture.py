@@ -19,8 +19,8 @@ def draw(batch: Batch) -> Drawn:
     squares = torch.zeros(len(masks), dtype=torch.int64, device=masks.device)
     squares.index_add_(0, textures.rows, (difference * difference).sum(dim=1))
     pixels = torch.bincount(textures.rows, minlength=len(masks))
-    found = torch.sqrt(squares.double() / (3 * pixels)) / 255
-    share = (wanted.clamp(min=1 / 255) / found.clamp(min=1e-6)).clamp(max=1).float()
+    rms = torch.sqrt(squares.double() / (3 * pixels)) / 255
+    share = (wanted.clamp(min=1 / 255) / rms.clamp(min=1e-6)).clamp(max=1).float()
     return blend(batch.images, textures, share), masks
 
 

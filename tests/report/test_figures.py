@@ -1,0 +1,16 @@
+"""The figures of the page as SVG."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+from blemish.report import figures
+
+
+def test_figures_are_xml_that_follows_the_colour_scheme() -> None:
+    svg = figures.score_histogram([0.1, 0.2], [0.7], threshold=0.5)
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert "prefers-color-scheme:dark" in svg
+    assert not re.findall(r"#00000[0-9a-f]", svg)  # every stand-in colour became a variable
+    assert "DejaVu" not in svg
+    texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
+    assert {"good (2)", "defective (1)", "threshold"} <= set(texts)

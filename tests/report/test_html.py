@@ -1,0 +1,68 @@
+"""The page: its files and links, names from users, undefined numbers."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+from tests.browser.workspace import MASKED, make_workspace
+from tests.report.runs import build_in, contents
+
+HOSTILE_UNIT = "mein satz/größe & co"
+HOSTILE_DEFECT = "<script>window.hacked = 1</script>"
+
+
+class References(HTMLParser):
+    """Collects what a page refers to and which elements it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "srcset") and value:
+                self.links.append(value)
+            if name == "id" and value:
+                self.ids.add(value)
+
+
+def test_the_page_refers_to_its_own_files_only_and_to_all_of_them(workspace: Path) -> None:
+    report = workspace / "report"
+    page = References((report / "index.html").read_text(encoding="utf-8"))
+    files = {unquote(link) for link in page.links if not link.startswith(("#", "data:"))}
+    assert files == {name for name in contents(report) if name != "index.html"}
+    assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
+    assert page.tags.count("img") == 2 * (2 + 2 * (6 + 8 * 3)) + 2  # PRO for the unit with masks
+
+
+def test_names_from_users_are_text_not_markup(tmp_path: Path) -> None:
+    make_workspace(tmp_path, {HOSTILE_UNIT: [HOSTILE_DEFECT]}, ["glass"], [0])
+    build_in(tmp_path, [HOSTILE_UNIT], ["glass"], [0])
+    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    page = References(text)
+    assert HOSTILE_DEFECT not in text
+    assert "&lt;script&gt;window.hacked" in text
+    assert page.tags.count("script") == 1
+    assert "mein satz/größe &amp; co" in text
+    pictures = [unquote(link) for link in page.links if link.endswith((".png", ".svg"))]
+    assert pictures
+    assert all((tmp_path / "report" / picture).is_file() for picture in pictures)
+
+
+def test_undefined_numbers_leave_dashes_and_their_note(small: Path) -> None:
+    path = small / "results" / MASKED / "glass-0" / "metrics.json"
+    record = json.loads(path.read_text())
+    note = "The test set has no defective images: image metrics are undefined."
+    nothing = {"metrics": dict.fromkeys(record["metrics"]), "by_defect": {}, "slices": {}}
+    rates = {**record["threshold"], "recall": None, "precision": None}
+    path.write_text(json.dumps({**record, **nothing, "threshold": rates, "notes": [note]}))
+    build_in(small, [MASKED], ["glass"], [0])
+    text = (small / "report" / "index.html").read_text(encoding="utf-8")
+    assert note in text
+    assert "recall – of" in text
+    assert json.loads((small / "metrics" / "summary.json").read_text()) == {"glass": {}}

@@ -1,0 +1,107 @@
+"""The leaderboard and the summary, as numbers and as printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from blemish.report import tables
+from tests.browser.workspace import UNITS
+from tests.report.runs import a_run, load, printed
+
+
+def test_the_leaderboard_has_mean_and_sample_deviation_over_seeds() -> None:
+    runs = [a_run("a/b", "glass", s, metrics={"image_auroc": v}) for s, v in enumerate((0.7, 0.9))]
+    (row,) = tables.leaderboard(runs)
+    assert row["seeds"] == [0, 1]
+    assert row["metrics"]["image_auroc"] == pytest.approx({"mean": 0.8, "std": 0.1414213562})
+    assert row["threshold"]["recall"] == pytest.approx({"mean": 0.8, "std": 0.0})
+    assert row["protocol"] == "honest"
+    (single,) = tables.leaderboard(runs[:1])
+    assert single["metrics"]["image_auroc"] == {"mean": 0.7, "std": None}
+
+
+def test_a_training_free_method_is_marked_as_a_reference() -> None:
+    runs = [a_run("a/b", method, seed) for method in ("glass", "patchcore") for seed in (0, 1)]
+    marked = {row["method"]: row["training_free"] for row in tables.leaderboard(runs)}
+    assert marked == {"glass": False, "patchcore": True}
+    assert tables.conditions(runs).count("patchcore is a training-free reference.") == 1
+    assert not any("training-free" in sentence for sentence in tables.conditions(runs[:2]))
+
+
+def test_a_unit_that_is_not_as_published_is_named_below_the_leaderboard() -> None:
+    note = "Published: 280 train images; found: 9."
+    runs = [a_run("mvtec/wood", "glass", seed, notes=["Other.", note]) for seed in (0, 1)]
+    runs.append(a_run("mvtec/tile", "glass", 0, notes=["Other."]))
+    sentences = tables.conditions(runs)
+    assert sentences.count(f"Not as published: mvtec/wood ({note})") == 1
+    assert not any("mvtec/tile" in sentence for sentence in sentences)
+
+
+def test_a_value_that_one_seed_lacks_is_not_averaged_over_the_others() -> None:
+    runs = [a_run("a/b", "glass", s, metrics={"image_auroc": v}) for s, v in enumerate((0.7, None))]
+    (row,) = tables.leaderboard(runs)
+    assert row["metrics"]["image_auroc"] == {"mean": None, "std": None}
+
+
+def test_the_best_method_is_the_lowest_where_lower_is_better_and_ties_share() -> None:
+    values = {"glass": (0.9, 0.2), "dmad": (0.9, 0.1), "esad": (0.8, 0.3)}
+    runs = [
+        a_run("a/b", method, 0, metrics={"image_auroc": auroc, "image_fpr95": fpr})
+        for method, (auroc, fpr) in values.items()
+    ]
+    rows = tables.leaderboard(runs)
+    assert tables.best_methods(rows, "image_auroc") == {("a/b", "glass"), ("a/b", "dmad")}
+    assert tables.best_methods(rows, "image_fpr95") == {("a/b", "dmad")}
+    assert tables.best_methods(rows[:2], "image_auroc") == set()
+    assert tables.best_methods(rows[:1], "image_fpr95") == set()
+
+
+def test_the_summary_averages_units_equally_and_leaves_out_what_no_unit_has() -> None:
+    masked = {"image_auroc": 0.6, "image_f1max": 0.5, "pixel_aupro": 0.7}
+    runs = [
+        a_run("a/masked", "glass", 0, metrics=masked),
+        a_run("a/plain", "glass", 0, metrics={"image_auroc": 0.8, "image_f1max": None}),
+        a_run("a/plain", "dmad", 0, metrics={"image_auroc": 0.4, "image_f1max": 0.3}),
+    ]
+    assert tables.summary(runs) == {
+        "glass": pytest.approx({"image_auroc": 0.7, "image_f1max": 0.5, "pixel_aupro": 0.7}),
+        "dmad": pytest.approx({"image_auroc": 0.4, "image_f1max": 0.3}),
+    }
+
+
+def test_another_aupro_limit_is_shown_under_its_own_name() -> None:
+    metrics = {"image_auroc": 0.6, "image_f1max": 0.5, "pixel_aupro_0.05": 0.7}
+    runs = [a_run("a/b", "glass", 0, masks="pixel", metrics=metrics)]
+    assert tables.summary(runs)["glass"]["pixel_aupro_0.05"] == 0.7
+    assert "AUPRO@0.05" in printed(runs, 80)
+
+
+def test_numbers_that_looked_at_the_test_set_stay_out_of_the_columns() -> None:
+    metrics = {"image_auroc": 0.6, "image_auroc_oracle": 0.99, "image_f1max": 0.5}
+    runs = [a_run("a/b", "glass", 0, metrics=metrics)]
+    rows = tables.leaderboard(runs)
+    assert tables.metric_names(rows) == ["image_auroc", "image_f1max"]
+    assert tables.summary(runs) == {"glass": {"image_auroc": 0.6, "image_f1max": 0.5}}
+    assert "0.990" not in printed(runs, 120)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_printed_leaderboard_fits_and_says_what_the_numbers_are(
+    workspace: Path, width: int
+) -> None:
+    text = printed(load(workspace), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for word in ("0.876±0.007", "– (no masks)", "honest", "original", "seeds 0, 1", "5\N{NBSP}%"):
+        assert word in text
+    assert ("AP " in text) == (width == 120)  # the columns that only a wide terminal has room for
+
+
+def test_the_best_of_a_unit_is_bold_in_the_terminal(workspace: Path) -> None:
+    runs = load(workspace)
+    bold = re.findall(r"\x1b\[1m *(\d\.\d+)±", printed(runs, 80, colour=True))
+    best = dict.fromkeys(UNITS, 0.0)
+    for row in tables.leaderboard(runs):
+        best[row["unit"]] = max(best[row["unit"]], row["metrics"]["image_auroc"]["mean"])
+    assert bold == [f"{value:.3f}" for value in best.values()]

@@ -1,0 +1,125 @@
+"""What a run in MLflow holds of a result: source, parameters, metrics, inputs, files."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.tracking.results import EXPERIMENT, active_runs
+
+
+def test_run_is_finished_and_tagged_with_its_source(workspace: Path, run: Run) -> None:
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert run.info.status == "FINISHED"
+    expected = {
+        "mlflow.source.git.commit": head,
+        "dvc.stage": "evaluate@elpv/mono-glass-0",
+        "dvc.exp_name": "brave-tile",
+        "dvc.exp_baseline_rev": "1" * 40,
+        "blemish.protocol": "honest",
+        "unit": "elpv/mono",
+        "method": "glass",
+        "seed": "0",
+        "mlflow.note.content": "Boxes, not masks.\n\nNo pixel metrics.",
+    }
+    assert expected.items() <= run.data.tags.items()
+
+
+def test_params_are_flat_and_long_ones_cut(run: Run) -> None:
+    expected = {
+        "epochs": "3",
+        "lr": "0.0001",
+        "layers": "[2, 3]",
+        "noise.std": "0.015",
+        "odd key_": "null",
+        "preprocessing.size": "224",
+        "preprocessing.order": "RGB",
+        "input_size": "[224, 224]",
+        "resolution": "original",
+        "counts.train": "900",
+        "method": "glass",
+    }
+    assert expected.items() <= run.data.params.items()
+    assert len(run.data.params["long"]) < 600
+    assert run.data.params["long"].endswith("characters, all in model/model.json)")
+
+
+def test_metrics_have_the_names_of_metrics_json(run: Run) -> None:
+    final = {name: value for name, value in run.data.metrics.items() if name != "loss"}
+    assert final == {
+        "image_auroc": 0.91,
+        "image_ap": 0.8,
+        "threshold_image": 0.43,
+        "threshold_false_alarm_rate": 0.05,
+        "threshold_recall": 0.7,
+        "validation_image_auroc": 0.97,
+        "defect/crack _severe__../count": 9,
+        "defect/crack _severe__../image_auroc": 0.95,
+        "defect/crack _severe__../recall": 0.8,
+        "area/q1/count": 3,
+        "area/q1/recall": 0.4,
+        "area/q1/area_from": 0.001,
+        "area/q1/area_to": 0.02,
+        "slice/weak-0.1/count": 40,
+        "slice/weak-0.1/image_auroc": 0.66,
+        "curve_validation_image_auroc": 0.97,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("loss", [(0, 1.5), (1, 0.75), (2, 0.5)]),
+        ("curve_validation_image_auroc", [(1, 0.9), (2, 0.97)]),
+        ("validation_image_auroc", [(0, 0.97)]),
+    ],
+)
+def test_curves_are_metrics_by_epoch(
+    workspace: Path, run: Run, name: str, points: list[tuple[int, float]]
+) -> None:
+    client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
+    history = client.get_metric_history(run.info.run_id, name)
+    assert [(point.step, point.value) for point in history] == points
+
+
+def test_inputs_carry_dvc_hashes(run: Run) -> None:
+    inputs = {
+        one.dataset.name: (one.dataset.digest, one.tags[0].value, json.loads(one.dataset.source))
+        for one in run.inputs.dataset_inputs
+    }
+    prepared = "0123456789abcdef0123456789abcdef.dir"
+    synthetic = "fedcba9876543210fedcba9876543210.dir"
+    assert inputs == {
+        "elpv/mono": (prepared, "training", {"uri": "data/prepared/elpv/mono"}),
+        "elpv/mono synthetic": (synthetic, "training", {"uri": "data/synthetic/elpv/mono"}),
+        "elpv/mono test": (prepared, "evaluation", {"uri": "data/prepared/elpv/mono"}),
+    }
+
+
+def test_stage_missing_from_the_lock_has_no_hash(workspace: Path) -> None:
+    found = active_runs(f"sqlite:///{workspace}/mlflow.db")
+    other = next(run for run in found if run.data.tags["unit"] == "lcdsim/grey")
+    assert {one.dataset.digest for one in other.inputs.dataset_inputs} == {"unknown"}
+
+
+def test_artifacts_lie_beside_the_database(workspace: Path, run: Run, tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
+    fetched = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
+    assert {str(path.relative_to(fetched)) for path in fetched.rglob("*") if path.is_file()} == {
+        "model/model.safetensors",
+        "model/model.json",
+        "model/curves.csv",
+        "metrics.json",
+        "scores.parquet",
+        "curves/roc.csv",
+        "heatmaps/missed-01.png",
+        "heatmaps.json",
+    }
+    assert (fetched / "model/model.safetensors").read_bytes() == b"weights of elpv/mono"
+    kept = workspace / "mlruns" / EXPERIMENT / run.info.run_id / "artifacts/metrics.json"
+    assert kept.is_file()

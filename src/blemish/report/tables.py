@@ -142,7 +142,9 @@ def conditions(runs: list[Run]) -> list[str]:
 def incomplete(runs: list[Run]) -> list[str]:
     """A sentence for each unit that is not what its publisher describes."""
     notes = {run.unit: missing_parts(run.record["notes"]) for run in runs}
-    return [f"Not as published: {unit} ({' '.join(found)})" for unit, found in notes.items() if found]
+    return [
+        f"Not as published: {unit} ({' '.join(found)})" for unit, found in notes.items() if found
+    ]
 
 
 def training_free(method: str) -> bool:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blemish.core.errors import UserError
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import Item, Layout, Outline, data_set, split_unit
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.prepare.unit import prepare
 from tests.miniatures import layouts
-from tests.miniatures.paint import mask, picture, voc
+from tests.miniatures.paint import mask, pasted, picture, voc
 from tests.miniatures.spoiled import drop, fetched, write
 
 
@@ -98,6 +97,20 @@ def test_a_template_of_another_photograph_is_not_compared_with() -> None:
         picture(place / "PCB_DATASET/PCB_USED/04.JPG", layouts.PCB_SIZE)
 
     assert read("pcb/04", other).masks == "boxes"
+
+
+def test_a_box_in_which_nothing_differs_stays_a_box() -> None:
+    def undo(place: Path) -> None:
+        pasted(
+            place / "PCB_DATASET/PCB_USED/04.JPG",
+            place / "PCB_DATASET/images/Short/04_short_05.jpg",
+            (0, 0, 0, 0),
+        )
+
+    layout = read("pcb/04", undo)
+    assert layout.masks == "pixel"
+    assert "1 that do not differ keep their boxes" in layout.notes[0]
+    assert of(layout, defect="short")[0].outlines == (((515, 60), (560, 110)),)
 
 
 def test_boards_of_the_test_are_never_trained_on() -> None:
@@ -211,38 +224,6 @@ def test_tsinghuas_cloud_is_named() -> None:
     (alternatives,) = data_set("magnetic-tile-thu", {}).archives
     assert alternatives[0].file == "Magnetic_Tile_Dataset.zip"
     assert "Tsinghua" in alternatives[0].by_hand
-
-
-def renamed(place: Path) -> None:
-    """Masks numbered from another start than their images."""
-    for number, found in enumerate(sorted(place.rglob("ground_truth/scratch/*.png"))):
-        found.rename(found.with_name(f"m{number:03d}_gt.png"))
-
-
-@pytest.mark.parametrize("unit", ["wfdd/grid_cloth", "anolcd/Type-3", "mad-man/screw"])
-def test_masks_of_other_names_are_paired_in_sorted_order(unit: str) -> None:
-    layout = read(unit, renamed)
-    defective = sorted((item for item in layout.items if item.label), key=lambda one: one.image)
-    masks = [item.mask.name for item in defective if item.mask]
-    assert len(masks) == len(defective)
-    assert masks == sorted(masks) or unit.startswith("mad")
-    assert any("paired in sorted order" in note for note in layout.notes)
-
-
-@pytest.mark.parametrize("unit", ["wfdd/grid_cloth", "mad-man/screw"])
-def test_masks_that_are_fewer_are_not_paired(unit: str) -> None:
-    def fewer(place: Path) -> None:
-        renamed(place)
-        for folder in place.rglob("ground_truth/scratch"):
-            min(folder.iterdir()).unlink()
-
-    with pytest.raises(UserError, match=r"\.png: no mask in .*ground_truth/scratch"):
-        read(unit, fewer)
-
-
-def test_mvtec_s_own_masks_are_paired_by_name_alone() -> None:
-    with pytest.raises(UserError, match=r"000\.png: no mask in"):
-        read("mvtec/leather", renamed)
 
 
 def test_terms_and_links_of_2026() -> None:

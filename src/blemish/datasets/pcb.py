@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from blemish.datasets.layouts.archive_tree import (
 )
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes
 from blemish.datasets.layouts.regions import Region, regions
-from blemish.datasets.layouts.tiles import Annotated, tile_items
+from blemish.datasets.layouts.tiles import Annotated, Defect, tile_items
 from blemish.download.archive import hand_placed
 from blemish.download.fetch import unpacked
 from blemish.images.reading import read_image
@@ -58,79 +59,101 @@ def fetch(category: str, folder: Path) -> None:
         link_tree(templates, folder / TEMPLATES, wanted)
 
 
+@dataclass(frozen=True)
+class Photo:
+    """An annotated image, its board, and its running number, which is 0 for a template."""
+
+    image: Path
+    boxes: tuple[Box, ...]
+    board: str
+    number: int = 0
+
+    def is_test(self, category: str) -> bool:
+        """With one board the template is for training."""
+        if category == WHOLE:
+            return self.board in TEST_BOARDS
+        return self.number > 0 and self.number % EVERY == 0
+
+
 def layout(folder: Path, category: str) -> Layout:
     """Tiles of images and templates; test images by board (`board`) or by running number."""
+    photos = list(_photos(folder))
     clean = {image.stem: image for image in images_in(folder / TEMPLATES)}
-    found = list(_images(folder))
-    boards = sorted({board for *_, board, _ in found})
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each image is decoded for its masks
-        defects = list(pool.map(lambda one: _defects(one[0], one[1], clean.get(one[2])), found))
-    # Where one has no mask to the pixel the masks of all are boxes, as they are compared.
-    exact = all(regions is not None for regions in defects)
+    boards = sorted({photo.board for photo in photos})
+    found = _defects(photos, clean)
+    exact = [defects for defects in found if defects is not None]
+    is_exact = len(exact) == len(found)
     images = [
-        Annotated(
-            image,
-            boxes if regions is None or not exact else regions,
-            board if category == WHOLE else None,
-            _is_test(board, number, category),
-            normals=board not in clean or (category != WHOLE and _is_test(board, number, category)),
-        )
-        for (image, boxes, board, number), regions in zip(found, defects, strict=True)
+        _annotated(Photo(path, (), board), (), True, category)
+        for board, path in clean.items()
+        if board in boards
     ]
-    templates = [
-        Annotated(
-            clean[board], (), board if category == WHOLE else None, _is_test(board, 0, category)
-        )
-        for board in boards
-        if board in clean
-    ]
-    items, unused = tile_items([*templates, *images], SIDE)
-    notes = _notes(category, exact, unused, [board for board in boards if board not in clean])
+    for photo, defects in zip(photos, found, strict=True):
+        # Where the template shows the same, only the test of one board needs clean tiles too.
+        normals = defects is None or (category != WHOLE and photo.is_test(category))
+        shown = defects if is_exact and defects is not None else photo.boxes
+        images.append(_annotated(photo, shown, normals, category))
+    items, unused = tile_items(images, SIDE)
+    kept = sum(isinstance(defect, Box) for defects in exact for defect in defects)
+    notes = _notes(category, is_exact, unused, kept)
+    notes += _on_templates([board for board in boards if board not in clean])
     if category == WHOLE:
-        notes += differing(len(found), PUBLISHED_IMAGES)
-    return Layout(
-        items,
-        masks="pixel" if exact else "boxes",
-        notes=tuple(notes),
-        own_split=True,
-        one_scene=category != WHOLE,
-    )
+        notes += differing(len(photos), PUBLISHED_IMAGES)
+    masks = "pixel" if is_exact else "boxes"
+    return Layout(items, masks, (), tuple(notes), own_split=True, one_scene=category != WHOLE)
 
 
-def _notes(category: str, exact: bool, unused: int, without: Sequence[str]) -> list[str]:
-    """What is said of normals, masks, the split and the boards `without` a template."""
+def _annotated(photo: Photo, defects: Sequence[Defect], normals: bool, category: str) -> Annotated:
+    """Of one board each place is a group of its own, which the twin guard finds."""
+    group = photo.board if category == WHOLE else None
+    return Annotated(photo.image, defects, group, photo.is_test(category), normals)
+
+
+def _notes(category: str, is_exact: bool, unused: int, kept: int) -> list[str]:
+    """What is said of normals, masks and the split."""
     rule = (
         f"boards {' and '.join(TEST_BOARDS)} are the test"
         if category == WHOLE
         else f"images whose number is a multiple of {EVERY} are the test"
     )
+    boxes = f", {kept} that do not differ keep their boxes" if kept else ""
     masks = (
-        "masks are what differs from the template inside the boxes"
-        if exact
+        f"masks are what differs from the template inside the boxes{boxes}"
+        if is_exact
         else "masks are drawn from the boxes, as not every image has a template that shows the same"
     )
-    notes = [
+    one_photograph = (
+        "All images of a board are one photograph into which defects were put: normal test tiles "
+        "show the very pixels of training tiles. Use pcb/board for boards never seen."
+    )
+    return [
         f"pcb has no normal images beyond one template a board: normals are {SIDE} px tiles "
         f"without a defect; {masks}.",
         f"pcb has no published split: {rule}, training has normal tiles alone; {unused} defective "
         "tiles of training images are not used.",
+        *([one_photograph] if category != WHOLE else []),
     ]
-    if without:
-        notes.append(
-            f"No template ({TEMPLATES}/) of board {', '.join(without)}: normals are the tiles of "
-            "its images that touch no box."
-        )
-    if category != WHOLE:
-        notes.append(
-            "All images of a board are one photograph into which defects were put: normal test "
-            "tiles show the very pixels of training tiles. Use pcb/board for boards never seen."
-        )
-    return notes
 
 
-def _defects(image: Path, boxes: list[Box], clean: Path | None) -> list[Region] | None:
-    """The defects to the pixel; None where they are not known."""
-    return regions(read_image(image), _template(clean), boxes) if clean else None
+def _on_templates(without: Sequence[str]) -> list[str]:
+    if not without:
+        return []
+    return [
+        f"No template ({TEMPLATES}/) of board {', '.join(without)}: normals are the tiles of its "
+        "images that touch no box."
+    ]
+
+
+def _defects(photos: Sequence[Photo], clean: Mapping[str, Path]) -> list[list[Region | Box] | None]:
+    """The defects of each image to the pixel; None where they are not known."""
+
+    def compared(photo: Photo) -> list[Region | Box] | None:
+        if photo.board not in clean:
+            return None
+        return regions(read_image(photo.image), _template(clean[photo.board]), photo.boxes)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compared, photos))
 
 
 @lru_cache(maxsize=len(BOARDS))
@@ -138,8 +161,8 @@ def _template(path: Path) -> NDArray[np.uint8]:
     return read_image(path)
 
 
-def _images(folder: Path) -> Iterator[tuple[Path, list[Box], str, int]]:
-    """The images of all types with their boxes, their board and their running number."""
+def _photos(folder: Path) -> Iterator[Photo]:
+    """The images of all types with their boxes."""
     annotations = {path.stem: path for path in sorted((folder / "Annotations").rglob("*.xml"))}
     for kind in folders_in(folder / "images"):
         for image in images_in(kind):
@@ -149,14 +172,7 @@ def _images(folder: Path) -> Iterator[tuple[Path, list[Box], str, int]]:
             if image.stem not in annotations:
                 raise UserError(f"{image}: no boxes in Annotations (expected {image.stem}.xml)")
             boxes = voc_boxes(annotations[image.stem], image_size(image))
-            yield image, boxes, name["board"], int(name["number"])
-
-
-def _is_test(board: str, number: int, category: str) -> bool:
-    """Templates have the number 0: with one board they are for training."""
-    if category == WHOLE:
-        return board in TEST_BOARDS
-    return number > 0 and number % EVERY == 0
+            yield Photo(image, tuple(boxes), name["board"], int(name["number"]))
 
 
 DATA_SETS = (

@@ -48,13 +48,12 @@ class Region:
 
 def regions(
     image: NDArray[np.uint8], clean: NDArray[np.uint8], boxes: Sequence[Box]
-) -> list[Region] | None:
+) -> list[Region | Box] | None:
     """The defects of an image (H, W, 3) to the pixel, by what differs from the clean one inside
-    each box. None where the two do not show one scene, or a box holds no difference."""
+    each box; the box itself where nothing does. None where the two do not show one scene."""
     if image.shape != clean.shape or not _is_same_scene(image, clean, boxes):
         return None
-    found = [_region(image, clean, box) for box in boxes]
-    return None if None in found else [region for region in found if region]
+    return [_region(image, clean, box) or box for box in boxes]
 
 
 def _is_same_scene(

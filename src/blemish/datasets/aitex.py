@@ -51,6 +51,12 @@ CODES = {
 }
 # Strips are 4096×256: shrunk whole to what a network sees, a nep of a few pixels would vanish.
 SIDE = 256
+NOTES = (
+    f"aitex's strips are cut into tiles of {SIDE} px, judged by their masks; a tile of one grey "
+    "level shows no cloth and is left out.",
+    "aitex has no published split: good strips are divided by a seeded rule, all tiles of a strip "
+    "together.",
+)
 
 
 def fetch(category: str, folder: Path) -> None:
@@ -80,12 +86,7 @@ def layout(folder: Path, _category: str) -> Layout:
             items += _tiles(strip, mask)
         else:
             unknown.append(strip.name)
-    notes = [
-        f"aitex's strips are cut into tiles of {SIDE} px, judged by their masks; a tile of one "
-        "grey level shows no cloth and is left out.",
-        "aitex has no published split: good strips are divided by a seeded rule, all tiles of a "
-        "strip together.",
-    ]
+    notes = list(NOTES)
     if unknown:
         notes.append(
             f"{len(unknown)} defective strip(s) without a mask are not used: {', '.join(unknown)}."

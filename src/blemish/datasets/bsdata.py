@@ -32,6 +32,9 @@ NAME = re.compile(r"\d\d_(?P<when>\d{12})_(?P<place>\d+_\d+)_crop_2")
 # Pits are annotated when they are seen: so many images before the first one of a position are
 # taken as neither good nor defective.
 BEFORE = 3
+SOILED = (
+    "Images with pits are later and more soiled than good ones, which can inflate image numbers."
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,7 @@ def layout(folder: Path, _category: str) -> Layout:
     notes = (
         "bsdata is a wear series: train and test share no position of the spindle; good are images "
         f"that end {BEFORE} before the first pit of their position; {unused} others are not used.",
-        "Images with pits are later and more soiled than good ones, which can inflate image "
-        "numbers.",
+        SOILED,
     )
     return Layout(items, masks="polygons", notes=notes, own_split=True)
 

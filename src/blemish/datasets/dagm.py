@@ -34,6 +34,11 @@ PARTS = {"train": "Train", "test": "Test"}
 # seventh on), a half of them in each part.
 DEFECTIVE = {1: 79, 2: 66, 3: 66, 4: 82, 5: 70, 6: 83, 7: 150, 8: 150, 9: 150, 10: 150}
 
+ELLIPSES = (
+    "Labels are ellipses around the defects: pixel metrics reward filling the ellipse, not the "
+    "defect."
+)
+
 
 def _counts(number: int, defective: int) -> tuple[int, int, int]:
     """Good training, good test and defective test images of a class."""
@@ -76,13 +81,11 @@ def layout(folder: Path, _category: str) -> Layout:
                 unused += 1
             else:
                 items.append(Item(image, "defect", split, label))
-    notes = (
+    note = (
         f"The published training part is for supervised methods: its {unused} defective images are "
-        "not used.",
-        "Labels are ellipses around the defects: pixel metrics reward filling the ellipse, not the "
-        "defect.",
+        "not used."
     )
-    return Layout(items, masks="polygons", notes=notes)
+    return Layout(items, masks="polygons", notes=(note, ELLIPSES))
 
 
 DATA_SETS = (

@@ -1,6 +1,6 @@
 """Measures that a publisher defines for its set, beside those that every unit has.
 
-MVTec AD 2 (Heckler-Kram et al., IJCV 134, 2026): AU-PRO up to a false-positive rate of 0.05, and
+MVTec AD 2 (`docs/spec/measures.md` §6): AU-PRO up to a false-positive rate of 0.05, and
 SegF1, the F1 of all test pixels at a threshold that follows from the validation normals alone.
 """
 

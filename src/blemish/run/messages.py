@@ -18,16 +18,27 @@ class Graph:
     always: list[str]
     whole: list[str]
 
+    def first(self) -> list[str]:
+        """Stages that always run and that others need, with what they need themselves: whether the
+        others are out of date is known when they have run."""
+        needed = {name for names in self.upstream.values() for name in names}
+        chosen = {stage for stage in self.always if stage in needed}
+        for stage in reversed(self.order):
+            if stage in chosen:
+                chosen.update(self.upstream[stage])
+        return [stage for stage in self.order if stage in chosen]
+
     def pending(self) -> list[str]:
         """What is out of date or may become so: the changed stages and all that follow from them,
-        but for the last ones."""
-        last = set(self.last())
-        candidates = [stage for stage in self.order if stage not in last]
+        but for the first and the last ones."""
+        apart = {*self.first(), *self.last()}
+        candidates = [stage for stage in self.order if stage not in apart]
         return self._following(candidates, set(self.changed))
 
     def last(self) -> list[str]:
-        """Stages that always run and what follows from them: for the end, when all else is done."""
-        return self._following(self.order, set(self.always))
+        """Stages that always run and that nothing needs: for the end, when all else is done."""
+        first = set(self.first())
+        return [stage for stage in self.always if stage not in first]
 
     def _following(self, stages: list[str], first: set[str]) -> list[str]:
         """Those of the stages that are among the `first` or need one that is chosen."""

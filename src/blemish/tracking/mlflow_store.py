@@ -11,24 +11,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from blemish.core.errors import UserError
+from blemish.core.places import home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
 LONGEST_WAIT = 1800  # s; another process may be uploading many models
-
-
-def home(root: Path) -> Path:
-    """The folder the tracking store belongs to: `root`, or the repository it is a copy of.
-
-    `dvc exp run --temp` and `--queue` work in copies under `.dvc/tmp/exps`, which DVC deletes.
-    """
-    root = root.resolve()
-    for folder in root.parents:
-        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
-            return folder.parents[2]
-    return root
 
 
 def tracking_uri(uri: str | None, root: Path) -> str:

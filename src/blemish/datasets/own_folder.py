@@ -40,7 +40,8 @@ def folder_data_set(name: str, path: str) -> DataSet:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
 
-    categories, fault = (), ""
+    categories: tuple[str, ...] = ()
+    fault = ""
     try:
         categories = categories_in(name, lead(path))
     except UserError as error:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from blemish.core.errors import UserError
 from blemish.core.places import home
+from blemish.tracking.artifacts import folder_of, settle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +27,7 @@ def tracking_uri(uri: str | None, root: Path) -> str:
     if not chosen.startswith(SQLITE):
         return chosen
     path, mark, options = chosen.removeprefix(SQLITE).partition("?")
-    return f"{SQLITE}{home(root) / path}{mark}{options}"
+    return f"{SQLITE}{home(root) / os.path.expanduser(path)}{mark}{options}"
 
 
 def _database(address: str) -> Path | None:
@@ -92,15 +93,21 @@ def _impatient() -> Iterator[None]:
             del os.environ[name]
 
 
-def experiment_in(client: "MlflowClient", name: str, address: str) -> str:
+def experiment_in(client: "MlflowClient", name: str, address: str, root: Path) -> str:
     """The id of the experiment `name`, made if need be; a local one's files lie by its database."""
+    found = _experiment_in(client, name, address)
+    if database := _database(address):
+        settle(database, found, folder_of(database, name), root)
+    return found
+
+
+def _experiment_in(client: "MlflowClient", name: str, address: str) -> str:
     from mlflow.exceptions import MlflowException
 
     existing = client.get_experiment_by_name(name)
     if existing is None:
         database = _database(address)
-        folder = re.sub(r"[^\w.-]", "_", name)
-        artifacts = (database.parent / "mlruns" / folder).as_uri() if database else None
+        artifacts = folder_of(database, name).as_uri() if database else None
         try:
             return client.create_experiment(name, artifact_location=artifacts)
         except MlflowException as error:

@@ -22,11 +22,12 @@ class Graph:
         """Stages that always run and that others need, with what they need themselves: whether the
         others are out of date is known when they have run."""
         needed = {name for names in self.upstream.values() for name in names}
-        chosen = {stage for stage in self.always if stage in needed}
+        chosen = needed.intersection(self.always)
         for stage in reversed(self.order):
             if stage in chosen:
                 chosen.update(self.upstream[stage])
-        return [stage for stage in self.order if stage in chosen]
+        concerned = {*self.changed, *self.always}
+        return [stage for stage in self.order if stage in chosen & concerned]
 
     def pending(self) -> list[str]:
         """What is out of date or may become so: the changed stages and all that follow from them,

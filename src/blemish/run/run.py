@@ -120,8 +120,7 @@ def _run_first(
     graph: Graph, place: Place, console: Console, retries: int
 ) -> tuple[list[str], bool]:
     """Run what looks for changes outside of DVC's sight; what failed, and whether there are any."""
-    first = [stage for stage in graph.first() if stage in {*graph.changed, *graph.always}]
-    if not first:
+    if not (first := graph.first()):
         return [], False
     console.print(f"looking for changes: {', '.join(first)}", highlight=False, soft_wrap=True)
     before = LOCK.read_bytes() if LOCK.exists() else b""

@@ -1,6 +1,6 @@
 """What passes between `blemish run` and its children: the graph, results, commands to be run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Outcome = Literal["ran", "cached", "unchanged", "failed", "killed", "busy"]
@@ -17,16 +17,15 @@ class Graph:
     changed: list[str]
     always: list[str]
     whole: list[str]
+    looks: list[str] = field(default_factory=list)
 
     def first(self) -> list[str]:
-        """Stages that always run and that others need, with what they need themselves: whether the
-        others are out of date is known when they have run."""
-        needed = {name for names in self.upstream.values() for name in names}
-        chosen = needed.intersection(self.always)
+        """Stages that look whether others are out of date, with what of their needs is changed."""
+        chosen = set(self.looks)
         for stage in reversed(self.order):
             if stage in chosen:
                 chosen.update(self.upstream[stage])
-        concerned = {*self.changed, *self.always}
+        concerned = {*self.changed, *self.looks}
         return [stage for stage in self.order if stage in chosen & concerned]
 
     def pending(self) -> list[str]:
@@ -37,9 +36,8 @@ class Graph:
         return self._following(candidates, set(self.changed))
 
     def last(self) -> list[str]:
-        """Stages that always run and that nothing needs: for the end, when all else is done."""
-        first = set(self.first())
-        return [stage for stage in self.always if stage not in first]
+        """Stages that always run and what follows from them: for the end, when all else is done."""
+        return self._following(self.order, set(self.always) - set(self.looks))
 
     def _following(self, stages: list[str], first: set[str]) -> list[str]:
         """Those of the stages that are among the `first` or need one that is chosen."""

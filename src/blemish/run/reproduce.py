@@ -68,6 +68,7 @@ def _graph(targets: list[str]) -> Graph:
             changed=_names(stage for stage in stages if stage.status(check_updates=True)),
             always=_names(stage for stage in stages if stage.always_changed),
             whole=_names(whole),
+            looks=_names(stage for stage in stages if (stage.meta or {}).get("looks")),
         )
 
 

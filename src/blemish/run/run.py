@@ -17,13 +17,13 @@ from rich.console import Console
 from blemish.core.errors import UserError
 from blemish.run.children import ask, log_file
 from blemish.run.local import Local, Slot
+from blemish.run.mending import LOCK
 from blemish.run.messages import Graph
 from blemish.run.schedule import BUSY, Place, Schedule, Tally
 from blemish.run.screen import Screen, clock_time, last_lines
 
 INTERRUPTED = 130
 SLOWEST = 5
-LOCK = Path("dvc.lock")
 AT_WORK = Path(".dvc/tmp/blemish-run.json")
 
 
@@ -88,12 +88,9 @@ def run_at(
             with closing(place_of_work()) as place:
                 graph = _plan(targets, console)
                 failed, changed = _run_first(graph, place, console, retries)
-                if changed:
-                    graph = _plan(targets, console)
-                if not failed:
-                    failed = _run_pending(graph, place, console, retries)
-                if not failed:
-                    failed = _run_last(graph, place, console, retries)
+                graph = _plan(targets, console) if changed else graph
+                failed = failed or _run_pending(graph, place, console, retries)
+                failed = failed or _run_last(graph, place, console, retries)
                 return 1 if failed else 0
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -119,7 +116,7 @@ def _plan(targets: list[str], console: Console) -> Graph:
 def _run_first(
     graph: Graph, place: Place, console: Console, retries: int
 ) -> tuple[list[str], bool]:
-    """Run what looks for changes outside of DVC's sight; what failed, and whether there are any."""
+    """Run what sees changes that DVC does not; what failed, and whether there are any."""
     if not (first := graph.first()):
         return [], False
     console.print(f"looking for changes: {', '.join(first)}", highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ OTHERWISE_COVERED = {
     ("folder", "data.folders"), ("fetch", "data.folders"), ("prepare", "data.folders"),
     ("train", "data.store_gib"), ("evaluate", "data.store_gib"),
 }  # fmt: skip
-MOST_LINES = 190  # of dvc.yaml: it is read whole, in a screen or two
+MOST_LINES = 195  # of dvc.yaml: it is read whole, in a screen or two
 
 
 def load_graph(root: Path) -> dict[str, Any]:

@@ -5,10 +5,12 @@ the MVTec layout; `good/` plus any defect folders, with masks in `ground_truth/<
 `good/`.
 """
 
+import os
 import shutil
 from pathlib import Path
 
 from blemish.core.errors import UserError
+from blemish.core.places import lead
 from blemish.datasets.dataset import DataSet, Item, Layout, images_in, is_image
 from blemish.datasets.layouts.mvtec_folders import (
     find_mask,
@@ -21,10 +23,16 @@ WHOLE = "all"
 
 
 def folder_data_set(name: str, path: str) -> DataSet:
-    """The data set `name` made of the folder `path`."""
-    root = Path(path).expanduser()
+    """The data set `name` made of the folder `path` of params.yaml, which need not be here: only
+    `fetch` asks for it."""
 
     def fetch(category: str, folder: Path) -> None:
+        root = lead(path)
+        if is_absent(path):
+            raise UserError(
+                f"{_named(name, root)}: there is no such folder, and {name}/{category} "
+                "needs its photographs now"
+            )
         # Copied, never linked: DVC makes its files read-only, and the user's must stay as they are.
         source = category_folder(root, category)
         for file in _image_files(source):
@@ -32,31 +40,50 @@ def folder_data_set(name: str, path: str) -> DataSet:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
 
+    categories: tuple[str, ...] = ()
+    fault = ""
+    try:
+        categories = categories_in(name, lead(path))
+    except UserError as error:
+        fault = str(error)
     return DataSet(
         name=name,
         title=f"{name} (own folder)",
-        categories=categories_in(name, root),
+        categories=categories,
         licence="the user's",
         citation="",
-        home=path,
+        home=str(lead(path)),
         fetch=fetch,
         layout=layout,
+        fault=fault,
     )
+
+
+def is_absent(path: str) -> bool:
+    """Whether params.yaml names a folder that is not on this machine."""
+    return not os.path.isdir(lead(path))
 
 
 def categories_in(name: str, root: Path) -> tuple[str, ...]:
     """The categories of an own folder. Raises UserError if it is missing or has no such shape."""
-    if not root.is_dir():
-        raise UserError(f"params.yaml: `data.folders.{name}` is '{root}': there is no such folder")
-    if _is_category(root):
-        return (WHOLE,)
-    names = tuple(sorted(path.name for path in root.iterdir() if _is_category(path)))
+    if not os.path.isdir(root):
+        raise UserError(f"{_named(name, root)}: there is no such folder")
+    try:
+        if _is_category(root):
+            return (WHOLE,)
+        names = tuple(sorted(path.name for path in root.iterdir() if _is_category(path)))
+    except OSError as error:
+        raise UserError(f"{_named(name, root)}: cannot be read: {error.strerror}") from None
     if not names:
         raise UserError(
-            f"params.yaml: `data.folders.{name}` is '{root}': found neither good/ nor train/good/ "
+            f"{_named(name, root)}: found neither good/ nor train/good/ "
             "in it or in its sub-folders; put the normal images there"
         )
     return names
+
+
+def _named(name: str, root: Path) -> str:
+    return f"params.yaml: `data.folders.{name}` is '{root}'"
 
 
 def category_folder(root: Path, category: str) -> Path:

@@ -16,8 +16,8 @@ from tests.tracking.results import EXPERIMENT, active_runs, make_workspace, trac
 def files_of_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether MLflow, started in the project, finds metrics.json of each of its runs."""
     monkeypatch.chdir(root)
-    client = MlflowClient("sqlite:///mlflow.db")
-    runs = active_runs("sqlite:///mlflow.db")
+    address = f"sqlite:///{root}/mlflow.db"
+    client, runs = MlflowClient(address), active_runs(address)
     return ["metrics.json" in {f.path for f in client.list_artifacts(r.info.run_id)} for r in runs]
 
 

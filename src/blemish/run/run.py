@@ -16,6 +16,7 @@ from rich.console import Console
 
 from blemish.core.errors import UserError
 from blemish.run.children import ask, log_file
+from blemish.run.incomplete import tell_incomplete
 from blemish.run.local import Local, Slot
 from blemish.run.mending import LOCK
 from blemish.run.messages import Graph
@@ -86,10 +87,12 @@ def run_at(
         with signals_as_interrupt(), alone(console):
             prepare()
             with closing(place_of_work()) as place:
-                graph = _plan(targets, console)
+                graph, told = _plan(targets, console), set[str]()
                 failed, changed = _run_first(graph, place, console, retries)
                 graph = _plan(targets, console) if changed else graph
+                tell_incomplete(graph.order, console, told)
                 failed = failed or _run_pending(graph, place, console, retries)
+                tell_incomplete(graph.order, console, told)
                 failed = failed or _run_last(graph, place, console, retries)
                 return 1 if failed else 0
     except KeyboardInterrupt:

@@ -17,8 +17,8 @@ from blemish.datasets.listing import Listing, list_folder
 def main(name: str, out: str) -> None:
     text = load_params().data.folders[name]
     listing = list_folder(name, text)
-    if fault := listing.get("fault"):
-        earlier = made_earlier(Path(out), text) if listing["absent"] else None
+    if fault := listing[""].get("fault"):
+        earlier = made_earlier(Path(out), text) if listing[""]["absent"] else None
         then = "the listing made before stands" if earlier else "its units cannot be made"
         print(f"note: {fault}: {then}", file=sys.stderr)
         listing = earlier or listing
@@ -35,8 +35,8 @@ def made_earlier(out: Path, text: str) -> Listing | None:
         listing: Listing = json.loads(content)
     except (OSError, ValueError):
         return None
-    same = listing.get("folder") == text and "categories" in listing
-    return listing if same else None
+    about = listing.get("", {})
+    return listing if about.get("folder") == text and "fault" not in about else None
 
 
 def _locked(out: Path) -> str:

@@ -146,7 +146,10 @@ def test_an_edit_concerns_the_stages_that_run_it(
     ("package", "expected"),
     [
         # `sources` has the code of the data sets: the rendered displays are drawn with OpenCV.
-        ("opencv-python-headless", PREPARE | SYNTHESIZE | TRAIN | EVALUATE | {"sources"}),
+        (
+            "opencv-python-headless",
+            PREPARE | SYNTHESIZE | TRAIN | EVALUATE | {"sources", "textures"},
+        ),
         ("timm", TRAIN | EVALUATE),
         ("scikit-learn", EVALUATE | {"report", "textures"}),
         ("matplotlib", EVALUATE | {"report"}),
@@ -176,7 +179,7 @@ def test_glass_s_own_code_concerns_glass_and_its_relatives(branch: Workspace) ->
     )
     branch.repro("code")
     targets = [f"train@{RENDERED}-{method}-0" for method in methods]
-    assert branch.repro("--dry", *targets).ran == set(targets[:2])
+    assert branch.repro("--dry", *targets).ran - ALWAYS == set(targets[:2])
 
 
 def test_another_method_concerns_none_of_the_first(clean: Workspace) -> None:
@@ -201,7 +204,7 @@ def test_another_data_set_concerns_none_of_the_first(clean: Workspace) -> None:
     )
     clean.repro("code")
     assert clean.repro("--dry").ran == {"sources"} | ALWAYS
-    assert clean.repro("sources").ran == {"sources"}
+    assert clean.repro("sources").ran == {"sources", "folder@parts"}
     assert clean.repro("--dry").ran == ALWAYS
 
 
@@ -270,7 +273,7 @@ def test_a_misspelt_parameter_stops_before_anything_runs(branch: Workspace) -> N
     assert len(said.splitlines()) == 1
     assert said.startswith("error: params.yaml: unknown key `glass.epoch` (did you mean `epochs`?)")
     assert files_of(branch) == before
-    stopped = branch.repro(fails=True)
+    stopped = branch.repro("--single-item", sorted(TRAIN)[0], fails=True)
     assert len(stopped.ran) == 1
     assert stopped.errors[0] == said.strip()
     assert "Traceback" not in stopped.text

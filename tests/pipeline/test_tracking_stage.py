@@ -90,7 +90,10 @@ def test_a_run_names_its_data_by_the_hashes_of_dvc(finished: Workspace, unit: st
     assert {name: one.dataset.digest for name, one in inputs.items()} == expected
 
 
-def test_a_run_holds_model_and_figures(finished: Workspace, unit: str, tmp_path: Path) -> None:
+def test_a_run_holds_model_and_figures(
+    finished: Workspace, unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.root)
     run = runs(finished)[unit]
     held = Path(
         download_artifacts(

@@ -8,7 +8,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.tracking.results import EXPERIMENT, active_runs
+from blemish.core.workspace import Run as Result
+from blemish.tracking import run_content
+from tests.tracking.results import EXPERIMENT, active_runs, write_result
 
 
 def test_run_is_finished_and_tagged_with_its_source(workspace: Path, run: Run) -> None:
@@ -87,6 +89,29 @@ def test_curves_are_metrics_by_epoch(
     assert [(point.step, point.value) for point in history] == points
 
 
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (("A [x]", "A (x)"), {"A _x__27de3e", "A _x__d22359"}),
+        (("A _x_", "A (x)"), {"A _x_", "A _x__d22359"}),
+        (("a/b", "a_b"), {"a_b_c14cdd", "a_b"}),
+        (("A [x]",), {"A _x_"}),
+    ],
+)
+def test_each_defect_type_is_a_metric_of_its_own(
+    tmp_path: Path, types: tuple[str, ...], expected: set[str]
+) -> None:
+    write_result(tmp_path, "elpv/mono")
+    place = "elpv/mono/glass-0"
+    file = tmp_path / "results" / place / "metrics.json"
+    values = {name: {"recall": number / 10} for number, name in enumerate(types, 1)}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"by_defect": values}))
+    found = Result("elpv/mono", "glass", 0, tmp_path / "models" / place, file.parent)
+    named = {n: v for n, v in run_content.metrics(found).items() if n.startswith("defect/")}
+    assert named.keys() == {f"defect/{name}/recall" for name in expected}
+    assert sorted(named.values()) == [number / 10 for number in range(1, len(types) + 1)]
+
+
 def test_inputs_carry_dvc_hashes(run: Run) -> None:
     inputs = {
         one.dataset.name: (one.dataset.digest, one.tags[0].value, json.loads(one.dataset.source))
@@ -107,7 +132,10 @@ def test_stage_missing_from_the_lock_has_no_hash(workspace: Path) -> None:
     assert {one.dataset.digest for one in other.inputs.dataset_inputs} == {"unknown"}
 
 
-def test_artifacts_lie_beside_the_database(workspace: Path, run: Run, tmp_path: Path) -> None:
+def test_artifacts_lie_beside_the_database(
+    workspace: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)  # where MLflow is started: its paths are relative to the project
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     assert {str(path.relative_to(fetched)) for path in fetched.rglob("*") if path.is_file()} == {

@@ -17,39 +17,39 @@ Listing = dict[str, Any]
 
 
 def list_folder(name: str, text: str) -> Listing:
-    """The folder `text` of params.yaml, called `name`: {"folder": text, "categories": {category:
-    {"files": {image: SHA-256}} or {"fault": line}}}, or {"folder": text, "fault": line,
-    "absent": whether there is no such folder}."""
+    """The folder `text` of params.yaml, called `name`: category → {image: SHA-256}. Under "" stand
+    `folder`, the text; `faults`, category → line; or of the whole folder `fault` and `absent`.
+    """
+    about: Listing = {"folder": text, "faults": {}}
     digests = Digests(home(Path.cwd()) / f".dvc/tmp/blemish/{name}.json")
+    listing: Listing = {"": about}
     try:
         root = lead(text)
-        categories = {one: _category(root, one, digests) for one in categories_in(name, root)}
+        categories = categories_in(name, root)
     except UserError as error:
-        return {"folder": text, "fault": str(error), "absent": is_absent(text)}
+        return {"": about | {"fault": str(error), "absent": is_absent(text)}}
+    for category in categories:
+        try:
+            files = inventory(root, category).items()
+            listing[category] = {image: digests.of(file) for image, file in files}
+        except OSError as error:
+            about["faults"][category] = f"{error.filename}: cannot be read: {error.strerror}"
+        except UserError as error:
+            about["faults"][category] = str(error)
     digests.keep()
-    return {"folder": text, "categories": categories}
-
-
-def _category(root: Path, category: str, digests: "Digests") -> Listing:
-    try:
-        files = inventory(root, category).items()
-        return {"files": {image: digests.of(file) for image, file in files}}
-    except OSError as error:
-        return {"fault": f"{error.filename}: cannot be read: {error.strerror}"}
-    except UserError as error:
-        return {"fault": str(error)}
+    return listing
 
 
 def options(listing: Listing, unit: str, category: str) -> Listing:
     """What a listing says of one unit: {"files": …} or {"fault": line}."""
-    if "fault" in listing:
-        return {"fault": listing["fault"]}
-    if category in listing["categories"]:
-        found: Listing = listing["categories"][category]
-        return found
-    valid = ", ".join(listing["categories"])
+    about = listing[""]
+    if fault := about.get("fault") or about["faults"].get(category):
+        return {"fault": fault}
+    if category in listing:
+        return {"files": listing[category]}
+    valid = ", ".join(sorted(name for name in {*listing, *about["faults"]} if name))
     return {
-        "fault": f"params.yaml: `units` has {unit!r}, but the folder {listing['folder']} has no "
+        "fault": f"params.yaml: `units` has {unit!r}, but the folder {about['folder']} has no "
         f"{category!r}; it has: {valid}"
     }
 

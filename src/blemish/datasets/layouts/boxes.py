@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import Outline
+from blemish.datasets.dataset import IMAGE_FORMATS, Outline
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def image_size(path: Path) -> tuple[int, int]:
     from blemish.images.reading import DAMAGED
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             width, height = image.size
             lies = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: turned by 90 degrees
-    except DAMAGED as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise UserError(
             f"{path}: not a whole image ({error}); replace or remove the file"
         ) from None

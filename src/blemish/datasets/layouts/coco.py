@@ -69,11 +69,13 @@ def read_coco(path: Path, content: Any = None) -> Coco:
                 f"{entry['category_id']} is not in the file"
             )
         found[entry["image_id"]].append((number, entry))
-    images = {
-        _name(entry): CocoImage(_name(entry), _size(entry), tuple(found[key]))
-        for key, entry in names.items()
-    }
-    return Coco(path, images, kinds)
+    images = [
+        CocoImage(_name(entry), _size(entry), tuple(found[key])) for key, entry in names.items()
+    ]
+    by_name = {image.name: image for image in images}
+    if len(by_name) < len(images):
+        raise UserError(f"{path}: `images` names a file twice: each needs a name of its own")
+    return Coco(path, by_name, kinds)
 
 
 def _entries(
@@ -125,7 +127,7 @@ def _corners(entry: Entry, where: str) -> list[list[float]]:
     if polygons:
         return [[float(value) for value in one] for one in polygons]
     box = entry.get("bbox")
-    if not isinstance(box, list) or not _is_numbers(box, 4) or len(box) != 4:
+    if not isinstance(box, list) or not _is_numbers(box, 4) or len(box) != 4 or min(box[2:]) <= 0:
         raise UserError(f"{where}: neither `segmentation` nor `bbox` [x, y, width, height]")
     x, y, width, height = map(float, box)
     return [[x, y, x + width, y + height]]

@@ -28,7 +28,8 @@ def has_few_values(path: Path) -> bool:
     import numpy as np
 
     pixels = _pixels(path)
-    return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) <= FEW
+    colours = sum(pixels[:, :, band].astype(np.int64) << (8 * band) for band in range(pixels.shape[2]))
+    return len(np.unique(colours)) <= FEW
 
 
 def _has_two_peaks(path: Path) -> bool:

@@ -22,10 +22,7 @@ def pair(tree: Tree, images: Sequence[Path], files: Iterable[Path]) -> Pairs:
 
     Raises UserError naming two images that one file may belong to, or two files of one image.
     """
-    by_name: defaultdict[str, list[Path]] = defaultdict(list)
-    for image in images:
-        for name in {plain(image.name), plain(image.stem)}:
-            by_name[name].append(image)
+    by_name = _by_name(images)
     pairs: Pairs = {}
     for file in files:
         image = _owner(tree, file, by_name)
@@ -40,13 +37,29 @@ def pair(tree: Tree, images: Sequence[Path], files: Iterable[Path]) -> Pairs:
     return pairs
 
 
+def named_like(images: Sequence[Path], files: Iterable[Path]) -> list[Path]:
+    """The files that belong to one of the images, or to several."""
+    by_name = _by_name(images)
+    return [file for file in files if _candidates(file, by_name)]
+
+
+def _by_name(images: Sequence[Path]) -> dict[str, list[Path]]:
+    by_name: defaultdict[str, list[Path]] = defaultdict(list)
+    for image in images:
+        for name in {plain(image.name), plain(image.stem)}:
+            by_name[name].append(image)
+    return dict(by_name)
+
+
+def _candidates(file: Path, by_name: Mapping[str, list[Path]]) -> list[Path]:
+    """The images that a file may belong to, each once."""
+    names = (plain(file.name), plain(file.stem), plain(without_mask_suffix(file.stem)))
+    near = {image: None for name in names for image in by_name.get(name, ())}
+    return [image for image in near if is_among(places(file), places(image))]
+
+
 def _owner(tree: Tree, file: Path, by_name: Mapping[str, list[Path]]) -> Path | None:
-    stem, bare = plain(file.stem), plain(without_mask_suffix(file.stem))
-    near = {
-        image
-        for name in (plain(file.name), stem, bare) for image in by_name.get(name, ())
-    }
-    fits = {image: _fit(image, file) for image in near if _is_among(places(file), places(image))}
+    fits = {image: _fit(image, file) for image in _candidates(file, by_name)}
     best = max(fits.values(), default=None)
     owners = [image for image, fit in fits.items() if fit == best]
     if len(owners) > 1:
@@ -76,7 +89,8 @@ def places(file: Path) -> tuple[str, ...]:
     return tuple(one for one in words if one not in MASKS and one not in IMAGES)
 
 
-def _is_among(few: Sequence[str], many: Sequence[str]) -> bool:
+def is_among(few: Sequence[str], many: Sequence[str]) -> bool:
+    """Whether all of a few words stand among many, in the same order."""
     left = iter(many)
     return all(one in left for one in few)
 

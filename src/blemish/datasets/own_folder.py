@@ -143,7 +143,9 @@ def layout(folder: Path, _category: str) -> Layout:
     read = next((read for fits, read in SHAPES if fits(folder)), read_typed)
     reading = read(tree)
     items = reading.items
-    if not any(item.label == 0 for item in items):
+    if not any(item.label == 0 and item.split in {None, "train"} for item in items):
+        if (folder / "train").is_dir():
+            raise UserError(f"{folder}/train/good: no images: the training normals belong there")
         raise UserError(f"{folder}: no normal images in good/: at least a handful is needed")
     notes = [*_split_note(reading), *reading.notes]
     kept = folder / LEFT_OUT

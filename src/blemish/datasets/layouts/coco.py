@@ -97,7 +97,9 @@ def _name(entry: Entry) -> str:
 
 def _size(entry: Entry) -> tuple[int, int] | None:
     width, height = entry.get("width"), entry.get("height")
-    return (width, height) if type(width) is int and type(height) is int and width * height else None
+    return (
+        (width, height) if type(width) is int and type(height) is int and width * height else None
+    )
 
 
 def coco_defects(coco: Coco, image: CocoImage, size: tuple[int, int]) -> list[Box | CocoMask]:
@@ -113,9 +115,7 @@ def coco_defects(coco: Coco, image: CocoImage, size: tuple[int, int]) -> list[Bo
         if isinstance(shape, dict):
             defects.append(_run_mask(kind, shape, size, where))
         else:
-            defects += [
-                polygon_box(kind, values, size, where) for values in _corners(entry, where)
-            ]
+            defects += [polygon_box(kind, values, size, where) for values in _corners(entry, where)]
     return defects
 
 

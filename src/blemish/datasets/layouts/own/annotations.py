@@ -50,7 +50,9 @@ class Annotations:
         hows |= {"pixel" for image in images if image in self.masks}
         return max(hows, key=EXACT.index, default="none")
 
-    def item(self, tree: Tree, image: Path, kind: str, split: str | None, group: str | None) -> Item:
+    def item(
+        self, tree: Tree, image: Path, kind: str, split: str | None, group: str | None
+    ) -> Item:
         """A defective image with its annotation."""
         mask = self.masks.get(image)
         outlines = tuple(line for one in self.marks.get(image, ()) for line in one.outlines)
@@ -111,7 +113,9 @@ def _listed(
             by_name[plain(image.name)].append(image)
     for name, listed in coco.images.items():
         near = by_name.get(plain(Path(name).name), [])
-        exact = [image for image in near if f"/{plain(image.as_posix())}".endswith(f"/{plain(name)}")]
+        exact = [
+            image for image in near if f"/{plain(image.as_posix())}".endswith(f"/{plain(name)}")
+        ]
         fits = exact or near
         if len(fits) > 1:
             raise UserError(

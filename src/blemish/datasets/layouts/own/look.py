@@ -28,7 +28,9 @@ def has_few_values(path: Path) -> bool:
     import numpy as np
 
     pixels = _pixels(path)
-    colours = sum(pixels[:, :, band].astype(np.int64) << (8 * band) for band in range(pixels.shape[2]))
+    colours = sum(
+        pixels[:, :, band].astype(np.int64) << (8 * band) for band in range(pixels.shape[2])
+    )
     return len(np.unique(colours)) <= FEW
 
 

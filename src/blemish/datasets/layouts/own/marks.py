@@ -42,7 +42,10 @@ def _area(box: Box) -> float:
     if not points:
         return (box.right - box.left) * (box.bottom - box.top)
     following = (*points[1:], points[0])
-    return sum(x * down - across * y for (x, y), (across, down) in zip(points, following, strict=True)) / 2
+    return (
+        sum(x * down - across * y for (x, y), (across, down) in zip(points, following, strict=True))
+        / 2
+    )
 
 
 def annotation_files(tree: Tree, images: Sequence[Path]) -> Pairs:
@@ -83,9 +86,7 @@ def marks_in(tree: Tree, image: Path, file: Path, kinds: Sequence[str]) -> list[
 def class_files(tree: Tree) -> list[Path]:
     """The files that name YOLO's classes."""
     return [
-        file
-        for file in tree.texts
-        if file.name.lower() in LISTS or file.suffix.lower() in TABLES
+        file for file in tree.texts if file.name.lower() in LISTS or file.suffix.lower() in TABLES
     ]
 
 

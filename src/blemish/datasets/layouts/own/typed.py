@@ -36,9 +36,7 @@ def has_good(folder: Path) -> bool:
 
 def folders(folder: Path) -> list[Path]:
     """The folders directly in a folder, none hidden."""
-    return sorted(
-        one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")
-    )
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
 
 
 def read_typed(tree: Tree) -> Reading:

@@ -40,7 +40,7 @@ def main(
         trainer_of(detector).fit(data, loop)
         held_out = data.normals(detector.framing, "val")
         judged = score_all(detector, held_out, "scoring validation normals")
-        save(detector, folder, unit, *judged)
+        save(detector, folder, unit, *judged, data.manifest.facts.levels)
         loop.write_curves(folder / "curves.csv")
         loop.export_epochs()
     checkpoint.remove()

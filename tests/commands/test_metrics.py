@@ -272,3 +272,14 @@ def test_folders_that_are_not_there(tmp_path) -> None:
         result = CliRunner().invoke(app, ["metrics", str(tmp_path / maps), str(tmp_path / masks)])
         assert result.exit_code == 1
         assert message in str(result.exception)
+
+
+def test_masks_as_jpeg_give_the_numbers_of_the_drawn_ones(tree: Any, tmp_path: Path) -> None:
+    drawn = json.loads(call(tmp_path, "--json").stdout)
+    for number, path in enumerate(sorted((tmp_path / "masks").rglob("*.png"))):
+        stem = path.stem.removesuffix("_mask") + ("_mask", "_GT", "_label")[number % 3]
+        cv2.imwrite(str(path.with_name(f"{stem}.jpg")), cv2.imread(str(path)))
+        path.unlink()
+    read = json.loads(call(tmp_path, "--json").stdout)
+    assert read["metrics"] == pytest.approx(drawn["metrics"], abs=0.02)
+    assert any("soft or noisy edges" in note for note in read["notes"])

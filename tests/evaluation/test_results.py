@@ -65,6 +65,14 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
         assert all(0 <= value <= 1 for key, value in group.items() if key != "count")
 
 
+def test_what_a_crop_does_not_see_is_noted(tmp_path) -> None:
+    notes = metrics_of(results(tmp_path, resize="crop"))["notes"]
+    (note,) = [note for note in notes if "judged in part" in note]
+    sizes = read_manifest(tiny_unit().prepared).of("test")[["height", "width"]]
+    least = min(min(size) / max(size) for size in sizes.itertuples(index=False))
+    assert f"sees {least:.0%} of the image at least" in note
+
+
 def test_files_are_those_of_the_contract(tmp_path) -> None:
     folder = results(tmp_path)
     names = set(bytes_of(folder))

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from blemish.core.errors import UserError
-from blemish.images.reading import read_image, read_mask
+from blemish.images.masks import read_mask
+from blemish.images.reading import read_image
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (20, 30), dtype=np.uint8)
@@ -134,7 +135,7 @@ MASKS: dict[str, tuple[Image.Image, int]] = {
     "blue": (coloured((0, 0, 1), "RGB"), 0),
     "bright blue": (coloured((0, 0, 255), "RGB"), 127),
     "opaque": (Image.merge("LA", (coloured((9,), "L"), Image.new("L", (6, 4), 255))), 0),
-    "palette": (coloured((255, 0, 0), "RGB").quantize(2), 0),
+    "palette": (coloured((1,), "P"), 0),
 }
 
 
@@ -151,7 +152,7 @@ def test_the_threshold_itself_is_normal(tmp_path: Path) -> None:
     values = np.array([[0, 126, 127, 128, 255]], dtype=np.uint8)
     path = saved(Image.fromarray(values), tmp_path / "mask.png")
     assert read_mask(path, 127).tolist() == [[False, False, False, True, True]]
-    assert read_mask(path).tolist() == [[False, True, True, True, True]]
+    assert read_mask(path, 0).tolist() == [[False, True, True, True, True]]
 
 
 def encoded(kind: str, **options: object) -> bytes:

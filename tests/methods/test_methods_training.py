@@ -24,7 +24,7 @@ def test_a_trained_model_is_complete(method: str) -> None:
     assert set(bytes_of(folder)) == {"model.safetensors", "model.json", "curves.csv"}
     record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert set(record) == {
-        "format", "method", "unit", "seed", "params", "preprocessing", "facts", "validation",
+        "format", "method", "unit", "seed", "params", "preprocessing", "levels", "facts", "validation",
         "versions",
     }  # fmt: skip
     assert (record["method"], record["unit"], record["seed"]) == (method, NAME, 0)

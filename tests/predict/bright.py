@@ -45,13 +45,15 @@ class Bright(Detector):
         return maps, 10 * maps.amax(dim=(1, 2)).double()
 
 
-def write_model(folder: Path, gain: float = 1.0, **params: Any) -> Path:
+def write_model(
+    folder: Path, gain: float = 1.0, levels: tuple[int, int] | None = None, **params: Any
+) -> Path:
     folder.mkdir()
     detector = Bright(Params(**params), 0)
     detector.gain.data.fill_(gain)
     maps = np.full((20, 8, 8), 0.2, np.float32)
     maps[:, 0, 0] = np.arange(31, 51) / 100
-    save(detector, folder, "tiny/bolts", maps, 10 * maps.max(axis=(1, 2)).astype(float))
+    save(detector, folder, "tiny/bolts", maps, 10 * maps.max(axis=(1, 2)).astype(float), levels)
     return folder
 
 

@@ -12,7 +12,7 @@ from blemish.core.errors import UserError
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.images.reading import read_mask
+from blemish.images.masks import read_mask
 from blemish.prepare.unit import prepare
 
 HEIGHT, WIDTH = 40, 60

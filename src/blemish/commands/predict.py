@@ -96,6 +96,7 @@ def predict(
 ) -> None:
     """Find defects in any images with a trained model.
 
+    A folder stands for all images in it and below; links to folders are followed, as in training.
     Images are read, judged and forgotten one after the other. Results are at the images' own size;
     in each output folder they have the images' names. Without outputs, a line an image is printed.
 

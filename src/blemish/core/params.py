@@ -9,7 +9,15 @@ import importlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -35,6 +43,15 @@ class Section(BaseModel):
         return self
 
 
+def _black_below_white(levels: list[int]) -> list[int]:
+    if len(levels) != 2 or not 0 <= levels[0] < levels[1] <= 65535:
+        raise ValueError(f"{levels}: give black and white, such as [0, 4095]")
+    return levels
+
+
+Levels = Annotated[list[int], AfterValidator(_black_below_white)]
+
+
 class LcdsimParams(Section):
     """How displays are rendered for the units `lcdsim/*`."""
 
@@ -54,8 +71,14 @@ class DataParams(Section):
     test_fraction: Fraction = 0.2
     folders: dict[Name, str] = {}
     foreground: list[str] = []
+    levels: dict[str, Levels] = {}
     store_gib: Annotated[float, Field(ge=0)] = 20.0
     lcdsim: LcdsimParams = LcdsimParams()
+
+    def levels_of(self, unit: str) -> tuple[int, int] | None:
+        """Black and white of a unit's 16-bit images, given for it or for its whole data set."""
+        given = self.levels.get(unit) or self.levels.get(unit.partition("/")[0])
+        return (given[0], given[1]) if given else None
 
 
 class TextureParams(Section):

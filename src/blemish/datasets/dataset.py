@@ -19,7 +19,8 @@ Counts = Mapping[str, Mapping[str, int]]
 class Item:
     """One image of a published layout, before it is restructured.
 
-    The annotation is `mask`, whose pixels above `mask_threshold` are anomalous; or `outlines`, to
+    The annotation is `mask`, whose pixels above `mask_threshold` are anomalous (None: by what the
+    file holds, see `images.masks`); or `outlines`, to
     be drawn; or `channels`, a folder of PNGs whose union is the mask and which is kept (LOCO).
     `split` is "train", "val" or "test" as published, or None where the publisher gives no split.
     Images that show the same object share a `group`. `slice` names a test subset ("" is the main
@@ -30,7 +31,7 @@ class Item:
     defect: str
     split: str | None = None
     mask: Path | None = None
-    mask_threshold: int = 0
+    mask_threshold: int | None = None
     slice: str = ""
     group: str | None = None
     outlines: tuple[Outline, ...] = ()

@@ -79,7 +79,8 @@ def layout(folder: Path, category: str) -> Layout:
         if defect != "good" and (not row["mask"] or row["split"] == "train"):
             raise UserError(f"{where}: expected anomalies in the test split, with a mask")
         mask = folder / row["mask"] if defect != "good" else None
-        items.append(Item(folder / row["image"], defect, row["split"], mask))
+        item = Item(folder / row["image"], defect, row["split"], mask, mask_threshold=0)
+        items.append(item)  # the values of a mask number its defects
     note = "VisA's published one-class split (1cls.csv) is used."
     return Layout(items, masks="pixel", notes=(note,))
 

@@ -16,8 +16,9 @@ from blemish.evaluation.channel_files import CONFIG, Defects, read_channels, rea
 from blemish.evaluation.evaluate import evaluate
 from blemish.evaluation.map_reader import SUFFIXES, read_map
 from blemish.evaluation.predictions import Map, Predictions
-from blemish.images import reading as images
+from blemish.images.masks import interpret_mask, mask_notes
 
+NAMED_AS_MASK = re.compile("_(mask|gt|label)$", re.IGNORECASE)
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 
 Size = tuple[int, int]
@@ -93,6 +94,9 @@ def open_folder(maps: Path, masks: Path, resolution: str | None, config: Path | 
     problems += _set_sizes(checked, resolution)
     if problems:
         raise BadMaps(problems, notes)
+    # Here an empty mask means a normal image: that is not worth a word.
+    done = [(str(row["mask"]), set(row.pop("how")) - {"nothing"}) for row in checked]
+    notes += mask_notes(done)
     rows = pd.DataFrame(checked)
     files = MapFiles([Path(name) for name in rows["image"]])
     predictions = Predictions(
@@ -112,7 +116,7 @@ def _truths(masks: Path) -> dict[str, Path]:
         parts = path.relative_to(masks).parts
         # <type>/<number>/000.png is a channel: its folder is the truth.
         path = path.parent if len(parts) > 2 and re.fullmatch(r"\d{3}", path.stem) else path
-        name = path.relative_to(masks).with_suffix("").as_posix().removesuffix("_mask")
+        name = NAMED_AS_MASK.sub("", path.relative_to(masks).with_suffix("").as_posix())
         if truths.setdefault(name, path) != path:
             raise UserError(f"{path}: {truths[name].name} is a mask of the same image: keep one")
     return truths
@@ -158,12 +162,14 @@ def _row(pair: Pair, defects: Defects) -> Row:
         "image": str(pair.map), "mask": None, "channels": None, "label": 0, "slice": "",
         "defect": pair.name.rpartition("/")[0] or "all", "score": float(anomaly_map.max()),
         "map_size": anomaly_map.shape, "mask_size": None,
+        "how": (),
     }  # fmt: skip
     if pair.truth is None:
         return row
     is_folder = pair.truth.is_dir()
-    mask = read_channels(pair.truth, defects)[0] if is_folder else images.read_mask(pair.truth)
-    row |= {"mask_size": mask.shape, "label": int(mask.any())}
+    read = interpret_mask(pair.truth) if not is_folder else None
+    mask = read.mask if read else read_channels(pair.truth, defects)[0]
+    row |= {"mask_size": mask.shape, "label": int(mask.any()), "how": read.how if read else ()}
     return row | {"channels" if is_folder else "mask": str(pair.truth)}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from blemish.core.errors import UserError
 from blemish.evaluation.channel_files import Defects, read_channels
 from blemish.evaluation.map_storage import Maps
-from blemish.images import reading as images
+from blemish.images import masks as images
 from blemish.metrics.histograms import Channel
 
 Map = NDArray[np.floating]

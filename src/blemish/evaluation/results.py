@@ -20,6 +20,7 @@ from blemish.evaluation.image_table import Headline
 from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.scoring import score_as_published, score_images
+from blemish.images.framing import partly_seen
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_image
 from blemish.images.store import IN_MEMORY, ImageStore
@@ -70,6 +71,8 @@ def write_results(
     tested = judge(test, weak, headline=headline, masks=masks)
     checked = judge(*validation, headline=_all_rows, masks="pixel")
     numbers = _numbers(tested, checked, record, params, unit, headline)
+    sizes = zip(test.rows["height"], test.rows["width"], strict=True)
+    numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
     numbers["input_size"] = [method.framing.size, method.framing.size]
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]

@@ -1,5 +1,6 @@
 """The way between an image and the square that a network sees of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Resize = Literal["squash", "crop"]
+ALMOST_ALL = 0.95  # of an image, which is not worth a word
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,24 @@ class Framing:
         resized = cv2.resize(anomaly_map, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, dtype=np.float32)
 
+    def seen(self, height: int, width: int) -> float:
+        """The share of an image's area that the network sees: 1, or less with "crop"."""
+        resized = self._resized(height, width)
+        return self.size / resized[0] * self.size / resized[1]
+
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.resize == "squash":
             return self.size, self.size
         shorter, target = min(height, width), round(self.size * self.enlarge)
         return round(height * target / shorter), round(width * target / shorter)
+
+
+def partly_seen(shares: Iterable[float]) -> list[str]:
+    """A line for people where images were judged in part, from each image's share that was."""
+    part = [share for share in shares if share < ALMOST_ALL]
+    if not part:
+        return []
+    return [
+        f"{len(part)} image(s) were judged in part: the centre crop sees {min(part):.0%} of the "
+        "image at least; nothing is known of the rest. `resize: squash` sees all of it."
+    ]

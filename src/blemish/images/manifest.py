@@ -49,12 +49,14 @@ class Row(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Facts:
-    """The metadata of a manifest. `masks`: "pixel", "boxes", "polygons" (drawn) or "none"."""
+    """The metadata of a manifest. `masks`: "pixel", "boxes", "polygons" (drawn) or "none";
+    `levels`: which values of 16-bit files became 0 and 255, None where there are none."""
 
     unit: str
     masks: str
     extra_slices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    levels: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def write_manifest(rows: Sequence[Mapping[str, object]], facts: Facts, path: Pat
     Equal content gives equal bytes.
     """
     ordered = sorted(rows, key=lambda row: str(row["image"]))
-    metadata = {b"blemish": json.dumps(asdict(facts), sort_keys=True).encode()}
+    stated = {name: value for name, value in asdict(facts).items() if value is not None}
+    metadata = {b"blemish": json.dumps(stated, sort_keys=True).encode()}
     table = pa.Table.from_pylist(ordered, schema=SCHEMA.with_metadata(metadata))
     pq.write_table(table, path)
 
@@ -98,5 +101,5 @@ def read_manifest(root: Path) -> Manifest:
         raise UserError(
             f"{path}: not a manifest of Blemish ({error}); prepare the unit again"
         ) from None
-    facts["extra_slices"], facts["notes"] = tuple(facts["extra_slices"]), tuple(facts["notes"])
+    facts = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
     return Manifest(table.to_pandas(), Facts(**facts), root)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from blemish.core.errors import UserError
 from blemish.core.files import write_json
-from blemish.core.params import Section, Seed
+from blemish.core.params import Levels, Section, Seed
 from blemish.methods.detector import AnyDetector, create
 from blemish.methods.validation import Validation
 
@@ -31,6 +31,7 @@ class Record(Section):
     seed: Seed
     params: dict[str, Any]
     preprocessing: dict[str, Any]
+    levels: Levels | None = None  # what black and white are in 16-bit images
     facts: dict[str, Any]
     validation: Validation
     versions: dict[str, str]
@@ -42,11 +43,12 @@ def save(
     unit: str,
     maps: NDArray[np.float32],
     scores: NDArray[np.float64],
+    levels: tuple[int, int] | None = None,
 ) -> None:
     """Write `model.safetensors` and `model.json`.
 
-    `maps` (N, h, w) and `scores` (N,) are the validation normals'. Raises UserError if one is not
-    finite.
+    `maps` (N, h, w) and `scores` (N,) are the validation normals', `levels` those of the unit's
+    manifest. Raises UserError if a score is not finite.
     """
     if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
         raise UserError(
@@ -61,6 +63,7 @@ def save(
         seed=detector.seed,
         params=detector.params.model_dump(),
         preprocessing=asdict(detector.framing),
+        levels=None if levels is None else list(levels),
         facts=detector.facts(),
         validation=Validation.of(maps, scores),
         versions={"python": platform.python_version(), "torch": torch.__version__},

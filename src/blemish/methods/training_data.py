@@ -12,7 +12,7 @@ from blemish.core.errors import UserError
 from blemish.core.params import KindParams, SynthesisParams
 from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest, read_manifest
-from blemish.images.reading import read_mask
+from blemish.images.masks import read_mask
 from blemish.images.store import IN_MEMORY, ImageStore
 from blemish.synthesis.recipes import draw_recipes, read_recipes
 from blemish.synthesis.textures import TextureBank

@@ -24,9 +24,10 @@ def find_images(words: Sequence[str], outputs: Sequence[Path]) -> list[Source]:
     """The images that `words` name, each once, in the order of the words.
 
     A folder stands for all images in it and below, but not for those in `outputs`, which an
-    earlier run wrote; hidden ones aside. A `.txt` or `.lst` file lists a path a line, relative to
-    its own folder. Names are relative to the folder, to the part of a glob before its first
-    wildcard, or to the deepest folder common to all single and listed files.
+    earlier run wrote. Links to folders are followed, hidden ones are left out. A `.txt` or `.lst`
+    file lists a path a line, relative to its own folder. Names are relative to the folder, to the
+    part of a glob before its first wildcard, or to the deepest folder common to all single and
+    listed files.
 
     Raises:
         UserError: a word that stands for nothing, or a folder or list that cannot be read.
@@ -75,12 +76,14 @@ def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path]:
     def stop(error: OSError) -> None:
         raise UserError(f"{error.filename}: cannot be listed ({error.strerror})")
 
-    for at, folders, files in os.walk(folder, onerror=stop):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(at, name)) not in written
-        )
+    walked = {os.path.realpath(folder)}  # links may form a circle, or lead to a folder twice
+    for at, folders, files in os.walk(folder, onerror=stop, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in list(folders):
+            real = os.path.realpath(os.path.join(at, name))
+            if real in written or real in walked:
+                folders.remove(name)
+            walked.add(real)
         yield from (Path(at, file) for file in sorted(files) if _is_image(Path(file)))
 
 

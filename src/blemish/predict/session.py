@@ -14,6 +14,7 @@ from typing import Any
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
+from blemish.images.framing import partly_seen
 from blemish.methods.saved import Record, load
 from blemish.metrics.threshold import threshold_at, threshold_note
 from blemish.predict.inputs import Source, check_distinct, find_images
@@ -62,8 +63,10 @@ class Tally:
     alarms: int = 0
     regions: int = 0
     unreadable: list[str] = field(default_factory=list)
+    seen: list[float] = field(default_factory=list)  # share of each image that was judged
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, seen: float) -> None:
+        self.seen.append(seen)
         self.images += 1
         self.alarms += row["decision"]
         self.regions += row["regions"]
@@ -85,7 +88,9 @@ def run(request: Request) -> int:
     rules, tally = _rules(request, record), Tally()
     writers = _writers(request, rules, record)
     try:
-        _stream(request, predict_each(method, sources, rules), len(sources), writers, tally)
+        levels = None if record.levels is None else (record.levels[0], record.levels[1])
+        results = predict_each(method, sources, rules, levels)
+        _stream(request, results, len(sources), writers, tally)
     except KeyboardInterrupt:
         done = tally.images + len(tally.unreadable)
         missing = f", {request.scores} is not written" if request.scores else ""
@@ -167,7 +172,7 @@ def _stream(
                 print(f"skipped: {result.reason}", file=sys.stderr)
                 continue
             row = row_of(result)
-            tally.add(row)
+            tally.add(row, result.seen)
             for write in writers:
                 write(result)
             if table:
@@ -193,6 +198,7 @@ def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally,
         "regions": tally.regions,
         "labelme_kept": kept,
         "unreadable": tally.unreadable,
+        "least_seen": min(tally.seen, default=1.0),
     }
     if request.as_json:
         print(json.dumps({"summary": summary}, ensure_ascii=False))
@@ -203,7 +209,7 @@ def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally,
         f"{rules.map_threshold:.4g})",
         file=sys.stderr,
     )
-    notes = []
+    notes: list[str | None] = [*partly_seen(tally.seen)]
     if request.threshold is None or request.map_threshold is None:
         normals = len(record.validation.normal_scores)
         notes.append(threshold_note(normals, request.false_alarm_rate))

@@ -1,7 +1,7 @@
 """Predictions one after the other: images are read ahead, scored one at a time, and forgotten."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from blemish.core.errors import UserError
 from blemish.images.framing import Framing
-from blemish.images.reading import read_image
+from blemish.images.reading import Levels, read_image
 from blemish.methods.detector import AnyDetector, score_each
 from blemish.predict.inputs import Source
 from blemish.predict.regions import Region, find_regions
@@ -43,6 +43,7 @@ class Prediction:
     score: float
     alarm: bool
     regions: list[Region]
+    seen: float  # share of the image that the network saw
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,16 +60,17 @@ class Unreadable:
 
 
 def predict_each(
-    method: AnyDetector, sources: Sequence[Source], rules: Rules
+    method: AnyDetector, sources: Sequence[Source], rules: Rules, levels: Levels | None = None
 ) -> Iterator[Prediction | Unreadable]:
-    """A result for each source, in order.
+    """A result for each source, in order; levels: what 16-bit images mean to the model.
 
     Raises:
         UserError: the model gives NaN or infinity.
     """
     cv2.setNumThreads(1)  # OpenCV's own threads would fight with ours
     with ThreadPoolExecutor(AHEAD) as pool:
-        for source, read in zip(sources, _ahead(pool, sources, method.framing), strict=True):
+        read_source = partial(_read, method.framing, levels)
+        for source, read in zip(sources, _ahead(pool, sources, read_source), strict=True):
             if isinstance(read, Unreadable):
                 yield read
             else:
@@ -79,9 +81,10 @@ Framed = tuple[NDArray[np.uint8], Tensor]
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, sources: Sequence[Source], framing: Framing
+    pool: ThreadPoolExecutor,
+    sources: Sequence[Source],
+    read: Callable[[Source], Framed | Unreadable],
 ) -> Iterator[Framed | Unreadable]:
-    read = partial(_read, framing)
     coming = iter(sources)
     running: deque[Future[Framed | Unreadable]] = deque(
         pool.submit(read, source) for source in islice(coming, AHEAD)
@@ -92,9 +95,9 @@ def _ahead(
         yield result
 
 
-def _read(framing: Framing, source: Source) -> Framed | Unreadable:
+def _read(framing: Framing, levels: Levels | None, source: Source) -> Framed | Unreadable:
     try:
-        image = read_image(source.path)
+        image = read_image(source.path, levels)
         return image, torch.from_numpy(framing.to_model(image))
     except UserError as error:
         return Unreadable(source, str(error))
@@ -111,4 +114,5 @@ def _judged(
         raise UserError(f"{source.path}: the model gives NaN or infinity: train it again")
     anomaly_map = method.framing.to_original(small, (image.shape[0], image.shape[1]))
     regions = find_regions(anomaly_map, rules.map_threshold, rules.min_area, rules.tolerance)
-    return Prediction(source, image, anomaly_map, score, score > rules.threshold, regions)
+    seen = method.framing.seen(*image.shape[:2])
+    return Prediction(source, image, anomaly_map, score, score > rules.threshold, regions, seen)

@@ -18,7 +18,8 @@ from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
 from blemish.images.manifest import Row
-from blemish.images.reading import read_image, read_mask
+from blemish.images.masks import read_mask
+from blemish.images.reading import read_image
 from blemish.prepare.masks import write_mask
 
 Mask = NDArray[np.bool_]

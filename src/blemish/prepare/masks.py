@@ -9,21 +9,21 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Item, Outline, images_in
-from blemish.images.reading import read_mask
-
-Mask = NDArray[np.bool_]
+from blemish.images.masks import Mask, ReadMask, interpret_mask, read_mask
 
 
-def item_mask(item: Item, size: tuple[int, int]) -> Mask:
-    """The mask of an item's whole image of `size` (H, W): its file, its outlines, its channels.
+def item_mask(item: Item, size: tuple[int, int]) -> ReadMask:
+    """The mask of an item's whole image of `size` (H, W): its file, its outlines, its channels;
+    and what had to be done to a file.
 
     Raises UserError naming a mask that is damaged or has another size.
     """
     if item.mask is not None:
-        return _sized(item.mask, read_mask(item.mask, item.mask_threshold), item, size)
+        read = interpret_mask(item.mask, item.mask_threshold)
+        return ReadMask(_sized(item.mask, read.mask, item, size), read.how)
     if item.channels is not None:
-        return _united(item, item.channels, size)
-    return _drawn(item, size)
+        return ReadMask(_united(item, item.channels, size))
+    return ReadMask(_drawn(item, size))
 
 
 def _united(item: Item, channels: Path, size: tuple[int, int]) -> Mask:
@@ -32,7 +32,7 @@ def _united(item: Item, channels: Path, size: tuple[int, int]) -> Mask:
         raise UserError(f"{channels}: no channel of {item.image.name}: its PNGs belong there")
     mask = np.zeros(size, bool)
     for file in files:
-        mask |= _sized(file, read_mask(file), item, size)
+        mask |= _sized(file, read_mask(file, 0), item, size)
     return mask
 
 

@@ -15,27 +15,40 @@ from blemish.core.errors import UserError
 from blemish.core.files import link
 from blemish.datasets.dataset import Item, images_in
 from blemish.images.manifest import Row
-from blemish.images.reading import read_image
+from blemish.images.masks import ReadMask
+from blemish.images.reading import Levels, as_rgb, read_image, read_values
 from blemish.prepare.masks import item_mask, write_mask
 from blemish.prepare.twins import Signature, signature
 
 
 class Decoded(NamedTuple):
-    """What is kept of an item's decoded image: its size in pixels, a digest, its fine detail."""
+    """What is kept of an item's decoded image: its size in pixels, a digest, its fine detail, and
+    whether its file has 16 bits."""
 
     height: int
     width: int
     digest: str
     signature: Signature
+    deep: bool
 
 
-def decode(item: Item) -> Decoded:
-    """Decode an item's image once. Raises UserError naming a damaged file."""
-    pixels = _pixels(item)
+class Placed(NamedTuple):
+    """An item's row of the manifest, and what had to be done to its mask (`images.masks.SAID`)."""
+
+    row: Row
+    mask: tuple[str, ...]
+
+
+def decode(item: Item, levels: Levels | None) -> Decoded:
+    """Decode an item's image once; `levels`: what 16 bits mean in this unit.
+
+    Raises UserError naming a damaged file.
+    """
+    pixels, deep = _pixels(item, levels)
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height}x{width}:".encode())
     digest.update(np.ascontiguousarray(pixels).data)
-    return Decoded(height, width, digest.hexdigest(), signature(pixels))
+    return Decoded(height, width, digest.hexdigest(), signature(pixels), deep)
 
 
 def unique_names(items: Sequence[Item], raw: Path) -> list[str]:
@@ -67,27 +80,32 @@ def _with_suffix_in_stem(name: Path) -> str:
     return f"{name.stem}_{name.suffix[1:]}{name.suffix}"
 
 
-def place(item: Item, decoded: Decoded, name: str, split: str, folder: Path) -> Row:
-    """Link an item's image and channels into `folder`, write its mask; the manifest's row.
+def place(
+    item: Item, decoded: Decoded, name: str, split: str, folder: Path, levels: Levels | None
+) -> Placed:
+    """Link an item's image and channels into `folder`, write its mask.
 
-    A tile, which no publisher made, is written as PNG.
+    A tile, which no publisher made, is written as PNG, and so are 16-bit images, in 8 bits.
     """
     image = Path("test" if split == "test" else "train") / item.defect / name
-    if item.tile is None:
+    if item.tile is None and not decoded.deep:
         link(item.image, folder / image)
     else:
+        image = image.with_suffix(".png")
         (folder / image).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(_pixels(item)).save(folder / image)
-    mask = None
+        Image.fromarray(_pixels(item, levels)[0]).save(folder / image)
+    mask: Path | None = None
+    done: tuple[str, ...] = ()
     if item.has_mask and item.label:
         mask = Path("ground_truth") / item.defect / f"{Path(name).stem}_mask.png"
-        write_mask(_mask(item, decoded), folder / mask)
+        defective, done = _mask(item, decoded)
+        write_mask(defective, folder / mask)
     channels = None
     if item.channels is not None:
         channels = Path("channels") / item.defect / Path(name).stem
         for file in images_in(item.channels):
             link(file, folder / channels / file.name)
-    return {
+    row: Row = {
         "image": image.as_posix(),
         "mask": mask.as_posix() if mask else None,
         "split": split,
@@ -100,23 +118,25 @@ def place(item: Item, decoded: Decoded, name: str, split: str, folder: Path) -> 
         "digest": decoded.digest,
         "channels": channels.as_posix() if channels else None,
     }
+    return Placed(row, done)
 
 
-def _pixels(item: Item) -> NDArray[np.uint8]:
-    """The item's image, or the tile that it is, uint8 (H, W, 3)."""
+def _pixels(item: Item, levels: Levels | None) -> tuple[NDArray[np.uint8], bool]:
+    """The item's image, or the tile that it is, uint8 (H, W, 3); whether its file has 16 bits."""
     if item.tile is None:
-        return read_image(item.image)
+        values = read_values(item.image)
+        return as_rgb(values, levels), values.dtype == np.uint16
     left, top, width, height = item.tile
-    pixels = _read_recent(item.image)[top : top + height, left : left + width]
+    pixels = _read_recent(item.image, levels)[top : top + height, left : left + width]
     if pixels.shape[:2] != (height, width):
         raise UserError(f"{item.image}: too small for the tile {width}×{height} at {left}, {top}")
-    return pixels
+    return pixels, False
 
 
 @lru_cache(maxsize=4)
-def _read_recent(path: Path) -> NDArray[np.uint8]:
+def _read_recent(path: Path, levels: Levels | None) -> NDArray[np.uint8]:
     """Neighbouring items are tiles of one image, which need not be decoded for each."""
-    return read_image(path)
+    return read_image(path, levels)
 
 
 def _published_name(item: Item) -> str:
@@ -125,9 +145,9 @@ def _published_name(item: Item) -> str:
     return f"{item.image.stem}_x{item.tile[0]:04d}_y{item.tile[1]:04d}.png"
 
 
-def _mask(item: Item, decoded: Decoded) -> NDArray[np.bool_]:
+def _mask(item: Item, decoded: Decoded) -> ReadMask:
     if item.tile is None:
         return item_mask(item, (decoded.height, decoded.width))
     left, top, width, height = item.tile
-    whole = item_mask(item, _read_recent(item.image).shape[:2])
-    return whole[top : top + height, left : left + width]
+    size = _read_recent(item.image, None).shape[:2]
+    return ReadMask(item_mask(item, size).mask[top : top + height, left : left + width])

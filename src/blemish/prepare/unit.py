@@ -5,8 +5,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 
@@ -16,8 +17,11 @@ from blemish.core.params import DataParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import DataSet, Item, Layout
 from blemish.images.manifest import Facts, Row, write_manifest
+from blemish.images.masks import mask_notes
+from blemish.images.reading import Levels
+from blemish.prepare.depth import find_levels, levels_note, value_range
 from blemish.prepare.foreground import add_foregrounds
-from blemish.prepare.placing import Decoded, decode, place, unique_names
+from blemish.prepare.placing import Decoded, Placed, decode, place, unique_names
 from blemish.prepare.split import split_items
 from blemish.prepare.twin_report import leak_notes, write_twins
 from blemish.prepare.twins import find_twins, join_groups
@@ -44,10 +48,12 @@ def prepare(
     `foregrounds`: make foreground masks of the normals; hand-made ones lie in that folder.
     Raises UserError naming the first file that is damaged or does not fit.
     """
+    unit = f"{data_set.name}/{category}"
+    given = params.levels_of(unit)
     try:
         layout = data_set.layout(raw, category)
-        unit = f"{data_set.name}/{category}"
-        rows, twins = _place_all(unit, layout, raw, params, folder)
+        placed = _place_all(unit, layout, raw, params, folder, given)
+        rows = placed.rows
         if foregrounds is not None:
             add_foregrounds(rows, folder, foregrounds)
     except UserError as error:
@@ -56,17 +62,29 @@ def prepare(
         raise UserError(f"{error}{origin}") from None
     for file in layout.files:
         link(file, folder / file.name)
-    write_twins(twins, rows, folder / "twins.csv")
-    notes = (*layout.notes, *leak_notes(twins, rows), *_count_notes(data_set, category, rows))
-    facts = Facts(unit, layout.masks, layout.extra_slices, notes)
+    write_twins(placed.twins, rows, folder / "twins.csv")
+    notes = [*layout.notes, *placed.notes, *leak_notes(placed.twins, rows)]
+    notes += _count_notes(data_set, category, rows)
+    facts = Facts(unit, layout.masks, layout.extra_slices, tuple(notes), placed.levels)
     write_manifest(rows, facts, folder / "manifest.parquet")
 
 
+class _Placed(NamedTuple):
+    rows: list[Row]
+    twins: Twins
+    levels: Levels | None
+    notes: list[str]
+
+
 def _place_all(
-    unit: str, layout: Layout, raw: Path, params: DataParams, folder: Path
-) -> tuple[list[Row], Twins]:
-    """Decode, split and place all items; the manifest's rows and the twins among them."""
-    images = _for_each(decode, layout.items, f"reading {unit}")
+    unit: str, layout: Layout, raw: Path, params: DataParams, folder: Path, given: Levels | None
+) -> _Placed:
+    """Decode, split and place all items. given: what 16 bits mean, by the user's word."""
+    # What is known to be for the test says nothing; our own split comes later.
+    known = [item.image for item in layout.items if item.split != "test"]
+    ranges = {} if given else dict(zip(known, _ranges(unit, known), strict=True))
+    levels = given or find_levels(ranges.values())
+    images = _decode(unit, layout.items, levels)
     twins = list(
         find_twins([image.signature for image in images], [image.digest for image in images])
     )
@@ -76,19 +94,42 @@ def _place_all(
         for item, group in zip(layout.items, groups, strict=True)
     ]
     names = unique_names(items, raw)
+    splits = _split(unit, items, names, twins, params)
+    trained = [ranges[item.image] for item, split in zip(items, splits, strict=True)
+               if split == "train" and item.image in ranges]  # fmt: skip
+    if not given and find_levels(trained) != levels:
+        levels = find_levels(trained)
+        images = _decode(unit, layout.items, levels)
+
+    def place_job(job: tuple[Item, Decoded, str, str]) -> Placed:
+        return place(*job, folder, levels)
+
+    jobs = list(zip(items, images, names, splits, strict=True))
+    placed = _for_each(place_job, jobs, f"preparing {unit}")
+    notes = mask_notes((str(each.row["mask"]), each.mask) for each in placed)
+    if levels and any(image.deep for image in images):
+        notes.append(levels_note(levels, given is not None))
+    return _Placed([each.row for each in placed], twins, levels, notes)
+
+
+def _ranges(unit: str, files: Sequence[Path]) -> list[Levels | None]:
+    return _for_each(value_range, files, f"looking for 16-bit images of {unit}")
+
+
+def _decode(unit: str, items: Sequence[Item], levels: Levels | None) -> list[Decoded]:
+    return _for_each(partial(decode, levels=levels), items, f"reading {unit}")
+
+
+def _split(
+    unit: str, items: Sequence[Item], names: Sequence[str], twins: Twins, params: DataParams
+) -> list[str]:
     shares = (params.test_fraction, params.validation_fraction)
     try:
-        splits = split_items(items, names, *shares, params.split_seed)
+        return split_items(items, names, *shares, params.split_seed)
     except UserError as error:
         count = len({position for first, second, _ in twins for position in (first, second)})
         twinned = f"; {count} images show the same as another one" if count else ""
         raise UserError(f"{unit}: {error}{twinned}") from None
-
-    def place_job(job: tuple[Item, Decoded, str, str]) -> Row:
-        return place(*job, folder)
-
-    jobs = list(zip(items, images, names, splits, strict=True))
-    return _for_each(place_job, jobs, f"preparing {unit}"), twins
 
 
 def _for_each(work: Callable[[U], T], items: Sequence[U], title: str) -> list[T]:

@@ -17,7 +17,8 @@ from blemish.core.params import SynthesisParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
 from blemish.images.manifest import Facts, Manifest, read_manifest, write_manifest
-from blemish.images.reading import read_image, read_mask
+from blemish.images.masks import read_mask
+from blemish.images.reading import read_image
 from blemish.synthesis.crops import prepare_crops
 from blemish.synthesis.preview import Sample, write_preview
 from blemish.synthesis.recipes import draw_recipes, write_recipes

@@ -63,9 +63,7 @@ def test_images_of_one_stem_get_the_mask_of_their_whole_name(
         (["000.png", "000.png_mask.png", "000.bmp"], r"000\.png and .*000\.png_mask\.png: both"),
     ],
 )
-def test_one_mask_never_serves_two_images(
-    names: list[str], message: str, tmp_path: Path
-) -> None:
+def test_one_mask_never_serves_two_images(names: list[str], message: str, tmp_path: Path) -> None:
     only_good(tmp_path / "own")
     for image in ("000.png", "000.bmp"):
         picture(tmp_path / "own/scratch" / image)

@@ -104,9 +104,10 @@ def _size(entry: Entry) -> tuple[int, int] | None:
 
 def coco_defects(coco: Coco, image: CocoImage, size: tuple[int, int]) -> list[Box | CocoMask]:
     """The defects of one image of this size (width, height), which the file must state, too."""
-    if image.size not in {None, size}:
+    if image.size and image.size != size:
         raise UserError(
-            f"{coco.path}: {image.name[:80]} is {image.size} there, but {size} in the file"
+            f"{coco.path}: {image.name[:80]} is {image.size[0]}×{image.size[1]} there, but "
+            f"{size[0]}×{size[1]} in the file: the two do not belong together"
         )
     defects: list[Box | CocoMask] = []
     for number, entry in image.annotations:

@@ -85,7 +85,7 @@ def _shapes(content: Any, path: Path) -> list[dict[str, object]]:
 def _check_size(content: Any, path: Path, size: tuple[int, int]) -> None:
     """The stated size, where there is one, must be the image's: else the shapes lie elsewhere."""
     keys = ("imageWidth", "imageHeight")
-    stated = tuple(content.get(key) for key in keys) if isinstance(content, dict) else ()
+    stated = tuple(content.get(key) for key in keys) if isinstance(content, dict) else (0, 0)
     if all(map(is_number, stated)) and all(stated) and stated != size:
         raise UserError(
             f"{path}: describes an image of {stated[0]:g}×{stated[1]:g}, but it is "

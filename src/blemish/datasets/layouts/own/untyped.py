@@ -14,12 +14,20 @@ from blemish.datasets.dataset import Item, is_image
 from blemish.datasets.layouts.own.annotations import Annotations, find_annotations, largest
 from blemish.datasets.layouts.own.look import is_empty_mask
 from blemish.datasets.layouts.own.marks import SUFFIXES
-from blemish.datasets.layouts.own.pairs import beside, check_doubtful, named_like, places
+from blemish.datasets.layouts.own.pairs import beside, check_doubtful, named_like
 from blemish.datasets.layouts.own.reading import Reading
 from blemish.datasets.layouts.own.tree import Tree
-from blemish.datasets.layouts.own.words import MASKS, is_split, plain, split_of, without_mask_suffix
-from blemish.datasets.layouts.own.words import word as as_word
+from blemish.datasets.layouts.own.words import (
+    IMAGES,
+    MASKS,
+    is_split,
+    plain,
+    split_of,
+    without_mask_suffix,
+)
+from blemish.datasets.layouts.own.words import word
 
+WORDS = MASKS | IMAGES
 DEFECT = "defect"  # the type where nothing names one
 
 
@@ -34,16 +42,16 @@ def is_annotated(tree: Tree) -> bool:
         stems = [(image.parent, plain(image.stem)) for image in photographs]
         annotated = masks or _in_files(tree, photographs) or len(set(stems)) < len(stems)
         return bool(annotated)
-    in_objects = all(len(_own_folders(image)) == 1 for image in photographs)
+    in_objects = all(_own_folders(image) == [image.parent.name] for image in photographs)
     return bool(photographs) and in_objects and len(masks) >= len(photographs)
 
 
 def _own_folders(image: Path) -> list[str]:
-    return [part for part in places(image) if not is_split(part)]
+    return [part for part in image.parts[:-1] if not is_split(part) and word(part) not in WORDS]
 
 
 def _in_masks(file: Path) -> bool:
-    return any(as_word(part) in MASKS for part in file.parts[:-1])
+    return any(word(part) in MASKS for part in file.parts[:-1])
 
 
 def _is_mask_by_name(image: Path, names: set[tuple[Path, str]]) -> bool:
@@ -71,20 +79,29 @@ def read_untyped(tree: Tree) -> Reading:
             "normal: put the normal images into good/"
         )
     kinds = _kinds(tree, images, found)
-    in_objects = any(_own_folders(image) for image in kinds)
-    items, moved = [], 0
-    for image, kind in kinds.items():
-        group = image.parent.as_posix() if in_objects else None
-        split = split_of(image)
-        if kind == "good":
-            items.append(Item(tree.root / image, "good", split, group=group))
-        else:
-            moved += split in {"train", "val"}
-            items.append(found.item(tree, image, kind, "test", group))
     bad = [image for image, kind in kinds.items() if kind != "good"]
-    notes = [*found.missing, *_notes(found, kinds, moved)]
+    notes = [*found.missing, *_notes(found, kinds)]
+    items = _items(tree, kinds, found)
     used = {*kinds, *found.files, *masks}
     return Reading(_with_splits(items), found.how(bad), notes, used)
+
+
+def _items(tree: Tree, kinds: dict[Path, str], found: Annotations) -> list[Item]:
+    """The items; images of one object's folder share a group, unless most objects have a defect
+    and would be lost for training: then their defective images are on their own."""
+    objects = {image: image.parent.as_posix() for image in kinds if _own_folders(image)}
+    defective = {objects.get(image) for image, kind in kinds.items() if kind != "good"}
+    good = [image for image, kind in kinds.items() if kind == "good"]
+    lost = sum(image in objects and objects[image] in defective for image in good)
+    items = []
+    for image, kind in kinds.items():
+        if kind == "good":
+            group = objects.get(image)
+            items.append(Item(tree.root / image, "good", split_of(image), group=group))
+        else:
+            group = objects.get(image) if 2 * lost <= len(good) else None
+            items.append(found.item(tree, image, kind, "test", group))
+    return items
 
 
 def _kinds(tree: Tree, images: Sequence[Path], found: Annotations) -> dict[Path, str]:
@@ -113,10 +130,11 @@ def _kinds(tree: Tree, images: Sequence[Path], found: Annotations) -> dict[Path,
     return kinds
 
 
-def _notes(found: Annotations, kinds: dict[Path, str], moved: int) -> list[str]:
+def _notes(found: Annotations, kinds: dict[Path, str]) -> list[str]:
     silent = sum(not found.knows(image) for image in kinds)
     notes = [f"{silent} image(s) without an annotation count as good."] if silent else []
-    if moved:
+    parts = [split_of(image) for image, kind in kinds.items() if kind != "good"]
+    if moved := parts.count("train") + parts.count("val"):
         notes.append(
             f"{moved} defective image(s) of the training or validation part are in the test: "
             "training takes good images alone."

@@ -87,11 +87,9 @@ def _add_listed(
 ) -> None:
     """The defects of the images that one of COCO's files lists."""
     found.has_lists = True
-    absent = 0
+    there = {plain(image.name) for image in tree.images}
+    absent = sum(plain(Path(name).name) not in there for name in coco.images)
     for image, listed in _listed(tree, images, file, coco):
-        if image is None:
-            absent += 1
-            continue
         if image in found.marks:
             raise UserError(
                 f"{tree.root / file} and another file: both hold annotations of {image}: keep one"
@@ -100,12 +98,12 @@ def _add_listed(
         found.marks[image] = [mark(defect) for defect in defects]
         found.files.add(file)
     if absent:
-        found.missing.append(f"{absent} image(s) that {file} lists are not there or have a mask.")
+        found.missing.append(f"{absent} image(s) that {file} lists are not there.")
 
 
 def _listed(
     tree: Tree, images: Sequence[Path], file: Path, coco: Coco
-) -> Iterator[tuple[Path | None, CocoImage]]:
+) -> Iterator[tuple[Path, CocoImage]]:
     """The images that a file lists, by the end of their path, else by their mere names."""
     by_name: defaultdict[str, list[Path]] = defaultdict(list)
     for image in images:
@@ -122,7 +120,8 @@ def _listed(
                 f"{tree.root / file}: its image {name[:80]!r} may be {fits[0]} or {fits[1]}: put "
                 "the file into the folder of its images"
             )
-        yield (fits[0] if fits else None), listed
+        if fits:
+            yield fits[0], listed
 
 
 def largest(marks: Sequence[Mark]) -> str:

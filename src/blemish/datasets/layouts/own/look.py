@@ -34,6 +34,12 @@ def has_few_values(path: Path) -> bool:
     return len(np.unique(colours)) <= FEW
 
 
+def is_black_with_one_value(path: Path) -> bool:
+    """Whether an image is black but for pixels of one value, which no photograph is."""
+    grey = _pixels(path).max(axis=2)
+    return not grey.all() and len(set(grey.ravel().tolist())) <= 2
+
+
 def _has_two_peaks(path: Path) -> bool:
     pixels = _pixels(path)
     if int((pixels.max(axis=2) - pixels.min(axis=2)).max()) > FAINT:

@@ -10,9 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from blemish.core.errors import UserError
-from blemish.datasets.layouts.own.look import has_few_values, looks_like_mask
+from blemish.datasets.layouts.own.look import (
+    has_few_values,
+    is_black_with_one_value,
+    looks_like_mask,
+)
 from blemish.datasets.layouts.own.tree import Tree
-from blemish.datasets.layouts.own.words import IMAGES, MASKS, plain, without_mask_suffix, word
+from blemish.datasets.layouts.own.words import (
+    IMAGES,
+    MASKS,
+    is_surely_mask,
+    plain,
+    without_mask_suffix,
+    word,
+)
 
 Pairs = dict[Path, Path]  # an image and what belongs to it
 
@@ -123,7 +134,7 @@ def _by_suffix(tree: Tree) -> tuple[list[Path], list[Path]]:
         for image in tree.images
         if (bare := without_mask_suffix(image.stem)) != image.stem
         and (image.parent, plain(bare)) in names
-        and looks_like_mask(tree.root / image)
+        and (is_surely_mask(image.stem) or looks_like_mask(tree.root / image))
     ]
     known = set(masks)
     return [image for image in tree.images if image not in known], masks
@@ -136,7 +147,7 @@ def _names(image: Path) -> tuple[str, str]:
 def _drawn(tree: Tree, group: Sequence[Path]) -> list[Path]:
     """The masks among images of one stem: as many as the photographs, by the strictest look that
     tells them apart."""
-    for look in (has_few_values, looks_like_mask):
+    for look in (has_few_values, looks_like_mask, is_black_with_one_value):
         masks = [image for image in group if look(tree.root / image)]
         if masks and len(masks) < len(group):
             return masks

@@ -10,7 +10,7 @@ from blemish.core.errors import UserError
 from blemish.datasets.dataset import is_image
 from blemish.datasets.layouts.class_names import LISTS, TABLES
 from blemish.datasets.layouts.own.look import looks_like_mask
-from blemish.datasets.layouts.own.words import MASKS, plain, word
+from blemish.datasets.layouts.own.words import MASKS, SURE_MASKS, plain, word
 
 BY_STEM = frozenset({".xml", ".txt"})  # annotations if they have an image's name, else just files
 
@@ -53,7 +53,7 @@ class Tree:
             inside = (file for file in self.files if folder in file.parents and is_image(file))
             first = next(inside, None)
             self._roles[folder] = (
-                word(folder.name) in {"ground_truth", "groundtruth"}
+                word(folder.name) in SURE_MASKS
                 or first is None
                 or looks_like_mask(self.root / first)
             )

@@ -15,7 +15,7 @@ from blemish.datasets.layouts.own.annotations import Annotations, find_annotatio
 from blemish.datasets.layouts.own.pairs import beside, check_doubtful, named_like
 from blemish.datasets.layouts.own.reading import Reading
 from blemish.datasets.layouts.own.tree import Tree
-from blemish.datasets.layouts.own.words import IMAGES, MASKS, SPLITS, is_good, is_split, word
+from blemish.datasets.layouts.own.words import IMAGES, MASKS, is_good, is_split, part, word
 
 Place = tuple[str | None, str]  # the part that is named, and the defect type, "good" for none
 
@@ -26,8 +26,8 @@ def has_good(folder: Path) -> bool:
     inner = folders(folder)
     if any(is_good(one.name) for one in inner):
         return True
-    training = (one for one in inner if SPLITS.get(word(one.name)) == "train")
-    if any(is_good(one.name) for part in training for one in folders(part)):
+    training = (one for one in inner if part(one.name) == "train")
+    if any(is_good(one.name) for parent in training for one in folders(parent)):
         return True
     if not any(word(one.name) in MASKS for one in inner):
         return False
@@ -45,22 +45,24 @@ def read_typed(tree: Tree) -> Reading:
     Raises UserError naming an image that lacks its mask, or what may belong to two images.
     """
     images, masks, doubtful = beside(tree)
-    placed = _places(tree, images)
+    placed = _places(images)
     bad = [image for image, (_, kind) in placed.items() if kind != "good"]
     good = [image for image, (_, kind) in placed.items() if kind == "good"]
     found = find_annotations(tree, bad, [*tree.masks, *masks])
-    check_doubtful(tree, [group for group in doubtful if group[0] in set(bad)], found.masks)
+    check_doubtful(
+        tree, [group for group in doubtful if group[0] in set(bad)], [*found.masks, *found.marks]
+    )
     _check_kinds(tree, found, placed, bad)
     items = [Item(tree.root / image, "good", placed[image][0]) for image in good]
     for image in bad:
-        split, kind = placed[image]
-        items.append(found.item(tree, image, kind, "test" if split != "val" else split, None))
+        kind = placed[image][1]
+        items.append(found.item(tree, image, kind, "test", None))
     annotated = kinds_of_masks(items) != "none"
     used = {*placed, *found.files, *masks, *named_like(good, [*tree.masks, *tree.texts])}
     return Reading(items, found.how(bad) if annotated else "none", list(found.missing), used)
 
 
-def _places(tree: Tree, images: Sequence[Path]) -> dict[Path, Place]:
+def _places(images: Sequence[Path]) -> dict[Path, Place]:
     """Where each image lies; those aside that lie where this shape has none."""
     placed = {image: place for image in images if (place := _place(image)) is not None}
     published = any(place == ("train", "good") for place in placed.values())
@@ -79,7 +81,7 @@ def _place(image: Path) -> Place | None:
     left = list(image.parts[:-1])
     if len(left) > 1 and word(left[0]) in IMAGES:
         del left[0]
-    split = SPLITS[word(left.pop(0))] if left and is_split(left[0]) else None
+    split = part(left.pop(0)) if left and is_split(left[0]) else None
     if len(left) > 1 and word(left[0]) in IMAGES:
         del left[0]
     if not left:

@@ -24,8 +24,8 @@ from blemish.datasets.layouts.own.words import (
     plain,
     split_of,
     without_mask_suffix,
+    word,
 )
-from blemish.datasets.layouts.own.words import word
 
 WORDS = MASKS | IMAGES
 DEFECT = "defect"  # the type where nothing names one
@@ -72,7 +72,7 @@ def read_untyped(tree: Tree) -> Reading:
     what may belong to two images."""
     images, masks, doubtful = beside(tree)
     found = find_annotations(tree, images, [*tree.masks, *masks])
-    check_doubtful(tree, doubtful, found.masks)
+    check_doubtful(tree, doubtful, [*found.masks, *found.marks])
     if not found.files:
         raise UserError(
             f"{tree.root}: no normal images in good/, and no annotations that tell which ones are "

@@ -8,14 +8,34 @@ import unicodedata
 from pathlib import Path
 
 GOOD = frozenset(
-    "good ok okay normal normals nominal defect_free defectfree no_defect no_defects non_defective "
-    "nondefective anomaly_free flawless".split()
+    {
+        "good",
+        "ok",
+        "okay",
+        "normal",
+        "normals",
+        "nominal",
+        "defect_free",
+        "defectfree",
+        "no_defect",
+        "no_defects",
+        "non_defective",
+        "nondefective",
+        "anomaly_free",
+        "flawless",
+    }
 )
-MASKS = frozenset(
-    "ground_truth groundtruth gt mask masks label labels annotation annotations segmentation "
-    "segmentations segmentationclass".split()
-)
-IMAGES = frozenset("image images img imgs jpegimages default".split())
+# What else could these folders be? A defect type may be called `label`, but none `masks`.
+SURE_MASKS = frozenset({"ground_truth", "groundtruth", "gt", "mask", "masks"})
+MASKS = SURE_MASKS | {
+    "label",
+    "labels",
+    "annotation",
+    "annotations",
+    "segmentation",
+    "segmentationclass",
+}
+IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages", "default"})
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -27,7 +47,7 @@ SPLITS = {
 }
 # `000_mask`, `000_GT`, `000.png_label`; what stands before is the image's name.
 _MASK_SUFFIX = re.compile(
-    r"[ ._-](masks?|gt|labels?|seg|segmentation|ground[ _-]?truth|annotations?)$", re.IGNORECASE
+    r"[ ._-](?:(masks?|gt|seg|segmentation|ground[ _-]?truth)|labels?|annotations?)$", re.IGNORECASE
 )
 
 
@@ -46,9 +66,14 @@ def is_good(name: str) -> bool:
     return word(name) in GOOD
 
 
+def part(name: str) -> str | None:
+    """ "train", "val" or "test" for a folder called like that part, `train2017`, too; else None."""
+    return SPLITS.get(re.sub(r"_?\d{4}$", "", word(name)))
+
+
 def is_split(name: str) -> bool:
     """Whether a folder of this name is the training, validation or test part."""
-    return word(name) in SPLITS
+    return part(name) is not None
 
 
 def without_mask_suffix(stem: str) -> str:
@@ -56,6 +81,12 @@ def without_mask_suffix(stem: str) -> str:
     return _MASK_SUFFIX.sub("", stem)
 
 
+def is_surely_mask(stem: str) -> bool:
+    """Whether a suffix can be of a mask alone: a photograph of a label may be called `_label`."""
+    match = _MASK_SUFFIX.search(stem)
+    return bool(match and match[1])
+
+
 def split_of(path: Path) -> str | None:
     """The part, "train", "val" or "test", that a file's folders name; None if none does."""
-    return next((SPLITS[word(part)] for part in path.parts[:-1] if is_split(part)), None)
+    return next((part(folder) for folder in path.parts[:-1] if is_split(folder)), None)

@@ -1,88 +1,31 @@
 """Annotations of LabelMe, COCO, Pascal VOC and YOLO become the masks of an own folder."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.datasets.layouts.boxes import yolo_boxes
-from blemish.datasets.layouts.coco import coco_defects, read_coco
-from blemish.datasets.layouts.labelme import labelme_polygons
-from blemish.datasets.own_folder import inventory
+from blemish.datasets.own_folder import inventory, left_out
 from blemish.images.manifest import Manifest
-from tests.datasets.own_folders import annotation, counts, only_good, picture, prepared
-
-SIZE = (60, 40)
-SQUARE = [[10, 5], [30, 5], [30, 25], [10, 25]]
-many = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+from blemish.predict.labelme import annotation as labelme_of
+from blemish.predict.regions import find_regions
+from tests.datasets.annotation_files import (
+    SIZE,
+    SQUARE,
+    coco,
+    labelme,
+    shape,
+    voc,
+    with_scratch,
+    yolo,
 )
-
-
-def labelme(path: Path, shapes: Sequence[Mapping[str, object]], size: object = SIZE) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    width, height = size  # type: ignore[misc]
-    content = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": "x.png"}
-    content |= {"imageData": None, "imageHeight": height, "imageWidth": width}
-    path.write_text(json.dumps(content))
-    return path
-
-
-def shape(
-    points: object = SQUARE, form: str = "polygon", label: object = "dent"
-) -> dict[str, object]:
-    return {"label": label, "points": points, "shape_type": form, "group_id": None, "flags": {}}
-
-
-def voc(path: Path, boxes: Sequence[tuple[str, Sequence[float]]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    keys = ("xmin", "ymin", "xmax", "ymax")
-    objects = "".join(
-        f"<object><name>{name}</name><bndbox>"
-        + "".join(f"<{key}>{value}</{key}>" for key, value in zip(keys, box, strict=True))
-        + "</bndbox></object>"
-        for name, box in boxes
-    )
-    path.write_text(f"<annotation><filename>x</filename>{objects}</annotation>")
-    return path
-
-
-def coco(
-    path: Path,
-    files: Sequence[str],
-    boxes: Mapping[str, Sequence[tuple[str, object]]],
-    size: tuple[int, int] | None = None,
-) -> Path:
-    """`boxes`: of each file the type and a box [x, y, w, h], or {"segmentation": …}."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kinds = ["", *sorted({kind for entries in boxes.values() for kind, _ in entries})]
-    known = {"width": size[0], "height": size[1]} if size else {}
-    entries = [
-        {"image_id": files.index(file), "category_id": kinds.index(kind), "id": 1}
-        | ({"bbox": value, "segmentation": []} if isinstance(value, list) else dict(value))
-        for file, group in boxes.items()
-        for kind, value in group
-    ]
-    content = {
-        "images": [{"id": at, "file_name": name} | known for at, name in enumerate(files)],
-        "categories": [{"id": at, "name": kind} for at, kind in enumerate(kinds)],
-        "annotations": entries,
-    }
-    path.write_text(json.dumps(content))
-    return path
-
-
-def yolo(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
+from tests.datasets.own_folders import annotation, counts, picture, prepared
 
 
 def mask_of(manifest: Manifest) -> NDArray[np.bool_]:
@@ -97,13 +40,7 @@ def extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
 
 
-def with_scratch(root: Path) -> Path:
-    only_good(root)
-    return picture(root / "scratch/000.png", *SIZE)
-
-
 POLYGON = "0 0.166667 0.125 0.5 0.125 0.5 0.625 0.166667 0.625"
-RUNS = {"size": [40, 60], "counts": [10 * 40 + 5, *[20, 20] * 19, 20, 29 * 40 + 15 + 40 * 1 - 40]}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +127,30 @@ def test_a_circle_is_filled(tmp_path: Path) -> None:
     assert abs(int(mask.sum()) - np.pi * 10.5**2) < 15
 
 
+def test_what_predict_writes_is_read(tmp_path: Path) -> None:
+    image = with_scratch(tmp_path / "own")
+    anomaly = np.zeros(SIZE[::-1], np.float32)
+    anomaly[5:25, 10:31] = 0.9
+    anomaly[18:30, 3:12] = 0.8
+    regions = find_regions(anomaly, 0.5, 1, 0.5)
+    file = image.with_suffix(".json")
+    content = labelme_of(file, image, SIZE[::-1], regions, "anomaly", True)
+    file.write_text(json.dumps(content))
+    manifest = prepared(tmp_path / "own", tmp_path)
+    assert manifest.facts.masks == "polygons"
+    assert (mask_of(manifest) == (anomaly > 0)).all()
+
+
+def test_editing_an_annotation_or_adding_what_is_left_out_is_noticed(tmp_path: Path) -> None:
+    image = with_scratch(tmp_path / "own")
+    before = inventory(tmp_path / "own", "all")
+    file = labelme(image.with_suffix(".json"), [shape()])
+    assert set(inventory(tmp_path / "own", "all")) - set(before) == {"scratch/000.json"}
+    assert left_out(tmp_path / "own", "all") == ""
+    file.with_suffix(".heic").write_bytes(b"x")
+    assert left_out(tmp_path / "own", "all") == "1 .heic in scratch/"
+
+
 def test_real_yolo_polygons(tmp_path: Path) -> None:
     """KolektorSDD's defect lies at x 252–499, y 577–606; read as a box it was elsewhere."""
     line = (
@@ -241,138 +202,3 @@ def test_notes_and_settings_beside_images_are_no_annotations(tmp_path: Path) -> 
     assert manifest.facts.masks == "none"
     note = "left out: 1 .json in the folder itself, 1 .json in scratch/, 1 .txt in scratch/"
     assert note in manifest.facts.notes
-
-
-@pytest.mark.parametrize(
-    ("shapes", "message"),
-    [
-        ([shape(SQUARE[:2], "linestrip")], r"000\.json, shape 1: a 'linestrip', which encloses no"),
-        ([shape(), shape([[3, 3]], "point")], r"000\.json, shape 2: a 'point'"),
-        ([shape(SQUARE[:2])], r"shape 1: 2 points do not make a polygon"),
-        ([shape([[1, 2], [3, "4"], [5, 6]])], r"shape 1: expected points \[\[x, y\], …\]"),
-        ([shape([[1, 2], [3, float("nan")], [5, 6]])], r"shape 1: expected points"),
-        ([shape([[1, 2], [3, 1e300], [5, 6]])], r"shape 1: expected points"),
-        ([shape([[1, 2], [3, 9e8], [5, 6]])], r"shape 1: the outline lies far outside"),
-        ([shape([[100, 2], [130, 2], [100, 9]])], r"shape 1: .+ outside the image"),
-        ([shape(label="")], r"shape 1: the defect has no name"),
-        (["x"], r"000\.json: not a file of LabelMe"),
-    ],
-)
-def test_faults_of_labelme_name_file_and_shape(
-    shapes: list[dict[str, object]], message: str, tmp_path: Path
-) -> None:
-    with_scratch(tmp_path / "own")
-    labelme(tmp_path / "own/scratch/000.json", shapes)
-    with pytest.raises(UserError, match=message):
-        prepared(tmp_path / "own", tmp_path)
-
-
-def test_an_annotation_of_another_image_s_size_is_refused(tmp_path: Path) -> None:
-    with_scratch(tmp_path / "own")
-    labelme(tmp_path / "own/scratch/000.json", [shape()], (600, 400))
-    with pytest.raises(UserError, match=r"an image of 600×400, but it is 60×40"):
-        prepared(tmp_path / "own", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ({"segmentation": {"size": [40, 60], "counts": "abc"}}, "compressed run lengths are not"),
-        ({"segmentation": {"size": [40, 60], "counts": [9, 9]}}, "of another size"),
-        ({"segmentation": {"size": [40, 60], "counts": [-9, 2409]}}, "`counts` must be"),
-        ({"segmentation": {"size": [40, 60], "counts": [2400]}}, "the mask is empty"),
-        ({"segmentation": [[1, 2, 3, 4]]}, "three or more corners"),
-        ({"segmentation": [[1, 2, 3, 4, 5, None]]}, "three or more corners"),
-        ({"segmentation": [], "bbox": [1, 2, 3]}, "neither `segmentation` nor `bbox`"),
-        ([1, 2, -3, 4], "neither `segmentation` nor `bbox`"),
-        ({"image_id": 7, "bbox": [1, 2, 3, 4]}, "image 7 or category 1 is not in the file"),
-        ({"category_id": -1, "bbox": [1, 2, 3, 4]}, "image 0 or category -1 is not in the file"),
-        ({"category_id": "1", "bbox": [1, 2, 3, 4]}, "expected image_id, category_id as numbers"),
-    ],
-)
-def test_faults_of_coco_name_file_and_entry(value: object, message: str, tmp_path: Path) -> None:
-    with_scratch(tmp_path / "own")
-    coco(tmp_path / "own/_annotations.coco.json", ["000.png"], {"000.png": [("dent", value)]})
-    with pytest.raises(UserError, match=rf"_annotations\.coco\.json, annotations 1: .*{message}"):
-        prepared(tmp_path / "own", tmp_path)
-
-
-def test_coco_of_another_size_is_refused(tmp_path: Path) -> None:
-    with_scratch(tmp_path / "own")
-    coco(tmp_path / "own/a.json", ["000.png"], {"000.png": [("dent", [1, 1, 2, 2])]}, (9, 9))
-    with pytest.raises(UserError, match=r"000\.png is 9×9 there, but 60×40 in the file"):
-        prepared(tmp_path / "own", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("0 0.1 0.1 0.2", "expected `class x y width height` or a polygon"),
-        ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "expected `class x y width height` or a polygon"),
-        ("0 nan 0.1 0.2 0.2 0.3 0.3", "expected `class x y width height` or a polygon"),
-        ("3 0.1 0.1 0.2 0.2 0.3 0.3", "class 3, but only 1 classes are named"),
-        ("0 252 577 499 606 300 600", "outside the image"),
-    ],
-)
-def test_faults_of_yolo_name_file_and_line(line: str, message: str, tmp_path: Path) -> None:
-    with_scratch(tmp_path / "own")
-    (tmp_path / "own/data.yaml").write_text("names: [dent]\n")
-    yolo(tmp_path / "own/labels/000.txt", "0 0.5 0.5 0.1 0.1", line)
-    with pytest.raises(UserError, match=rf"labels/000\.txt, line 2: .*{message}"):
-        prepared(tmp_path / "own", tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text", ["!!python/object/apply:os.system ['true']", "names: &a [*a]", "names: {0: a, 7: b}"]
-)
-def test_a_hostile_table_of_classes_is_one_line(text: str, tmp_path: Path) -> None:
-    with_scratch(tmp_path / "own")
-    (tmp_path / "own/data.yaml").write_text(text)
-    yolo(tmp_path / "own/labels/000.txt", "0 0.5 0.5 0.1 0.1")
-    with pytest.raises(UserError, match=r"data\.yaml"):
-        prepared(tmp_path / "own", tmp_path)
-
-
-def test_a_file_too_large_for_an_annotation_is_refused(tmp_path: Path) -> None:
-    with_scratch(tmp_path / "own")
-    with (tmp_path / "own/scratch/000.xml").open("wb") as stream:
-        stream.truncate(10**9)
-    with pytest.raises(UserError, match=r"000\.xml: 1000000000 bytes, more than .+: refused"):
-        prepared(tmp_path / "own", tmp_path)
-
-
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 10**12)
-    | st.floats()
-    | st.text(max_size=3)
-    | st.just("polygon"),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["shapes", "points", "label", "shape_type", "imageWidth", "images", "id",
-                         "annotations", "categories", "file_name", "image_id", "category_id",
-                         "segmentation", "counts", "size", "bbox", "name"]),
-        inner,
-        max_size=5,
-    ),
-    max_leaves=25,
-)  # fmt: skip
-
-
-@many
-@given(values)
-def test_any_json_gives_outlines_inside_or_one_line(tmp_path: Path, value: object) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(value))
-    try:
-        for box in labelme_polygons(path, SIZE):
-            assert box.overlap((0, 0, *SIZE)) > 0
-    except UserError:
-        pass
-    try:
-        found = read_coco(path)
-        for image in found.images.values():
-            coco_defects(found, image, SIZE)
-    except UserError:
-        pass

@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 
 from blemish.core.errors import UserError
+from blemish.datasets.layouts.mvtec_folders import mvtec_items
+from blemish.datasets.own_folder import layout
+from blemish.download.unpack import unpack
 from blemish.images.manifest import Manifest
 from tests.datasets.own_folders import annotation, only_good, picture, prepared
 
@@ -177,3 +180,58 @@ def test_names_are_compared_as_people_read_them(tmp_path: Path) -> None:
     picture(tmp_path / "own/Kratzer/B\u00e4r.PNG")
     marked(tmp_path / "own/Ground_Truth/kratzer/ba\u0308r_MASK.png", 1, 1)
     assert list(masks(prepared(tmp_path / "own", tmp_path)).values()) == [[1, 1]]
+
+
+def test_flat_images_are_told_from_masks_that_are_black_but_for_one_value(tmp_path: Path) -> None:
+    only_good(tmp_path / "own")
+    (tmp_path / "own/dent").mkdir()
+    Image.new("RGB", (12, 8), (120, 120, 110)).save(tmp_path / "own/dent/000.png")
+    marked(tmp_path / "own/dent/000.bmp", 1, 2)
+    manifest = prepared(tmp_path / "own", tmp_path)
+    assert masks(manifest) == {"000.png": [1, 2]}
+
+
+def test_what_is_called_a_mask_is_one_whatever_it_shows(tmp_path: Path) -> None:
+    """A map of many values, in a folder for masks or beside its image, is no photograph."""
+    only_good(tmp_path / "own")
+    for number in range(2):
+        picture(tmp_path / f"own/dent/{number}.png")
+    picture(tmp_path / "own/dent/0_mask.png")
+    picture(tmp_path / "own/masks/dent/1.png")
+    manifest = prepared(tmp_path / "own", tmp_path)
+    assert manifest.facts.masks == "pixel"
+    assert len(manifest.rows) == 22
+
+
+def test_the_real_magnetic_tiles_have_their_masks_beside_them(mirror: Path, tmp_path: Path) -> None:
+    """1,344 photographs as JPEG, each with a mask of the same stem that compression has softened."""
+    unpack(mirror / "magnetic-tile.zip", tmp_path / "archive")
+    (tmp_path / "own").mkdir()
+    for folder in (tmp_path / "archive").glob("*/MT_*"):
+        name = "good" if folder.name == "MT_Free" else folder.name
+        (tmp_path / "own" / name).symlink_to(folder)
+    found = layout(tmp_path / "own", "all")
+    assert found.masks == "pixel"
+    assert len(found.items) == 1344
+    assert {item.image.suffix for item in found.items} == {".jpg"}
+    assert sum(item.mask is not None for item in found.items) == 392
+    assert not any("left out" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        (["0.png", "0.bmp"], ["0_mask.png"], "one mask would belong to both"),
+        (["0.png"], ["0_mask.png", "0.png"], "two masks of one image"),
+    ],
+)
+def test_published_sets_of_that_layout_refuse_both_too(
+    images: list[str], masks: list[str], message: str, tmp_path: Path
+) -> None:
+    picture(tmp_path / "train/good/0.png")
+    for name in images:
+        picture(tmp_path / "test/dent" / name)
+    for name in masks:
+        annotation(tmp_path / "ground_truth/dent" / name)
+    with pytest.raises(UserError, match=message):
+        mvtec_items(tmp_path)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from blemish.datasets.own_folder import categories_in
+from tests.datasets.annotation_files import coco, labelme, shape, voc, yolo
 from tests.datasets.own_folders import annotation, picture, prepared
-from tests.datasets.test_own_annotations import coco, labelme, shape, voc, yolo
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text(encoding="utf-8")
 TREES = re.findall(r"```\nphotos/\n(.*?)```", PAGE, re.DOTALL)

@@ -17,6 +17,9 @@ from blemish.datasets.layouts.own.words import MASKS, word
 
 SUFFIXES = (".json", ".xml", ".txt")
 UNNAMED = tuple(f"class_{number}" for number in range(1000))  # of YOLO, where no file names them
+# Corners are rounded to whole pixels: a half one to the pixel whose centre it is, as in the files
+# that `blemish predict --labelme` writes, rather than to an even one.
+HALF_DOWN = 1e-3
 _YOLO = re.compile(rb"\s*(\d+([ \t]+[-+.\deE]+){4,}\s*(\r?\n|\Z)|\Z)")
 
 
@@ -33,8 +36,10 @@ def mark(defect: Box | CocoMask) -> Mark:
     """A defect as it was read."""
     if isinstance(defect, CocoMask):
         return Mark(defect.kind, defect.outlines, defect.area, "pixel")
-    how = "polygons" if defect.polygon else "boxes"
-    return Mark(defect.kind, defect.outlines, abs(_area(defect)), how)
+    if not defect.polygon:
+        return Mark(defect.kind, defect.outlines, abs(_area(defect)), "boxes")
+    corners = tuple((x - HALF_DOWN, y - HALF_DOWN) for x, y in defect.polygon)
+    return Mark(defect.kind, (corners,), abs(_area(defect)), "polygons")
 
 
 def _area(box: Box) -> float:

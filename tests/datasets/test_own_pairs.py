@@ -204,7 +204,7 @@ def test_what_is_called_a_mask_is_one_whatever_it_shows(tmp_path: Path) -> None:
 
 
 def test_the_real_magnetic_tiles_have_their_masks_beside_them(mirror: Path, tmp_path: Path) -> None:
-    """1,344 photographs as JPEG, each with a mask of the same stem that compression has softened."""
+    """1,344 photographs as JPEG, each with a mask of the same stem with soft edges."""
     unpack(mirror / "magnetic-tile.zip", tmp_path / "archive")
     (tmp_path / "own").mkdir()
     for folder in (tmp_path / "archive").glob("*/MT_*"):

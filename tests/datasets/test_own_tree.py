@@ -103,3 +103,16 @@ def test_a_folder_that_cannot_be_listed_is_named(
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(UserError, match=r"own: cannot be listed \(Permission denied\)"):
         inventory(tmp_path / "own", "all")
+
+
+@pytest.mark.parametrize("defects", [0, 2])
+def test_where_no_normal_image_can_be_read_the_error_says_what_lies_there(
+    defects: int, tmp_path: Path
+) -> None:
+    (tmp_path / "own/good").mkdir(parents=True)
+    for number in range(3):
+        (tmp_path / f"own/good/{number}.heic").write_bytes(b"x")
+    for number in range(defects):
+        picture(tmp_path / f"own/dent/{number}.png")
+    with pytest.raises(UserError, match=r"left out: 3 \.heic in good/"):
+        prepared(tmp_path / "own", tmp_path)

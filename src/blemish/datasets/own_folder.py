@@ -35,13 +35,7 @@ def folder_data_set(name: str, path: str) -> DataSet:
     root = Path(path).expanduser()
 
     def fetch(category: str, folder: Path) -> None:
-        # Copied, never linked: DVC makes its files read-only, and the user's must stay as they are.
-        for relative, file in inventory(root, category).items():
-            target = folder / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-        if rest := left_out(root, category):
-            (folder / LEFT_OUT).write_text(rest, encoding="utf-8")
+        _copy(root, category, folder)
 
     return DataSet(
         name=name,
@@ -53,6 +47,19 @@ def folder_data_set(name: str, path: str) -> DataSet:
         fetch=fetch,
         layout=layout,
     )
+
+
+def _copy(root: Path, category: str, folder: Path) -> None:
+    """Copied, never linked: DVC makes its files read-only, and the user's must stay as they are."""
+    files, rest = inventory(root, category), left_out(root, category)
+    if rest and not files:
+        raise UserError(f"{root}: no image of {category} that is read; left out: {rest}")
+    for relative, file in files.items():
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    if rest:
+        (folder / LEFT_OUT).write_text(rest, encoding="utf-8")
 
 
 def categories_in(name: str, root: Path) -> tuple[str, ...]:
@@ -143,21 +150,26 @@ def layout(folder: Path, _category: str) -> Layout:
     read = next((read for fits, read in SHAPES if fits(folder)), read_typed)
     reading = read(tree)
     items = reading.items
-    if not any(item.label == 0 and item.split in {None, "train"} for item in items):
-        if (folder / "train").is_dir():
-            raise UserError(f"{folder}/train/good: no images: the training normals belong there")
-        raise UserError(f"{folder}: no normal images in good/: at least a handful is needed")
-    notes = [*_split_note(reading), *reading.notes]
     kept = folder / LEFT_OUT
     uncopied = kept.read_text(encoding="utf-8") if kept.is_file() else _counted(tree.rest)
     unused = _counted(file for file in tree.files if file not in reading.used)
-    if lines := [line for line in (uncopied, unused) if line]:
-        notes.append(f"left out: {', '.join(lines)}")
+    rest = ", ".join(line for line in (uncopied, unused) if line)
+    _check_normals(folder, reading, f"; left out: {rest}" if rest else "")
+    notes = [*_split_note(reading), *reading.notes, *([f"left out: {rest}"] if rest else [])]
     if not any(item.label for item in items):
         notes.append("There are no defective images: no metric can be given, only scores.")
     elif reading.masks == "none":
         notes.append("There are no masks: only image metrics are given.")
     return Layout(items, masks=reading.masks, notes=tuple(notes))
+
+
+def _check_normals(folder: Path, reading: Reading, rest: str) -> None:
+    """Raise UserError where there is nothing to learn from."""
+    if any(item.label == 0 and item.split in {None, "train"} for item in reading.items):
+        return
+    if (folder / "train").is_dir():
+        raise UserError(f"{folder}/train/good: no images: the training normals belong there{rest}")
+    raise UserError(f"{folder}: no normal images in good/: at least a handful is needed{rest}")
 
 
 def _split_note(reading: Reading) -> list[str]:

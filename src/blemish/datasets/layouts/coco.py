@@ -60,15 +60,7 @@ def read_coco(path: Path, content: Any = None) -> Coco:
         if not isinstance(entry.get("file_name"), str) or entry["id"] in names:
             raise UserError(f"{path}, images {number}: no `file_name`, or an `id` used twice")
         names[entry["id"]] = entry
-    found: defaultdict[int, list[tuple[int, Entry]]] = defaultdict(list)
-    wanted = ("image_id", "category_id")
-    for number, entry in _entries(content, "annotations", path, wanted):
-        if entry["image_id"] not in names or entry["category_id"] not in kinds:
-            raise UserError(
-                f"{path}, annotations {number}: image {entry['image_id']} or category "
-                f"{entry['category_id']} is not in the file"
-            )
-        found[entry["image_id"]].append((number, entry))
+    found = _annotations(content, path, names, kinds)
     images = [
         CocoImage(_name(entry), _size(entry), tuple(found[key])) for key, entry in names.items()
     ]
@@ -76,6 +68,21 @@ def read_coco(path: Path, content: Any = None) -> Coco:
     if len(by_name) < len(images):
         raise UserError(f"{path}: `images` names a file twice: each needs a name of its own")
     return Coco(path, by_name, kinds)
+
+
+def _annotations(
+    content: Any, path: Path, names: Mapping[int, Entry], kinds: Mapping[int, str]
+) -> Mapping[int, list[tuple[int, Entry]]]:
+    """The entries of each image, with their numbers."""
+    found: defaultdict[int, list[tuple[int, Entry]]] = defaultdict(list)
+    for number, entry in _entries(content, "annotations", path, ("image_id", "category_id")):
+        if entry["image_id"] not in names or entry["category_id"] not in kinds:
+            raise UserError(
+                f"{path}, annotations {number}: image {entry['image_id']} or category "
+                f"{entry['category_id']} is not in the file"
+            )
+        found[entry["image_id"]].append((number, entry))
+    return found
 
 
 def _entries(

@@ -274,7 +274,8 @@ def test_folders_that_are_not_there(tmp_path) -> None:
         assert message in str(result.exception)
 
 
-def test_masks_as_jpeg_give_the_numbers_of_the_drawn_ones(tree: Any, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("tree")
+def test_masks_as_jpeg_give_the_numbers_of_the_drawn_ones(tmp_path: Path) -> None:
     drawn = json.loads(call(tmp_path, "--json").stdout)
     for number, path in enumerate(sorted((tmp_path / "masks").rglob("*.png"))):
         stem = path.stem.removesuffix("_mask") + ("_mask", "_GT", "_label")[number % 3]

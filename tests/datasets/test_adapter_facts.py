@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from blemish.core.params import DataParams
-from blemish.datasets.dataset import Item, Layout, Outline, data_set
+from blemish.datasets.dataset import Item, Layout, data_set
 from blemish.images.manifest import read_manifest
 from blemish.prepare.unit import prepare
 from tests.miniatures import layouts
@@ -107,52 +107,6 @@ def test_published_counts_add_up() -> None:
     for category in data_set("loco", {}).categories:
         found.update(data_set("loco", {}).expected[category])
     assert found == {"train": 1778, "val": 305, "test_good": 575, "test_defective": 993}
-
-
-def test_a_board_is_split_by_running_number(tmp_path: Path) -> None:
-    layouts.pcb(tmp_path)
-    top = tmp_path / "PCB_DATASET"
-    for file in [*top.rglob("01_*"), *top.rglob("1[12]*"), *top.rglob("01.JPG")]:
-        file.unlink()
-    layout = data_set("pcb", {}).layout(top, "04")
-    assert {item.image.stem for item in of(layout, split="test")} == {
-        *("04_missing_hole_05", "04_short_05")
-    }
-    assert {item.image.stem for item in of(layout, split="train")} == {
-        *("04_missing_hole_01", "04_short_01", "04")
-    }
-    assert all(item.group == item.image.stem for item in layout.items)
-    assert any("3 defective tiles of theirs are not used" in note for note in layout.notes)
-    short = of(layout, defect="short")[0]
-    assert short.tile == (0, 0, 512, 512)
-    assert short.outlines == (((500, 60), (540, 110)),)
-
-
-def test_boards_of_the_test_are_never_trained_on(tmp_path: Path) -> None:
-    layouts.pcb(tmp_path)
-    layout = data_set("pcb", {}).layout(tmp_path / "PCB_DATASET", "board")
-    assert {item.group for item in of(layout, split="test")} == {"11", "12"}
-    assert {item.group for item in of(layout, split="train")} == {"01", "04"}
-    assert any("16 images were found, 693" in note for note in layout.notes)
-
-
-def test_every_fifth_display_is_the_test(tmp_path: Path) -> None:
-    layouts.lcd_light_voc(tmp_path)
-    layout = data_set("lcd-light", {}).layout(tmp_path, "panel")
-    assert {item.group for item in of(layout, split="test")} == {"0005", "0010"}
-    assert any("8 defective tiles" in note for note in layout.notes)
-
-
-def test_yolo_and_voc_say_the_same(tmp_path: Path) -> None:
-    layouts.lcd_light_voc(tmp_path / "voc")
-    layouts.lcd_light_yolo(tmp_path / "yolo")
-
-    def outlines(folder: Path) -> set[tuple[Outline, ...]]:
-        items = data_set("lcd-light", {}).layout(folder, "panel").items
-        return {item.outlines for item in items if item.label}
-
-    (voc,), (yolo,) = outlines(tmp_path / "voc"), outlines(tmp_path / "yolo")
-    np.testing.assert_allclose(np.array(yolo), np.array(voc), atol=1e-3)
 
 
 def test_class_masks_count_above_zero(tmp_path: Path) -> None:

@@ -9,49 +9,10 @@ from pathlib import Path
 import pytest
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import Layout, data_set, split_unit
-from tests.miniatures import MINIATURES, layouts
-from tests.miniatures.paint import picture, voc
-
-TREES = {one.unit: one.archives for one in MINIATURES}
-
-
-def fetched(unit: str, change: Callable[[Path], object], tmp_path: Path) -> tuple[Path, Layout]:
-    """The raw folder of a unit whose first archive was changed, placed as folders by hand."""
-    for number, (name, builder) in enumerate(TREES[unit].items()):
-        place = Path("data/downloads") / name.removesuffix(".xz").rpartition(".")[0]
-        place.mkdir(parents=True)
-        builder(place)
-        if not number:
-            change(place)
-    name, category = split_unit(unit)
-    published = data_set(name, {})
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    published.fetch(category, raw)
-    return raw, published.layout(raw, category)
-
-
-def drop(pattern: str) -> Callable[[Path], None]:
-    """Remove what matches."""
-
-    def change(place: Path) -> None:
-        found = list(place.glob(pattern))
-        assert found, pattern
-        for path in found:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    return change
-
-
-def write(pattern: str, text: str) -> Callable[[Path], None]:
-    """Overwrite the one file that matches."""
-
-    def change(place: Path) -> None:
-        (path,) = place.glob(pattern)
-        path.write_text(text)
-
-    return change
+from blemish.datasets.dataset import data_set
+from tests.miniatures import layouts
+from tests.miniatures.paint import mask, picture, voc
+from tests.miniatures.spoiled import drop, fetched, other, write
 
 
 def config(**changes: object) -> Callable[[Path], None]:
@@ -64,18 +25,12 @@ def table(line: str) -> Callable[[Path], None]:
     return write("split_csv/1cls.csv", f"object,split,label,image,mask\n{line}\n")
 
 
-def other(place: Path) -> None:
-    """Something else altogether lies there."""
-    shutil.rmtree(place)
-    place.mkdir()
-    (place / "readme.md").touch()
-
-
 BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'
 IMAGE = "candle/Data/Images/Normal/0000.JPG"
 LOCO, VISA, PCB, LCD = "loco/screw_bag", "visa/candle", "pcb/04", "lcd-light/panel"
 YOLO = "labels/train/0003.txt"
 SHORT = "PCB_DATASET/Annotations/Short/04_short_01.xml"
+CLOTH = "WFDD/grid_cloth/ground_truth/scratch"
 SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
     ("mvtec/leather", other, r"mvtec_anomaly_detection: expected leather/train/good.* no category"),
     ("mvtec/leather", drop("leather"), r"expected leather/train/good.*the categories tile"),
@@ -109,6 +64,18 @@ SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
     (LOCO, write("screw_bag/defects_config.json", "[1]"), r"entry 0: expected a mapping"),
     (LOCO, write("screw_bag/defects_config.json", "[{"), r"not valid JSON"),
     (LOCO, write("screw_bag/defects_config.json", "[" * 9**6), r"not valid JSON"),
+    (
+        LOCO,
+        lambda place: mask(
+            place / "screw_bag/ground_truth/logical_anomalies/002/001.png", value=253
+        ),
+        r"002/001\.png: holds the values \[253\]: expected 0 and one `pixel_value` .* \(255, 254\)",
+    ),
+    (
+        LOCO,
+        lambda place: picture(place / "screw_bag/ground_truth/logical_anomalies/002/001.png"),
+        r"002/001\.png: expected an 8-bit grey image",
+    ),
     (VISA, drop("split_csv"), r"expected split_csv/1cls\.csv and candle/Data/Images"),
     (VISA, drop(IMAGE), r"line 2: there is no candle/Data/Images/Normal/0000\.JPG"),
     (VISA, table("pcb1,train,normal,a,"), r"no row of 'candle'"),
@@ -136,16 +103,16 @@ SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
     ("magnetic-tile-thu/tile", drop("data/Fold"), r"no folder of images named 'fold'.*good"),
     ("magnetic-tile-thu/tile", drop("data/Free"), r"no folder of images named 'good'"),
     ("magnetic-tile-thu/tile", other, r"expected folders of images; found readme\.md"),
+    ("wfdd/grid_cloth", drop(f"{CLOTH}/001_mask.png"), r"001\.png: no mask in .*expected 001_mask"),
     ("magnetic-tile/tile", drop("*/MT_Crack"), r"expected the folders MT_Blowhole/Imgs.*found"),
-    (PCB, drop("PCB_DATASET/Annotations"), r"expected the folders images/, Annotations/ and"),
-    (PCB, drop("PCB_DATASET/PCB_USED/04.JPG"), r"PCB_USED: no file of '04'; found 01\.JPG"),
+    (PCB, drop("PCB_DATASET/Annotations"), r"expected the folders images/ and Annotations/"),
     (PCB, drop(SHORT), r"04_short_01\.jpg: no boxes in Annotations \(expected 04_short_01\.xml\)"),
     (PCB, write(SHORT, BOMB), r"04_short_01\.xml: holds a DOCTYPE or entities: refused"),
     (PCB, write(SHORT, "<annotation>"), r"04_short_01\.xml: not valid XML"),
     (
         PCB,
         lambda place: voc(place / SHORT, "short", (1, 1, 9, 9), (100, 70)),
-        r"04_short_01\.xml: describes an image of 100×70, but it is 1100×700",
+        r"04_short_01\.xml: describes an image of 100×70, but it is 1600×1030",
     ),
     (
         PCB,
@@ -167,7 +134,14 @@ SPOIL: list[tuple[str, Callable[[Path], object], str]] = [
     (PCB, write("PCB_DATASET/images/Short/04_short_01.jpg", "moved"), r"not a whole image"),
     (LCD, other, r"expected images with VOC xml or YOLO txt files; found readme\.md"),
     (LCD, drop(YOLO), r"0003\.jpg: no boxes: expected 0003\.xml \(VOC\) or 0003\.txt"),
-    (LCD, drop("labels/classes.txt"), r"which class is which is not stated: put classes\.txt"),
+    (LCD, write("lcd.yaml", "names: [a, [b]]"), r"lcd\.yaml: `names` must be a list of words"),
+    (
+        LCD,
+        write("lcd.yaml", "names: {0: a, 2: b}"),
+        r"`names` has the keys \[0, 2\]: expected 0, 1",
+    ),
+    (LCD, write("lcd.yaml", "names: [" * 999), r"lcd\.yaml: not YAML"),
+    (LCD, write("lcd.yaml", "#" * 100_001), r"lcd\.yaml: longer than 100000 bytes"),
     (LCD, write(YOLO, "7 0.5 0.5 0.1 0.1"), r"0003\.txt, line 1: class 7, but only 3 classes"),
     (LCD, write(YOLO, "\n1 0.5 0.5 nan 0.1"), r"line 2: expected `class x y width height`"),
     (LCD, write(YOLO, "1 0.5 0.5 0.1"), r"line 1: expected `class x y width height`"),

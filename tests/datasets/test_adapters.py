@@ -10,6 +10,7 @@ from PIL import Image
 
 from blemish.core.params import DataParams
 from blemish.datasets.dataset import Layout, data_set, split_unit
+from blemish.download.archive import Archive
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.prepare.unit import prepare
 from tests.miniatures import MINIATURES, Miniature, layouts
@@ -77,7 +78,7 @@ def test_an_archive_becomes_the_published_parts(one: Miniature, workspace: Path)
 def test_a_folder_unpacked_by_hand_works(one: Miniature, workspace: Path) -> None:
     """A renamed top folder, doubled, and suffixes in capitals."""
     for name, folder in one.build(workspace / "built").items():
-        top = Path("data/downloads") / name.removesuffix(".xz").rpartition(".")[0]
+        top = Path("data/downloads") / Archive(name).stem
         place = top / "my download" / "copy"
         shutil.copytree(folder, place)
         for image in [*place.rglob("*.png"), *place.rglob("*.jpg")]:

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blemish.core.errors import UserError
-from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
+from blemish.datasets.layouts.boxes import Box, image_size, kind_name, voc_boxes, yolo_boxes
+from blemish.datasets.layouts.class_names import class_names
+from blemish.datasets.layouts.labelme import labelme_polygons
 from blemish.datasets.loco import check_config
 from tests.miniatures.layouts import LOCO_CONFIG
 
@@ -66,6 +68,46 @@ def test_any_markup_as_voc_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.xml"
     path.write_text(text, encoding="utf-8")
     boxes_or_one_line(lambda: voc_boxes(path, SIZE))
+
+
+SHAPES = st.dictionaries(
+    st.sampled_from(["label", "points", "shape_type", "flags"]),
+    st.one_of(
+        st.sampled_from(["polygon", "rectangle", "circle", "../x"]),
+        st.none(),
+        st.integers(-9, 10**400),
+        st.lists(st.lists(st.one_of(st.floats(), st.integers(-9, 99), st.none()), max_size=3)),
+    ),
+)
+
+
+@many
+@given(st.one_of(st.lists(SHAPES, max_size=3), st.none(), st.text(max_size=3)))
+def test_any_shapes_as_labelme_file(tmp_path: Path, shapes: object) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"shapes": shapes}), encoding="utf-8")
+    boxes_or_one_line(lambda: labelme_polygons(path, SIZE))
+    path.write_text(json.dumps(shapes), encoding="utf-8")
+    boxes_or_one_line(lambda: labelme_polygons(path, SIZE))
+
+
+@many
+@given(st.text(alphabet="names:[]{}&*a-! 0123<\n\t'\"|>%@`", max_size=60))
+def test_any_text_names_classes_or_gives_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"names: {text}", encoding="utf-8")
+    try:
+        names = class_names([path])
+    except UserError:
+        return
+    assert all(isinstance(name, str) for name in names)
+
+
+@given(st.text(max_size=30))
+def test_a_type_becomes_the_name_of_a_folder(name: str) -> None:
+    found = kind_name(name)
+    assert not set(found) & set("/\\ .:\0")
+    assert kind_name(found) == found
 
 
 values = st.one_of(

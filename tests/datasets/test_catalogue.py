@@ -42,6 +42,13 @@ UNITS = {
     "magnetic-tile": "tile",
     "magnetic-tile-thu": "tile",
     "elpv": "mono poly",
+    "mvtec2": "can fabric fruit_jelly rice sheet_metal vial wallplugs walnuts",
+    "ksdd2": "surface",
+    "btad": "01 02 03",
+    "dagm": " ".join(f"Class{number}" for number in range(1, 11)),
+    "aitex": "00 01 02 03 04 05 06",
+    "bsdata": "ball-screw",
+    "casting": "impeller",
     "lcdsim": "grey white black red green blue gradient checker text",
 }
 WITHOUT_ARCHIVE = {"elpv", "lcdsim"}
@@ -98,7 +105,7 @@ def test_a_record_for_each_unit_as_json() -> None:
     assert json.loads(json.dumps(records)) == records
     units = [record["unit"] for record in records if record["unit"]]
     assert units == all_units({})
-    assert len(units) == len(set(units)) == 98
+    assert len(units) == len(set(units)) == 98 + 31
     by_unit = {record["unit"]: record for record in records}
     assert by_unit["elpv/mono"]["status"] == "ready"
     assert by_unit["visa/candle"]["status"] == "downloadable"

@@ -65,6 +65,22 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
         assert all(0 <= value <= 1 for key, value in group.items() if key != "count")
 
 
+def test_a_set_with_measures_of_its_own_has_them_too(tmp_path, monkeypatch) -> None:
+    own = "blemish.evaluation.published_measures"
+    monkeypatch.setattr(f"{own}.AUPRO_LIMITS", {"tiny": 0.05})
+    monkeypatch.setattr(f"{own}.WITH_SEGF1", {"tiny"})
+    folder = results(tmp_path)
+    found = metrics_of(folder)
+    assert set(found["metrics"]) == (IMAGE | PIXEL) - {"pixel_aupro"} | {
+        *("pixel_aupro_0.05", "pixel_segf1")
+    }
+    assert 0 < found["metrics"]["pixel_segf1"] <= found["metrics"]["pixel_f1max"] + 0.001
+    assert any(note.startswith("SegF1 is of all test pixels") for note in found["notes"])
+    run = Run(NAME, "white", 0, tmp_path, folder)
+    (row,) = tables.leaderboard([run])
+    assert "pixel_segf1" in tables.metric_names([row])
+
+
 def test_what_a_crop_does_not_see_is_noted(tmp_path) -> None:
     notes = metrics_of(results(tmp_path, resize="crop"))["notes"]
     (note,) = [note for note in notes if "judged in part" in note]

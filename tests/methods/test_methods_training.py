@@ -24,8 +24,8 @@ def test_a_trained_model_is_complete(method: str) -> None:
     assert set(bytes_of(folder)) == {"model.safetensors", "model.json", "curves.csv"}
     record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert set(record) == {
-        "format", "method", "unit", "seed", "params", "preprocessing", "levels", "facts", "validation",
-        "versions",
+        "format", "method", "unit", "seed", "params", "preprocessing", "levels", "facts",
+        "validation", "versions",
     }  # fmt: skip
     assert (record["method"], record["unit"], record["seed"]) == (method, NAME, 0)
     assert record["params"] | tiny(method).params == record["params"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.miniatures import layouts
+from tests.miniatures import further, layouts
 
 Counts = dict[tuple[str, str], int]
 
@@ -36,6 +36,8 @@ MVTEC: Counts = {("train", "good"): 6, ("test", "good"): 2, ("test", "scratch"):
 LOCO: Counts = {("train", "good"): 6, ("val", "good"): 2, ("test", "good"): 2}
 STRUCTURAL, LOGICAL = ("test", "structural_anomalies"), ("test", "logical_anomalies")
 LOCO_ARCHIVE = {"mvtec_loco_anomaly_detection.tar.xz": layouts.loco}
+
+DIVIDED: Counts = {("train", "good"): 6, ("test", "good"): 2, ("test", "defect"): 3}
 
 MINIATURES = [
     Miniature("mvtec/leather", {"mvtec_anomaly_detection.tar.xz": layouts.mvtec}, MVTEC),
@@ -79,28 +81,27 @@ MINIATURES = [
         {("None", "good"): 8}
         | {("test", kind): 2 for kind in ("blowhole", "break", "crack", "fray", "uneven")},
     ),
-    # An image is 3×2 tiles, one or (where the box lies across) two of them defective.
+    # 3×2 tiles an image. Normals are the templates' tiles, as the other images repeat them.
     Miniature(
         "pcb/board",
         {"PCB_DATASET.zip": layouts.pcb},
         {
-            ("train", "good"): 2 * (6 + 2 * 5 + 2 * 4),
-            ("test", "good"): 2 * (6 + 2 * 5 + 2 * 4),
-            ("test", "missing_hole"): 2 * 2 * 1,
-            ("test", "short"): 2 * 2 * 2,
+            ("train", "good"): 2 * 6,
+            ("test", "good"): 2 * 6,
+            ("test", "missing_hole"): 2 * 2,
+            ("test", "short"): 2 * 2,
         },
-        masks="boxes",
     ),
+    # The template is for training; of the two test images five tiles each are clean.
     Miniature(
         "pcb/04",
         {"PCB_DATASET.zip": layouts.pcb},
         {
-            ("train", "good"): 6 + 5 + 4,
-            ("test", "good"): 5 + 4,
+            ("train", "good"): 6,
+            ("test", "good"): 5 + 5,
             ("test", "missing_hole"): 1,
-            ("test", "short"): 2,
+            ("test", "short"): 1,
         },
-        masks="boxes",
     ),
     # 10 images of 2×2 tiles with a defect in one: the 5th and 10th are for the test.
     *(
@@ -111,5 +112,45 @@ MINIATURES = [
             masks="boxes",
         )
         for builder in (layouts.lcd_light_voc, layouts.lcd_light_yolo)
+    ),
+    Miniature(
+        "mvtec2/can",
+        {"mvtec_ad_2.tar.gz": further.mvtec2},
+        {("train", "good"): 6, ("val", "good"): 2, ("test", "good"): 2, ("test", "bad"): 3},
+    ),
+    Miniature("ksdd2/surface", {"KolektorSDD2.zip": further.ksdd2}, DIVIDED),
+    Miniature(
+        "btad/03",
+        {"btad.zip": further.btad},
+        {("train", "good"): 6, ("test", "good"): 2, ("test", "ko"): 3},
+    ),
+    Miniature("dagm/Class1", {"DAGM_KaggleUpload.zip": further.dagm}, DIVIDED, masks="polygons"),
+    # Four tiles a strip: one strip has defects in three of them, one in one.
+    Miniature(
+        "aitex/04",
+        {
+            "NODefect_images.zip": further.aitex_good,
+            "Defect_images.zip": further.aitex_defects,
+            "Mask_images.zip": further.aitex_masks,
+        },
+        {
+            ("None", "good"): 3 * 4,
+            ("test", "good"): 2 + 3,
+            ("test", "fuzzyball"): 2,
+            ("test", "nep"): 1,
+        },
+    ),
+    # Of nine times the pits begin at the seventh, so that three images are good.
+    Miniature(
+        "bsdata/ball-screw",
+        {"BSData-main.zip": further.bsdata},
+        {("train", "good"): 3 + 9, ("test", "good"): 3 + 9, ("test", "pitting"): 3},
+        masks="polygons",
+    ),
+    Miniature(
+        "casting/impeller",
+        {"casting.zip": further.casting},
+        {("None", "good"): 8, ("test", "defect"): 3},
+        masks="none",
     ),
 ]

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from tests.miniatures.paint import mask, palette_mask, picture, voc
+from tests.miniatures.paint import board, mask, palette_mask, pasted, picture, voc
 
-PCB_SIZE = (1100, 700)
-LCD_SIZE = (300, 400)
+PCB_SIZE = (1600, 1030)  # 3×2 tiles of 533×515
+LCD_SIZE = (400, 500)
 
 
 def category(root: Path, train: int = 6, good: int = 2, defective: int = 3) -> None:
@@ -141,16 +141,21 @@ def magnetic_tile(root: Path) -> None:
     (top / "README.md").write_text("welcome to use")
 
 
+# A loose box around each defect; the short's reaches into a tile of which the short shows nothing.
+PCB_BOXES = {"Missing_hole": (60, 60, 100, 110), "Short": (515, 60, 560, 110)}
+PCB_DEFECTS = {"Missing_hole": (70, 70, 90, 100), "Short": (520, 70, 531, 100)}
+
+
 def pcb(root: Path) -> None:
-    """Boards 01 and 04, and 11 and 12, two images of two types each: 3×2 tiles of 512 px."""
+    """Boards 01 and 04, and 11 and 12, two images of two types each: all images of a board are
+    its template, with a defect put in."""
     top = root / "PCB_DATASET"
-    boxes = {"Missing_hole": (60, 60, 100, 110), "Short": (500, 60, 540, 110)}
-    for board in ("01", "04", "11", "12"):
-        picture(top / "PCB_USED" / f"{board}.JPG", PCB_SIZE)
-        for folder, box in boxes.items():
+    for name in ("01", "04", "11", "12"):
+        template = board(top / "PCB_USED" / f"{name}.JPG", PCB_SIZE)
+        for folder, box in PCB_BOXES.items():
             for number in (1, 5):
-                stem = f"{board}_{folder.lower()}_{number:02d}"
-                picture(top / "images" / folder / f"{stem}.jpg", PCB_SIZE)
+                stem = f"{name}_{folder.lower()}_{number:02d}"
+                pasted(template, top / "images" / folder / f"{stem}.jpg", PCB_DEFECTS[folder])
                 voc(top / "Annotations" / folder / f"{stem}.xml", folder.lower(), box, PCB_SIZE)
     picture(top / "rotation" / "Short_rotation" / "04_short_01.jpg")
 
@@ -167,5 +172,6 @@ def lcd_light_yolo(root: Path) -> None:
         picture(root / "images" / "train" / f"{number:04d}.jpg", LCD_SIZE)
         place = root / "labels" / "train" / f"{number:04d}.txt"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text("1 0.033333 0.0375 0.033333 0.05\n")
-    (root / "labels" / "classes.txt").write_text("spot\nline\nmura\n")
+        place.write_text("1 0.025 0.03 0.025 0.04\n")
+    names = "path: LCD\nnc: 3\nnames: ['Mura', 'Line', 'spot']  # in this order\n"
+    (root / "lcd.yaml").write_text(names)

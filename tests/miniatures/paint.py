@@ -20,10 +20,36 @@ def picture(path: Path, size: tuple[int, int] = SIZE) -> Path:
     return path
 
 
-def mask(path: Path, value: int = 255, box: Corners = (2, 3, 6, 7)) -> Path:
+def board(path: Path, size: tuple[int, int]) -> Path:
+    """A JPEG of grey fields of 10 px that follow from its name, as fine as a circuit's lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(list(path.name.encode()))
+    fields = random.integers(60, 200, (size[1] // 10, size[0] // 10)).astype(np.uint8)
+    Image.fromarray(fields).resize(size, Image.Resampling.NEAREST).convert("RGB").save(
+        path, quality=95
+    )
+    return path
+
+
+def pasted(template: Path, path: Path, box: Corners) -> Path:
+    """The template with the colours inverted in a box, saved as JPEG again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.asarray(Image.open(template)).copy()
+    place = slice(box[1], box[3]), slice(box[0], box[2])
+    pixels[place] = np.where(pixels[place] < 128, 255, 0)
+    Image.fromarray(pixels).save(path, quality=95)
+    return path
+
+
+def mask(
+    path: Path,
+    value: int = 255,
+    box: Corners = (2, 3, 6, 7),
+    size: tuple[int, int] = SIZE,
+) -> Path:
     """A grey mask with `value` in the box left, top, right, bottom (the ends excluded)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.zeros((SIZE[1], SIZE[0]), dtype=np.uint8)
+    pixels = np.zeros((size[1], size[0]), dtype=np.uint8)
     pixels[box[1] : box[3], box[0] : box[2]] = value
     Image.fromarray(pixels).save(path)
     return path

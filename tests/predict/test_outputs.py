@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 from torch import Tensor
 
-from tests.predict.bright import COLUMNS, Bright, files, predict
+from tests.predict.bright import COLUMNS, Bright, files, predict, write_image
 
 pytestmark = pytest.mark.usefixtures("bright")
 
@@ -151,3 +152,24 @@ def test_an_output_that_cannot_be_written_is_named(
     done = predict(model, images, "--maps", tmp_path / "out")
     assert f"{tmp_path / 'out' / 'line 2' / 'bad.npy'}: cannot be written" in str(done.exception)
     assert files(tmp_path / "out") == {"good.npy"}
+
+
+def test_maps_as_mvtec_s_server_takes_them(model: Path, images: Path, tmp_path: Path) -> None:
+    done = predict(model, images, "--maps", tmp_path / "npy")
+    assert done.exit_code == 0
+    done = predict(model, images, "--maps", tmp_path / "out", "--maps-as-tiff")
+    assert done.exit_code == 0
+    assert files(tmp_path / "out") == {"good.tiff", "line 2/bad.tiff", "line 2/tall.tiff"}
+    found = tifffile.imread(tmp_path / "out" / "line 2" / "bad.tiff")
+    exact = np.load(tmp_path / "npy" / "line 2" / "bad.npy")
+    assert (found.dtype, found.shape) == (np.float16, (192, 256))
+    np.testing.assert_allclose(found, exact, rtol=1e-3)
+
+
+def test_maps_do_not_replace_images(model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    write_image(photos / "good.tiff")
+    before = (photos / "good.tiff").read_bytes()
+    done = predict(model, photos, "--maps", photos, "--maps-as-tiff")
+    assert "`--maps` would replace the image" in str(done.exception)
+    assert (photos / "good.tiff").read_bytes() == before

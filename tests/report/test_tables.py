@@ -29,6 +29,15 @@ def test_a_training_free_method_is_marked_as_a_reference() -> None:
     assert not any("training-free" in sentence for sentence in tables.conditions(runs[:2]))
 
 
+def test_a_unit_that_is_not_as_published_is_named_below_the_leaderboard() -> None:
+    note = "Published: 280 train images; found: 9."
+    runs = [a_run("mvtec/wood", "glass", seed, notes=["Other.", note]) for seed in (0, 1)]
+    runs.append(a_run("mvtec/tile", "glass", 0, notes=["Other."]))
+    sentences = tables.conditions(runs)
+    assert sentences.count(f"Not as published: mvtec/wood ({note})") == 1
+    assert not any("mvtec/tile" in sentence for sentence in sentences)
+
+
 def test_a_value_that_one_seed_lacks_is_not_averaged_over_the_others() -> None:
     runs = [a_run("a/b", "glass", s, metrics={"image_auroc": v}) for s, v in enumerate((0.7, None))]
     (row,) = tables.leaderboard(runs)

@@ -42,6 +42,13 @@ Maps = Annotated[
         help="Folder for the maps as numbers (float32 NPY), which `blemish metrics` reads."
     ),
 ]
+MapsAsTiff = Annotated[
+    bool,
+    typer.Option(
+        "--maps-as-tiff",
+        help="Maps as float16 TIFF, as benchmark.mvtec.com takes them (MVTec AD 2).",
+    ),
+]
 Rate = Annotated[
     float,
     typer.Option(
@@ -84,6 +91,7 @@ def predict(
     heatmaps: Heatmaps = None,
     overlays: Overlays = None,
     maps: Maps = None,
+    maps_as_tiff: MapsAsTiff = False,
     false_alarm_rate: Rate = 0.05,
     threshold: Threshold = None,
     map_threshold: MapThreshold = None,
@@ -127,6 +135,7 @@ def predict(
             overwrite=overwrite,
             device=device,
             as_json=as_json,
+            maps_as_tiff=maps_as_tiff,
         )
     )
     raise typer.Exit(status)

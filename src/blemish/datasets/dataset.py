@@ -54,7 +54,9 @@ class Layout:
     """What `DataSet.layout` returns: the images and what must be said about them.
 
     `masks`: "pixel", "boxes", "polygons" or "none". `extra_slices` stay outside the headline
-    numbers. `files` are kept beside the images under their own names.
+    numbers. `files` are kept beside the images under their own names. `own_split`: who is in the
+    test is a rule of ours, as the publisher says nothing of it. `one_scene`: all images show one
+    photograph, so that every normal image is a twin of others, in training and test.
     """
 
     items: list[Item]
@@ -62,6 +64,8 @@ class Layout:
     extra_slices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    own_split: bool = False
+    one_scene: bool = False
 
 
 @dataclass(frozen=True)

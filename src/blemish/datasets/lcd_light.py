@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from blemish.core.completeness import differing
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
 from blemish.datasets.layouts.archive_tree import folders_below, link_tree
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
+from blemish.datasets.layouts.class_names import LISTS, TABLES, class_names
 from blemish.datasets.layouts.tiles import Annotated, tile_items
 from blemish.download.archive import hand_placed
 from blemish.download.fetch import unpacked
@@ -17,12 +19,12 @@ ARCHIVES = (hand_placed("lcd-light", f"the Baidu drive linked by {HOME}, renamed
 SIDE = 256
 EVERY = 5  # every fifth image, in the order of names, is for the test
 PUBLISHED_IMAGES = 1608
-CLASS_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
+PUBLISHED_KINDS = ("mura", "line", "spot")  # the classes 0, 1, 2 where no file names them
 
 
 def fetch(_category: str, folder: Path) -> None:
-    """Link the images and the annotations, wherever they lie."""
-    suffixes = IMAGE_SUFFIXES | {".xml", ".txt", ".names"}
+    """Link the images, the annotations and the names of the classes, wherever they lie."""
+    suffixes = IMAGE_SUFFIXES | TABLES | {".xml", ".txt", ".names"}
     expected = "expected images with VOC xml or YOLO txt files"
     root = unpacked(ARCHIVES[0])
     link_tree(root, folder, lambda file: file.suffix.lower() in suffixes, expected)
@@ -30,7 +32,9 @@ def fetch(_category: str, folder: Path) -> None:
 
 def layout(folder: Path, _category: str) -> Layout:
     """Tiles; a box file belongs to the image of its stem, wherever the two lie."""
-    annotated = list(_images(folder))
+    files = [file for inner in folders_below(folder) for file in sorted(inner.iterdir())]
+    kinds = class_names(files)
+    annotated = list(_images(folder, files, kinds or PUBLISHED_KINDS))
     items, unused = tile_items(annotated, SIDE)
     notes = [
         f"lcd-light has no normal images: normals are {SIDE} px tiles that touch no annotated "
@@ -38,28 +42,24 @@ def layout(folder: Path, _category: str) -> Layout:
         f"lcd-light has no published split: every {EVERY}th image, in the order of names, is the "
         f"test, the others give only their normal tiles to training; {unused} defective tiles of "
         "theirs are not used.",
+        "Its authors augmented the images (1,608 in all): copies of one photograph may lie on both "
+        "sides of the split where the twin guard does not know them again.",
     ]
-    if len(annotated) != PUBLISHED_IMAGES:
-        notes.append(f"{len(annotated)} images were found, {PUBLISHED_IMAGES} are published.")
-    return Layout(items, masks="boxes", notes=tuple(notes))
+    if not kinds and any(file.suffix.lower() == ".txt" for file in files):
+        notes.append(f"No file names the classes: 0, 1, 2 are {', '.join(PUBLISHED_KINDS)}.")
+    notes += differing(len(annotated), PUBLISHED_IMAGES)
+    return Layout(items, masks="boxes", notes=tuple(notes), own_split=True)
 
 
-def _images(folder: Path) -> Iterator[Annotated]:
+def _images(folder: Path, files: Sequence[Path], kinds: Sequence[str]) -> Iterator[Annotated]:
     """The images in the order of their names, with their boxes."""
-    folders = list(folders_below(folder))
     images = sorted(
-        (image for inner in folders for image in images_in(inner)), key=lambda image: image.name
+        (image for inner in folders_below(folder) for image in images_in(inner)),
+        key=lambda image: image.name,
     )
-    files = [file for inner in folders for file in sorted(inner.iterdir())]
-    kinds = next((_kinds(file) for file in files if file.name.lower() in CLASS_FILES), ())
     voc = _by_stem([file for file in files if file.suffix.lower() == ".xml"])
-    yolo = _by_stem(
-        [
-            file
-            for file in files
-            if file.suffix.lower() == ".txt" and file.name.lower() not in CLASS_FILES
-        ]
-    )
+    labels = [file for file in files if file.suffix.lower() == ".txt"]
+    yolo = _by_stem([file for file in labels if file.name.lower() not in LISTS])
     _by_stem(images)
     for number, image in enumerate(images, 1):
         boxes = _boxes(image, voc, yolo, kinds)
@@ -85,23 +85,13 @@ def _boxes(
         raise UserError(
             f"{image}: no boxes: expected {image.stem}.xml (VOC) or {image.stem}.txt (YOLO)"
         )
-    if not kinds:
-        raise UserError(
-            f"{yolo[image.stem]}: which class is which is not stated: put classes.txt into the "
-            "archive's folder, one name a line (spot, line, mura in its order)"
-        )
     return yolo_boxes(yolo[image.stem], image_size(image), kinds)
-
-
-def _kinds(file: Path) -> tuple[str, ...]:
-    """The names of the classes 0, 1, …"""
-    return tuple(file.read_text(encoding="utf-8", errors="replace").split())
 
 
 DATA_SETS = (
     DataSet(
         name="lcd-light",
-        title="A lit LCD with spots, lines and mura",
+        title="A lit LCD: spots, lines, mura",
         categories=("panel",),
         licence="none stated",
         citation="DACA-Net: detail-aware network with contrast attention for display defects, "

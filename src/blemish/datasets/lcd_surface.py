@@ -70,7 +70,7 @@ DATA_SETS = (
         name="lcd-surface",
         title="MSD, surfaces of phone screens",
         categories=("phone",),
-        licence="for research",
+        licence="GPL-3.0",
         citation="Zhang et al., FDSNet: an accurate real-time surface defect segmentation network, "
         "ICASSP (2022)",
         home=HOME,

@@ -21,7 +21,7 @@ def with_options(options: Mapping[str, Any]) -> tuple[DataSet, ...]:
     return (
         DataSet(
             name="lcdsim",
-            title="Rendered displays seen by an inspection camera",
+            title="Rendered displays, camera view",
             categories=CATEGORIES,
             licence="as Blemish",
             citation="Blemish's own renderer",

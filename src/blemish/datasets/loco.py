@@ -4,7 +4,7 @@ One archive, three data sets: all anomalies as two slices, or only one kind of t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from blemish.core.errors import UserError
@@ -18,6 +18,7 @@ from blemish.datasets.layouts.archive_tree import (
     link_file,
     link_images,
 )
+from blemish.datasets.layouts.grey_values import grey_values
 from blemish.download.archive import Archive
 from blemish.download.fetch import unpacked
 
@@ -110,7 +111,7 @@ def read_kinds(folder: Path, kinds: Sequence[str]) -> Layout:
 
     Raises UserError naming the config, the images or the channels that are missing or wrong.
     """
-    check_config(folder / CONFIG)
+    values = check_config(folder / CONFIG)
     items = [
         Item(image, "good", split)
         for name, split in (("train", "train"), ("validation", "val"), ("test", "test"))
@@ -126,7 +127,7 @@ def read_kinds(folder: Path, kinds: Sequence[str]) -> Layout:
                 image,
                 group,
                 "test",
-                channels=_channels(image, folder / "ground_truth" / group),
+                channels=_channels(image, folder / "ground_truth" / group, values),
                 slice=kind if len(kinds) > 1 else "",
             )
             for image in images
@@ -134,19 +135,31 @@ def read_kinds(folder: Path, kinds: Sequence[str]) -> Layout:
     return Layout(items, masks="pixel", files=(folder / CONFIG,))
 
 
-def _channels(image: Path, folder: Path) -> Path:
-    """`ground_truth/<group>/<stem>`, which must hold at least one channel."""
+def _channels(image: Path, folder: Path, values: Collection[int]) -> Path:
+    """`ground_truth/<group>/<stem>`, which must hold at least one channel.
+
+    Raises UserError naming a channel of which the config does not say which defect it is: training
+    would be in vain, for sPRO cannot be measured.
+    """
     channels = folder / image.stem
-    if not images_in(channels):
+    files = list(images_in(channels))
+    if not files:
         raise UserError(
             f"{image}: no defect channels in {channels} (expected 000.png …): fetch the unit again"
         )
+    for file in files:
+        marked = grey_values(file) - {0}
+        if len(marked) > 1 or not marked <= set(values):
+            raise UserError(
+                f"{file}: holds the values {sorted(marked)}: expected 0 and one `pixel_value` of "
+                f"{CONFIG} ({', '.join(map(str, values))}): fetch the unit again"
+            )
     return channels
 
 
-def check_config(path: Path) -> None:
-    """Raise UserError unless `defects_config.json` has the published shape: for each pixel value
-    from 1 to 255 the defect's name and its saturation."""
+def check_config(path: Path) -> list[int]:
+    """The pixel values of `defects_config.json`. Raises UserError unless it has the published
+    shape: for each pixel value from 1 to 255 the defect's name and its saturation."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -163,6 +176,7 @@ def check_config(path: Path) -> None:
     repeated = next((value for value in values if values.count(value) > 1), None)
     if repeated is not None:
         raise UserError(f"{path}: `pixel_value` {repeated} is there twice: fetch the unit again")
+    return values
 
 
 def _fault(defect: object) -> str:

@@ -22,7 +22,8 @@ from blemish.datasets.layouts.mvtec_archive import (
     link_test,
     link_train,
 )
-from blemish.datasets.layouts.mvtec_folders import mvtec_test_items, mvtec_train_items
+from blemish.datasets.layouts.mvtec_folders import mvtec_train_items
+from blemish.datasets.layouts.sorted_masks import tested_by_order
 from blemish.datasets.mvtec_family import (
     GLASS_HOME,
     GLASS_PAPER,
@@ -57,13 +58,13 @@ def mad(
         link_train(category_folder(trained, category), folder)
 
     def layout(folder: Path, _category: str) -> Layout:
-        items = _sliced_items(folder)
+        items, paired = _sliced_items(folder)
         if not items:
             raise UserError(f"{folder}: expected folders {prefix}…; found {listing(folder)}")
         source = "Test-only: the training images are MVTec AD's of the same category."
         extra = tuple({unused} & {item.slice for item in items})
         all_items = mvtec_train_items(folder) + items
-        return Layout(all_items, "pixel", extra_slices=extra, notes=(source, *notes))
+        return Layout(all_items, "pixel", extra_slices=extra, notes=(source, *notes, *paired))
 
     return DataSet(
         name=name,
@@ -96,16 +97,21 @@ def _subsets(folder: Path, prefix: str, category: str) -> list[Path]:
     ]
 
 
-def _sliced_items(folder: Path) -> list[Item]:
-    """The test images of the subsets as slices: `Person_1` becomes `person-1`. All have masks."""
+def _sliced_items(folder: Path) -> tuple[list[Item], list[str]]:
+    """The test images of the subsets as slices: `Person_1` becomes `person-1`. All have masks.
+
+    Also notes on masks that were paired by order.
+    """
     items: list[Item] = []
+    notes: list[str] = []
     for subset in folders_in(folder):
         if subset.name != "train":
-            tested = mvtec_test_items(subset)
+            tested, paired = tested_by_order(subset)
+            notes += [f"{subset.name}: {note}" for note in paired]
             checked_masks(subset, tested)
             name = subset.name.casefold().replace("_", "-")
             items += [replace(item, slice=name) for item in tested]
-    return items
+    return items, notes
 
 
 DATA_SETS = (

@@ -25,10 +25,12 @@ def mvtec_like(
     citation: str,
     home: str,
     masks_are_known: bool = True,
+    masks_by_order: bool = False,
 ) -> DataSet:
     """A data set in MVTec's layout, made of facts; without `categories` the archive names them.
 
     `archives` are alternatives. `masks_are_known`: an archive without masks is incomplete.
+    `masks_by_order`: where names do not match, its authors pair images and masks in sorted order.
     """
 
     def fetch(category: str, folder: Path) -> None:
@@ -37,7 +39,7 @@ def mvtec_like(
         link_test(source, folder)
 
     def layout(folder: Path, _category: str) -> Layout:
-        return read_category(folder, masks_are_known)
+        return read_category(folder, masks_are_known, masks_by_order)
 
     return DataSet(
         name=name,
@@ -59,12 +61,14 @@ MVTEC_ARCHIVES = (
     # One category an archive; no checksums are published. Asked for first: who has put it there
     # need not download all.
     Archive(file="{category}.tar.xz", by_hand=MVTEC_HOME),
-    # All categories. The publisher's links changed five times since 2022: where this one is dead,
-    # by hand.
+    # All categories. The publisher's links changed six times since 2022, the bytes never: the
+    # newest first, and where all are dead, by hand.
     Archive(
         file="mvtec_anomaly_detection.tar.xz",
         checksum="sha256:cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",
         urls=(
+            "https://www.mydrive.ch/shares/150996/b52ecdcbf521176e9db9c731f2304b27/download/"
+            "420938113-1629960298/mvtec_anomaly_detection.tar.xz",  # since 2026
             "https://www.mydrive.ch/shares/38536/3830184030e49fe74747669442f0f282/download/"
             "420938113-1629952094/mvtec_anomaly_detection.tar.xz",
         ),
@@ -132,7 +136,7 @@ DATA_SETS = (
         categories=tuple(filter(None, MPDD_COUNTS)),
         archives=hand_placed("MPDD", f"the OneDrive folder linked by {MPDD_HOME}"),
         counts=MPDD_COUNTS,
-        licence="CC BY-NC-SA 4.0",
+        licence="none stated",
         citation="Jezek et al., Deep learning-based defect detection of metal parts: evaluating "
         "current methods in complex conditions, ICUMT (2021)",
         home=MPDD_HOME,
@@ -146,6 +150,7 @@ DATA_SETS = (
         licence="MIT",
         citation=GLASS_PAPER,
         home=GLASS_HOME,
+        masks_by_order=True,
     ),
     mvtec_like(
         "anolcd",
@@ -158,5 +163,6 @@ DATA_SETS = (
         "Crystal Displays, repository SijieLuo/DLAS-Net (2025)",
         home=ANOLCD_HOME,
         masks_are_known=False,
+        masks_by_order=True,
     ),
 )

@@ -10,6 +10,7 @@ from blemish.datasets.dataset import data_set, split_unit
 # Name → the module of blemish.datasets that defines it. `blemish units` keeps this order.
 DATA_SETS = {
     "mvtec": "mvtec_family",
+    "mvtec2": "mvtec2",
     "loco": "loco",
     "loco-structural": "loco",
     "loco-logical": "loco",
@@ -25,6 +26,12 @@ DATA_SETS = {
     "magnetic-tile": "magnetic_tile",
     "magnetic-tile-thu": "magnetic_tile_thu",
     "elpv": "elpv",
+    "ksdd2": "ksdd2",
+    "btad": "btad",
+    "dagm": "dagm",
+    "aitex": "aitex",
+    "bsdata": "bsdata",
+    "casting": "casting",
     "lcdsim": "lcdsim",
 }
 OWN_FOLDER = "own-folder"  # stands for a user's own among the data sets whose code is described

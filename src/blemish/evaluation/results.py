@@ -19,6 +19,7 @@ from blemish.evaluation.heatmaps import scale_of, scored_rows, write_heatmaps
 from blemish.evaluation.image_table import Headline
 from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
+from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.scoring import score_as_published, score_images
 from blemish.images.framing import partly_seen
 from blemish.images.manifest import Manifest, read_manifest
@@ -66,13 +67,18 @@ def write_results(
         evaluate,
         threshold=threshold,
         resolution=params.resolution,
-        aupro_limit=params.aupro_limit,
+        aupro_limit=aupro_limit(record.unit, params.aupro_limit),
     )
     tested = judge(test, weak, headline=headline, masks=masks)
     checked = judge(*validation, headline=_all_rows, masks="pixel")
     numbers = _numbers(tested, checked, record, params, unit, headline)
     sizes = zip(test.rows["height"], test.rows["width"], strict=True)
     numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
+    if masks != "none":
+        shown = np.flatnonzero(headline(test.rows)).tolist()
+        own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
+        numbers["metrics"] |= own
+        numbers["notes"] += said
     numbers["input_size"] = [method.framing.size, method.framing.size]
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]

@@ -103,3 +103,12 @@ def read_manifest(root: Path) -> Manifest:
         ) from None
     facts = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
     return Manifest(table.to_pandas(), Facts(**facts), root)
+
+
+def read_notes(root: Path) -> tuple[str, ...]:
+    """The notes of a unit's manifest, its rows unread; none where there is no readable one."""
+    try:
+        metadata = pq.read_schema(root / "manifest.parquet").metadata
+        return tuple(json.loads(metadata[b"blemish"])["notes"])
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError):
+        return ()

@@ -108,7 +108,7 @@ def _are_edges(exact: NDArray[np.float32], between: Mask, noise: float) -> bool:
     around = np.ones((9, 9) if noise else (3, 3), np.uint8)
     edges = cv2.erode(exact, around) < exact - noise
     edges &= cv2.dilate(exact, around) > exact + noise
-    return 2 * np.count_nonzero(between & edges) >= np.count_nonzero(between)
+    return bool(2 * np.count_nonzero(between & edges) >= np.count_nonzero(between))
 
 
 def _levels(values: Values) -> NDArray[np.generic]:

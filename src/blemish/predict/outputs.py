@@ -11,6 +11,7 @@ from typing import TypedDict
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tifffile
 from PIL import Image
 
 from blemish.core.errors import UserError
@@ -119,16 +120,24 @@ class Pictures:
 
 @dataclass(frozen=True)
 class RawMaps:
-    """The anomaly maps themselves, float32 (H, W), as `blemish metrics` reads them."""
+    """The anomaly maps themselves: float32 (H, W) as NPY, as `blemish metrics` reads them, or
+    float16 as TIFF, which benchmark.mvtec.com takes."""
 
     folder: Path
+    as_tiff: bool = False
 
     def __call__(self, prediction: Prediction) -> None:
+        suffix = ".tiff" if self.as_tiff else ".npy"
         with (
-            _finished_quickly(_target(self.folder, prediction, ".npy")) as file,
+            _finished_quickly(_target(self.folder, prediction, suffix)) as file,
             file.open("wb") as stream,
         ):
-            np.save(stream, prediction.anomaly_map)
+            if self.as_tiff:
+                largest = np.finfo(np.float16).max
+                halves = np.clip(prediction.anomaly_map, -largest, largest).astype(np.float16)
+                tifffile.imwrite(stream, halves)
+            else:
+                np.save(stream, prediction.anomaly_map)
 
 
 @dataclass

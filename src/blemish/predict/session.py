@@ -47,6 +47,7 @@ class Request:
     overwrite: bool
     device: str
     as_json: bool
+    maps_as_tiff: bool = False
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -124,9 +125,11 @@ def _check_options(request: Request) -> None:
 def _check_inputs_stay(request: Request, sources: Sequence[Source]) -> None:
     """Raise UserError where a picture would be written over an image."""
     inputs = {os.path.realpath(source.path) for source in sources}
+    suffixes = {"heatmaps": ".png", "overlays": ".png"}
+    suffixes |= {"maps": ".tiff"} if request.maps_as_tiff else {}
     for name, folder in request.folders.items():
-        for source in sources if name in ("heatmaps", "overlays") else ():
-            target = folder / source.name.with_suffix(".png")
+        for source in sources if name in suffixes else ():
+            target = folder / source.name.with_suffix(suffixes[name])
             if os.path.realpath(target) in inputs:
                 raise UserError(f"`--{name}` would replace the image {target}: name another folder")
 
@@ -155,7 +158,7 @@ def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
     if request.overlays:
         writers.append(Pictures(request.overlays, *scale, over_image=True))
     if request.maps:
-        writers.append(RawMaps(request.maps))
+        writers.append(RawMaps(request.maps, request.maps_as_tiff))
     return writers
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Item
@@ -25,6 +26,13 @@ def held_out(keys: Sequence[str], count: float, seed: int) -> set[int]:
         chosen.add(group)
         taken += sizes[group]
     return {position for position, key in enumerate(keys) if key in chosen}
+
+
+def keep_groups_whole(items: Sequence[Item]) -> list[Item]:
+    """The items of a split that is our own rule, with the training normals of a group that is also
+    tested among the tested ones: where twins join groups, the rule yields."""
+    tested = {item.group for item in items if item.group and item.split == "test"}
+    return [replace(item, split="test") if item.group in tested else item for item in items]
 
 
 def split_items(

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 
+from blemish.core.completeness import differing
 from blemish.core.errors import UserError
 from blemish.core.files import link
 from blemish.core.params import DataParams
@@ -22,7 +23,7 @@ from blemish.images.reading import Levels
 from blemish.prepare.depth import find_levels, levels_note, value_range
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, Placed, decode, place, unique_names
-from blemish.prepare.split import split_items
+from blemish.prepare.split import keep_groups_whole, split_items
 from blemish.prepare.twin_report import leak_notes, write_twins
 from blemish.prepare.twins import find_twins, join_groups
 
@@ -63,8 +64,9 @@ def prepare(
     for file in layout.files:
         link(file, folder / file.name)
     write_twins(placed.twins, rows, folder / "twins.csv")
-    notes = [*layout.notes, *placed.notes, *leak_notes(placed.twins, rows)]
-    notes += _count_notes(data_set, category, rows)
+    # A set of one scene says itself what its twins mean.
+    leaks = [] if layout.one_scene else leak_notes(placed.twins, rows)
+    notes = [*layout.notes, *placed.notes, *leaks, *_count_notes(data_set, category, rows)]
     facts = Facts(unit, layout.masks, layout.extra_slices, tuple(notes), placed.levels)
     write_manifest(rows, facts, folder / "manifest.parquet")
 
@@ -93,6 +95,8 @@ def _place_all(
         dataclasses.replace(item, group=group)
         for item, group in zip(layout.items, groups, strict=True)
     ]
+    if layout.own_split and not layout.one_scene:
+        items = keep_groups_whole(items)
     names = unique_names(items, raw)
     splits = _split(unit, items, names, twins, params)
     trained = [ranges[item.image] for item, split in zip(items, splits, strict=True)
@@ -152,7 +156,7 @@ def _count_notes(data_set: DataSet, category: str, rows: Iterable[Row]) -> list[
     if "val" not in expected and "train" in expected:  # our validation set is a part of theirs
         counts["train"] += counts.pop("val", 0)
     return [
-        f"Published: {count} {name.replace('_', ' ')} images; found: {counts[name]}."
+        note
         for name, count in expected.items()
-        if counts[name] != count
+        for note in differing(counts[name], count, f"{name.replace('_', ' ')} images")
     ]

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from blemish.core.completeness import missing_parts
 from blemish.core.workspace import Run
 from blemish.methods.registry import METHODS
 from blemish.metrics.table import (
@@ -135,7 +136,15 @@ def conditions(runs: list[Run]) -> list[str]:
     sentences += chance(runs)
     if boxed:
         sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
-    return sentences
+    return sentences + incomplete(runs)
+
+
+def incomplete(runs: list[Run]) -> list[str]:
+    """A sentence for each unit that is not what its publisher describes."""
+    notes = {run.unit: missing_parts(run.record["notes"]) for run in runs}
+    return [
+        f"Not as published: {unit} ({' '.join(found)})" for unit, found in notes.items() if found
+    ]
 
 
 def training_free(method: str) -> bool:

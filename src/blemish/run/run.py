@@ -16,6 +16,7 @@ from rich.console import Console
 
 from blemish.core.errors import UserError
 from blemish.run.children import ask, log_file
+from blemish.run.incomplete import tell_incomplete
 from blemish.run.local import Local, Slot
 from blemish.run.messages import Graph
 from blemish.run.schedule import BUSY, Place, Schedule, Tally
@@ -85,8 +86,10 @@ def run_at(
         with signals_as_interrupt(), alone(console):
             prepare()
             with closing(place_of_work()) as place:
-                graph = _plan(targets, console)
+                graph, told = _plan(targets, console), set[str]()
+                tell_incomplete(graph.order, console, told)
                 failed = _run_pending(graph, place, console, retries)
+                tell_incomplete(graph.order, console, told)
                 if not failed:
                     failed = _run_last(graph, place, console, retries)
                 return 1 if failed else 0

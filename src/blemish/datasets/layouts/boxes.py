@@ -55,7 +55,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 LONGEST = 20_000_000  # bytes of a file of boxes: thousands of them take a hundredth of it
-FAR = 4.0  # sizes of the image; a polygon that reaches further outside is not of this image
+FAR = 5.0  # sizes of the image; a polygon that reaches further outside is not of this image
 
 
 def check_length(path: Path, longest: int = LONGEST) -> None:
@@ -138,9 +138,7 @@ def polygon_box(kind: str, values: Sequence[float], size: tuple[int, int], where
     """
     xs, ys = values[::2], values[1::2]
     around = _box(kind, [min(xs), min(ys), max(xs), max(ys)], size, where)
-    near = (-FAR * size[0], -FAR * size[1], (1 + FAR) * size[0], (1 + FAR) * size[1])
-    reach = (around.left, around.top, -around.right, -around.bottom)
-    if any(own < limit for own, limit in zip(reach, (*near[:2], -near[2], -near[3]), strict=True)):
+    if any(abs(x) > FAR * size[0] for x in xs) or any(abs(y) > FAR * size[1] for y in ys):
         raise UserError(f"{where}: the outline lies far outside the image")
     corners = tuple(zip(xs, ys, strict=True))
     return replace(around, polygon=corners if len(corners) > 2 else ())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from blemish.core.completeness import INCOMPLETE
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Item, Layout
 from blemish.datasets.layouts.archive_tree import (
@@ -14,6 +15,7 @@ from blemish.datasets.layouts.archive_tree import (
     link_images,
 )
 from blemish.datasets.layouts.mvtec_folders import kinds_of_masks, masks_by_stem, mvtec_items
+from blemish.datasets.layouts.sorted_masks import items_by_order
 
 
 def category_folder(root: Path, category: str) -> Path:
@@ -44,15 +46,17 @@ def link_test(source: Path, folder: Path) -> None:
             link_images(kind, folder / part / kind.name)
 
 
-def read_category(folder: Path, masks_are_known: bool = True) -> Layout:
-    """The layout of one category.
+def read_category(
+    folder: Path, masks_are_known: bool = True, masks_by_order: bool = False
+) -> Layout:
+    """The layout of one category. `masks_by_order`: see `items_by_order`.
 
     Raises UserError if there are no test images, if only some images have masks, or, where the
     publisher is known to give masks, if there are none.
     """
-    items = mvtec_items(folder)
+    items, notes = items_by_order(folder) if masks_by_order else (mvtec_items(folder), [])
     masks = checked_masks(folder, items, masks_are_known)
-    notes = _notes_on_lost_masks(folder, items)
+    notes += _notes_on_lost_masks(folder, items)
     if masks == "none":
         notes.append("The archive holds no masks: only image metrics are given.")
     return Layout(items, masks=masks, notes=tuple(notes))
@@ -81,4 +85,4 @@ def _notes_on_lost_masks(folder: Path, items: Sequence[Item]) -> list[str]:
     lost = [mask.relative_to(folder) for mask in masks if mask not in used]
     if not lost:
         return []
-    return [f"{len(lost)} mask(s) belong to no image, e.g. {lost[0]}: the archive is incomplete."]
+    return [f"{len(lost)} mask(s) belong to no image, e.g. {lost[0]}: {INCOMPLETE}"]

@@ -19,7 +19,7 @@ def labelme_polygons(path: Path, size: tuple[int, int]) -> list[Box]:
     Raises UserError naming the file, and the shape, that is damaged, encloses nothing (a line, a
     point), or does not fit the image.
     """
-    content = read_json(path)
+    content = read_json(path, "a file of LabelMe")
     _check_size(content, path, size)
     boxes = []
     for number, shape in enumerate(_shapes(content, path), 1):
@@ -65,14 +65,15 @@ def is_number(value: object) -> bool:
     return type(value) in {int, float} and abs(value) < 1e9  # type: ignore[arg-type]
 
 
-def read_json(path: Path) -> Any:
-    """The value of a JSON file. Raises UserError naming one that is damaged or too large."""
+def read_json(path: Path, what: str = "valid JSON") -> Any:
+    """The value of a JSON file that is to be `what`. Raises UserError naming one that is damaged or
+    too large."""
     check_length(path, LARGEST)
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:80]
-        raise UserError(f"{path}: not valid JSON ({reason}): mend or replace the file") from None
+        raise UserError(f"{path}: not {what} ({reason}): mend or replace the file") from None
 
 
 def _shapes(content: Any, path: Path) -> list[dict[str, object]]:

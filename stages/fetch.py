@@ -13,6 +13,8 @@ def main(unit: str, source: str, out: str) -> None:
     params = load_params()
     name, category = split_unit(unit)
     options = json.loads(Path(source).read_text(encoding="utf-8"))["options"]
+    if fault := options.get("fault"):
+        raise UserError(f"{unit}: {fault}")
     published = data_set(name, params.data.folders, options)
     with finished_folder(Path(out)) as folder:
         published.fetch(category, folder)

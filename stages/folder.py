@@ -1,26 +1,52 @@
-"""folder: list a user's own folder (`data.folders`), so that DVC sees which unit changed."""
+"""folder: list a user's own folder (`data.folders`), so that DVC sees which unit changed.
 
+Where the folder is not there, as on a machine that has only the results, the listing that was made
+of it stands.
+"""
+
+import json
+import sys
 from pathlib import Path
 
 from blemish.core.errors import run_stage
-from blemish.core.files import finished_file, sha256, write_json
+from blemish.core.files import finished_file, write_json
 from blemish.core.params import load_params
-from blemish.datasets.own_folder import categories_in, inventory, left_out
+from blemish.datasets.listing import Listing, list_folder
 
 
-def main(name: str, path: str, out: str) -> None:
-    load_params()
-    root = Path(path).expanduser()
-    listing = {category: _files(root, category) for category in categories_in(name, root)}
+def main(name: str, out: str) -> None:
+    text = load_params().data.folders[name]
+    listing = list_folder(name, text)
+    if fault := listing.get("fault"):
+        earlier = made_earlier(Path(out), text) if listing["absent"] else None
+        then = "the listing made before stands" if earlier else "its units cannot be made"
+        print(f"note: {fault}: {then}", file=sys.stderr)
+        listing = earlier or listing
     with finished_file(Path(out)) as temporary:
         write_json(temporary, listing)
 
 
-def _files(root: Path, category: str) -> dict[str, str]:
-    """The files of a category with their digests; and, as a note depends on it, what is no use."""
-    files = {image: sha256(file) for image, file in inventory(root, category).items()}
-    rest = left_out(root, category)
-    return files | ({"": rest} if rest else {})
+def made_earlier(out: Path, text: str) -> Listing | None:
+    """The listing of the same folder in the workspace, or which dvc.lock names, if it is to be had.
+
+    Never that of another folder, whatever its name."""
+    try:
+        content = out.read_text(encoding="utf-8") if out.is_file() else _locked(out)
+        listing: Listing = json.loads(content)
+    except (OSError, ValueError):
+        return None
+    same = listing.get("folder") == text and "categories" in listing
+    return listing if same else None
+
+
+def _locked(out: Path) -> str:
+    from dvc import api
+    from dvc.exceptions import DvcException
+
+    try:
+        return str(api.read(out.as_posix(), encoding="utf-8"))
+    except DvcException as error:
+        raise ValueError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blemish.core.errors import UserError, run_stage
+from blemish.core.errors import run_stage
 from blemish.core.files import finished_folder, sha256, write_json
 from blemish.core.params import Params, Section, load_params
+from blemish.datasets import listing
 from blemish.datasets.dataset import images_in, split_unit
 from blemish.datasets.registry import OWN_FOLDER
 
@@ -31,15 +32,13 @@ def main(code: str, folders: str, out: str) -> None:
 
 
 def options(unit: str, params: Params, folders: Path) -> dict[str, Any]:
-    """The section of `data` that is named like the data set; of a user's folder its images."""
+    """The section of `data` that is named like the data set; of a user's folder its images,
+    or why they cannot be had."""
     name, category = split_unit(unit)
     if name not in params.data.folders:
         section = getattr(params.data, name, None)
         return section.model_dump() if isinstance(section, Section) else {}
-    listing = read_json(folders / f"{name}.json")
-    if category not in listing:
-        raise UserError(f"params.yaml: `units` has {unit!r}, but the folder has no {category!r}")
-    return {"files": listing[category]}
+    return listing.options(read_json(folders / f"{name}.json"), unit, category)
 
 
 def hand_made(unit: str) -> dict[str, str]:

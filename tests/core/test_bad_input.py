@@ -92,6 +92,11 @@ def own_folder_without_images() -> None:
     Path("source.json").write_text('{"options": {"files": {}}, "foreground": null}')
 
 
+def listed_with_a_fault() -> None:
+    fault = '{"fault": "params.yaml: `data.folders.bolts` is no such thing"}'
+    Path("source.json").write_text(f'{{"options": {fault}, "foreground": null}}')
+
+
 def wrong_archive(name: str, content: bytes) -> Callable[[], None]:
     def arrange() -> None:
         Path("source.json").write_text('{"options": {}, "foreground": null}')
@@ -166,26 +171,17 @@ CASES = {
     "own folder without images": Case(
         own_folder_without_images,
         FETCH_OWN,
-        ["bolts/all: no image of this category in empty", "into good/"],
+        ["bolts/all: no image of this category in ", "/empty: put the normal", "into good/"],
         {**OWN, "folders": {"bolts": "empty"}},
     ),
-    "no such folder": Case(
+    "folder that is gone": Case(
         nothing,
-        ["folder", "bolts", "gone", "data/folders/bolts.json"],
-        ["`data.folders.bolts` is 'gone': there is no such folder"],
+        FETCH_OWN,
+        ["`data.folders.bolts` is '", "/gone': there is no such folder", "bolts/all needs its"],
         {**OWN, "folders": {"bolts": "gone"}},
     ),
-    "folder of another shape": Case(
-        lambda: picture(Path("heap/a.png")),
-        ["folder", "bolts", "heap", "data/folders/bolts.json"],
-        ["`data.folders.bolts` is 'heap'", "neither good/ nor train/good/", "put the normal"],
-        {**OWN, "folders": {"bolts": "heap"}},
-    ),
-    "unknown category of an own folder": Case(
-        nothing,
-        ["sources", "data/code/datasets", "data/folders", "data/sources"],
-        ["`units.0` is 'bolts/M8'", "unknown category 'M8'", "valid: all"],
-        {"units": ["bolts/M8"]},
+    "fault that was found when the folder was listed": Case(
+        listed_with_a_fault, FETCH_OWN, ["bolts/all: params.yaml: `data.folders.bolts` is"], OWN
     ),
     "wrong checksum": Case(
         wrong_archive("magnetic-tile.zip", b"<html>moved</html>"),

@@ -34,6 +34,7 @@ def test_the_closure_of_a_data_set() -> None:
         "__init__.py",
         "core/__init__.py",  # Python runs it before the module, whoever imports that
         "core/errors.py",
+        "core/surroundings.py",
         "datasets/__init__.py",
         "datasets/dataset.py",
         "datasets/elpv.py",

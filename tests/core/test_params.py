@@ -162,18 +162,6 @@ def test_equal_bounds_and_whole_numbers_for_fractions_are_fine(tmp_path: Path) -
     assert load_params(path).method("glass").sigma == 4.0
 
 
-def test_an_own_folder_makes_a_unit(tmp_path: Path) -> None:
-    root = tmp_path / "photos of bolts"
-    (root / "Gehäuse 8" / "good").mkdir(parents=True)
-    content = {**read_yaml(SHIPPED), "units": ["bolts/Gehäuse 8"]}
-    content["data"]["folders"] = {"bolts": str(root)}
-    path = tmp_path / "params.yaml"
-    YAML().dump(content, path)
-    assert load_params(path).units == ["bolts/Gehäuse 8"]
-    YAML().dump({**content, "units": ["bolts/gehäuse 8"]}, path)
-    assert "(did you mean 'Gehäuse 8'?); valid: Gehäuse 8" in complaint(path)
-
-
 # text, what the message must hold
 NOT_YAML = [
     (b"", ["expected `key: value` lines", "units: [elpv/mono]"]),

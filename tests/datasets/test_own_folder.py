@@ -211,7 +211,7 @@ def test_the_four_stages_leave_the_user_s_files_alone(
     content["units"], content["data"]["folders"] = ["bolts/M6"], {"bolts": "../photos"}
     YAML().dump(content, Path("params.yaml"))
     stage("code").main(str(ROOT / "requirements.lock"), "data/code")
-    stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
+    stage("folder").main("bolts", "data/folders/bolts.json")
     stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     source = json.loads(Path("data/sources/bolts/M6.json").read_text())
     assert (source["unit"], len(source["options"]["files"])) == ("bolts/M6", 32)
@@ -225,6 +225,6 @@ def test_the_four_stages_leave_the_user_s_files_alone(
         assert stat.S_IMODE(file.stat().st_mode) == 0o640
     first = Path("data/sources/bolts/M6.json").read_bytes()
     picture(own / "M6" / "good" / "000.png", width=20)
-    stage("folder").main("bolts", "../photos", "data/folders/bolts.json")
+    stage("folder").main("bolts", "data/folders/bolts.json")
     stage("sources").main("data/code/datasets", "data/folders", "data/sources")
     assert Path("data/sources/bolts/M6.json").read_bytes() != first

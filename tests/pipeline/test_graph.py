@@ -19,13 +19,13 @@ STAGES = [
 ]
 PER_METHOD = {"train", "evaluate"}
 CASES = [(s, m) for s in STAGES for m in (METHODS if s in PER_METHOD else [""])]
-# Where an own folder lies is no parameter of `fetch`: `folder` hashes what lies there.
+# Where an own folder lies is no parameter: `folder` always runs, and hashes what lies there.
 # How much disk the image store may take changes no result.
 OTHERWISE_COVERED = {
-    ("fetch", "data.folders"), ("prepare", "data.folders"), ("train", "data.store_gib"),
-    ("evaluate", "data.store_gib"),
+    ("folder", "data.folders"), ("fetch", "data.folders"), ("prepare", "data.folders"),
+    ("train", "data.store_gib"), ("evaluate", "data.store_gib"),
 }  # fmt: skip
-MOST_LINES = 190  # of dvc.yaml: it is read whole, in a screen or two
+MOST_LINES = 195  # of dvc.yaml: it is read whole, in a screen or two
 
 
 def load_graph(root: Path) -> dict[str, Any]:

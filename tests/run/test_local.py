@@ -102,3 +102,13 @@ def test_what_may_become_out_of_date_is_pending() -> None:
     graph = Graph(list(upstream), upstream, ["b", "last"], ["last"], [])
     assert graph.pending() == ["b", "c"]
     assert Graph(list(upstream), upstream, ["last"], ["last"], []).pending() == []
+
+
+def test_what_looks_for_changes_is_first_and_makes_nothing_pending() -> None:
+    """`b` looks: with what of its needs is out of date it runs before all else is judged."""
+    upstream = {"a": [], "b": ["a"], "c": ["b"], "last": ["c"]}
+    always = ["b", "last"]
+    idle = Graph(list(upstream), upstream, always, always, [], ["b"])
+    assert (idle.first(), idle.pending(), idle.last()) == (["b"], [], ["last"])
+    edited = Graph(list(upstream), upstream, ["a", *always], always, [], ["b"])
+    assert (edited.first(), edited.last()) == (["a", "b"], ["last"])

@@ -1,6 +1,5 @@
 """`blemish metrics`: evaluate the anomaly maps of any tool."""
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +56,7 @@ def metrics(
     Maps are read one at a time: memory does not grow with their number.
     Bad maps are named, a line each, and then no number is printed.
     """
+    from blemish.core.surroundings import printable_json
     from blemish.evaluation.foreign_maps import BadMaps, evaluate_folder, open_folder
 
     if not 0 < fpr_limit <= 1:
@@ -72,7 +72,7 @@ def metrics(
     stated = resolution.value if resolution else "as given"
     numbers = {"resolution": stated, **evaluate_folder(folder, fpr_limit)}
     if as_json:
-        print(json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
+        print(printable_json(numbers, indent=2, allow_nan=False))
     else:
         _print(numbers)
 

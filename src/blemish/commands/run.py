@@ -44,6 +44,7 @@ def run(
 
     from blemish.core.params import load_params
     from blemish.core.profiles import set_params
+    from blemish.datasets.own_units import faults_of_folders
     from blemish.run.local import local_slots
     from blemish.run.run import ClusterOptions, run_on_cluster
     from blemish.run.run import run as run_stages
@@ -54,7 +55,10 @@ def run(
     def prepare() -> None:
         changed = set_params(overrides) if overrides else []
         print("".join(f"params.yaml: {line}\n" for line in changed), end="", flush=True)
-        load_params()
+        params = load_params()
+        faults = faults_of_folders(params.units, params.data.folders)
+        for line in faults.absent + faults.wrong:
+            print(f"note: {line}", flush=True)
 
     if cluster is None:
         slots = local_slots(jobs, gpus, per_gpu)

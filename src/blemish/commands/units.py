@@ -12,17 +12,16 @@ def units(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON value.")] = False,
 ) -> None:
     """List the data sets, their units, and whether and how each can be had."""
-    import json
-
     from rich.console import Console
 
     from blemish.core.params import load_params
+    from blemish.core.surroundings import printable_json
     from blemish.datasets import catalogue
 
     folders = load_params().data.folders
     if as_json:
         content = catalogue.one_unit(unit, folders) if unit else catalogue.records(folders)
-        print(json.dumps(content, indent=2, ensure_ascii=False))
+        print(printable_json(content, indent=2))
     elif unit:
         catalogue.print_unit(unit, folders, Console())
     else:

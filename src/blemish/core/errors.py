@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+from blemish.core.surroundings import make_do
+
 
 class UserError(Exception):
     """Something the user can fix. The message is one line: what, where, and what to do."""
@@ -17,6 +19,7 @@ def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> 
     A stage has few arguments and DVC writes them, so `main` takes them as plain strings in order.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    make_do()
     try:
         main(*words)
     except UserError as error:

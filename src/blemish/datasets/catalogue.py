@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blemish.datasets.dataset import DataSet, data_set, for_category, split_unit
-from blemish.datasets.registry import DATA_SETS, check_unit
+from blemish.datasets.registry import DATA_SETS, check_category, check_unit
 from blemish.download.archive import DOWNLOADS, Archive
 from blemish.download.places import availability
 from blemish.images.manifest import read_manifest
@@ -35,6 +35,8 @@ def describe(known: DataSet, category: str) -> Record:
     """What is known about a unit without reading its data, as plain JSON values."""
     needed = [for_category(alternatives, category) for alternatives in known.archives]
     states = [availability(alternatives) for alternatives in needed]
+    if known.fault:
+        states.append("by hand")
     if known.package:
         states.append("ready" if find_spec(known.package) else "by hand")
     return {
@@ -73,7 +75,10 @@ def one_unit(unit: str, folders: Mapping[str, str]) -> Record:
     """Everything about one unit, with what is on disk. Raises UserError if it cannot exist."""
     check_unit(unit, folders, "the unit")
     name, category = split_unit(unit)
-    return {**describe(data_set(name, folders), category), "prepared": _prepared(unit)}
+    known = data_set(name, folders)
+    if name in folders and not known.fault:
+        check_category(known, unit, "the unit")
+    return {**describe(known, category), "prepared": _prepared(unit)}
 
 
 def _prepared(unit: str) -> Record | None:
@@ -119,7 +124,7 @@ def print_catalogue(folders: Mapping[str, str], console: Console) -> None:
 
 
 def _category_names(known: DataSet) -> str:
-    return " ".join(known.categories) or "the archive's folders"
+    return known.fault or " ".join(known.categories) or "the archive's folders"
 
 
 def _to_do(record: Record) -> list[str]:

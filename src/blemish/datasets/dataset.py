@@ -80,6 +80,7 @@ class DataSet:
     stands for the unit's category. `package`: the Python package that holds the data, if one does.
     `expected`: the published counts, as far as they are known. `open_categories`: the publisher
     does not list the categories; `categories` are those at hand, and any name may be asked for.
+    `fault`: why a user's own folder cannot be read on this machine, "" if it can.
     """
 
     name: str
@@ -94,6 +95,7 @@ class DataSet:
     package: str = ""
     expected: Counts = field(default_factory=dict)
     open_categories: bool = False
+    fault: str = ""
 
 
 def published_counts(table: Mapping[str, tuple[int, int, int]]) -> Counts:

@@ -4,12 +4,14 @@ The folder itself is one category, `all`, or each sub-folder of it is one. `SHAP
 order; docs/data.md shows them.
 """
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from blemish.core.errors import UserError
+from blemish.core.places import lead
 from blemish.datasets.dataset import DataSet, Layout, is_image
 from blemish.datasets.layouts.own.reading import Reading
 from blemish.datasets.layouts.own.tree import Tree, read_tree
@@ -31,21 +33,34 @@ SHAPES: tuple[Shape, ...] = ((has_good, read_typed), (_is_annotated, read_untype
 
 
 def folder_data_set(name: str, path: str) -> DataSet:
-    """The data set `name` made of the folder `path`."""
-    root = Path(path).expanduser()
+    """The data set `name` made of the folder `path` of params.yaml, which need not be here: only
+    `fetch` asks for it."""
 
     def fetch(category: str, folder: Path) -> None:
+        root = lead(path)
+        if is_absent(path):
+            raise UserError(
+                f"{_named(name, root)}: there is no such folder, and {name}/{category} "
+                "needs its photographs now"
+            )
         _copy(root, category, folder)
 
+    categories: tuple[str, ...] = ()
+    fault = ""
+    try:
+        categories = categories_in(name, lead(path))
+    except UserError as error:
+        fault = str(error)
     return DataSet(
         name=name,
         title=f"{name} (own folder)",
-        categories=categories_in(name, root),
+        categories=categories,
         licence="the user's",
         citation="",
-        home=path,
+        home=str(lead(path)),
         fetch=fetch,
         layout=layout,
+        fault=fault,
     )
 
 
@@ -62,21 +77,34 @@ def _copy(root: Path, category: str, folder: Path) -> None:
         (folder / LEFT_OUT).write_text(rest, encoding="utf-8")
 
 
+def is_absent(path: str) -> bool:
+    """Whether params.yaml names a folder that is not on this machine."""
+    return not os.path.isdir(lead(path))
+
+
 def categories_in(name: str, root: Path) -> tuple[str, ...]:
     """The categories of an own folder. Raises UserError if it is missing or has no such shape."""
-    if not root.is_dir():
-        raise UserError(f"params.yaml: `data.folders.{name}` is '{root}': there is no such folder")
-    for fits, _ in SHAPES:
-        if fits(root):
-            return (WHOLE,)
-        inner = {one.name: fits(one) for one in folders(root)}
-        if any(inner.values()) and (fits is has_good or _rest_is_empty(root, inner)):
-            return tuple(one for one, is_category in inner.items() if is_category)
+    if not os.path.isdir(root):
+        raise UserError(f"{_named(name, root)}: there is no such folder")
+    try:
+        for fits, _ in SHAPES:
+            if fits(root):
+                return (WHOLE,)
+            inner = {one.name: fits(one) for one in folders(root)}
+            if any(inner.values()) and (fits is has_good or _rest_is_empty(root, inner)):
+                return tuple(one for one, is_category in inner.items() if is_category)
+        content = _content(root)
+    except OSError as error:
+        raise UserError(f"{_named(name, root)}: cannot be read: {error.strerror}") from None
     raise UserError(
-        f"params.yaml: `data.folders.{name}` is '{root}': found neither good/ nor train/good/ in "
-        f"it or in its sub-folders, but {_content(root)}: put the normal images into good/ (or "
-        "ok, normal, nominal), defective ones into a folder of each type beside it"
+        f"{_named(name, root)}: found neither good/ nor train/good/ in it or in its sub-folders, "
+        f"but {content}: put the normal images into good/ (or ok, normal, nominal), defective "
+        "ones into a folder of each type beside it"
     )
+
+
+def _named(name: str, root: Path) -> str:
+    return f"params.yaml: `data.folders.{name}` is '{root}'"
 
 
 def _rest_is_empty(root: Path, inner: dict[str, bool]) -> bool:

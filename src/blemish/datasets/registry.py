@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import data_set, split_unit
+from blemish.datasets.dataset import DataSet, data_set, split_unit
 
 # Name → the module of blemish.datasets that defines it. `blemish units` keeps this order.
 DATA_SETS = {
@@ -37,6 +37,8 @@ DATA_SETS = {
 OWN_FOLDER = "own-folder"  # stands for a user's own among the data sets whose code is described
 # Categories become folders and stage names.
 CATEGORY = re.compile(r"\w[\w.+-]*")
+# In those of a user's own: DVC splits the name of a stage at @, and a shell reads words up to '.
+REFUSED = "@'"
 
 
 def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:
@@ -60,9 +62,26 @@ def check_unit(unit: str, folders: Mapping[str, str], where: str) -> None:
             f"{_unit_suggestion(unit, folders) or suggestion(name, sets)}; "
             f"valid: {', '.join(sets)}, or add your own to `data.folders`"
         )
+    if name in folders:
+        _check_own(category, f"{where} is {unit!r}")
+        return
     known = data_set(name, folders)
     if known.open_categories and CATEGORY.fullmatch(category):
         return
+    check_category(known, unit, where)
+
+
+def _check_own(category: str, where: str) -> None:
+    """A category of a user's own is a folder's name, of which DVC makes the names of stages."""
+    bad = next((sign for sign in category if sign in REFUSED or not sign.isprintable()), None)
+    if bad or category.startswith("."):
+        what = f"{bad!r} in it" if bad else "a dot in front"
+        raise UserError(f"{where}: DVC cannot run a folder with {what}: rename the folder")
+
+
+def check_category(known: DataSet, unit: str, where: str) -> None:
+    """Raise UserError, naming the valid choices, unless the data set has the unit's category."""
+    _, category = split_unit(unit)
     if category not in known.categories:
         valid = ", ".join(known.categories) or "a folder of the archive"
         raise UserError(

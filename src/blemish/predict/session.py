@@ -1,6 +1,5 @@
 """One run of `blemish predict`: checks first, then the stream, then the summary."""
 
-import json
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
+from blemish.core.surroundings import printable_json
 from blemish.images.framing import partly_seen
 from blemish.methods.saved import Record, load
 from blemish.metrics.threshold import threshold_at, threshold_note
@@ -181,7 +181,7 @@ def _stream(
             if table:
                 table(row)
             if printed:
-                print(json.dumps(row, ensure_ascii=False) if request.as_json else _line(row))
+                print(printable_json(row) if request.as_json else _line(row))
 
 
 def _line(row: Row) -> str:
@@ -204,7 +204,7 @@ def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally,
         "least_seen": min(tally.seen, default=1.0),
     }
     if request.as_json:
-        print(json.dumps({"summary": summary}, ensure_ascii=False))
+        print(printable_json({"summary": summary}))
         return
     print(
         f"{tally.images} images by {record.method} of {record.unit}: {tally.alarms} alarms (score "

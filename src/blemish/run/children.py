@@ -35,6 +35,10 @@ CONTEXT.set_forkserver_preload(
     ]
 )
 LOGS = Path("logs")
+NO_GIT = (
+    "this folder is no git repository, as after a download without .git, and DVC needs one: "
+    "`git init && git add . && git commit -m Blemish`, then the same command again"
+)
 
 
 def environment() -> dict[str, str]:
@@ -118,7 +122,8 @@ def ask(name: str, *arguments: Any) -> Any:
         if not isinstance(answer, tuple):
             text = log.read_text(encoding="utf-8", errors="replace").split("\n")
             errors = [line for line in text if line.startswith("ERROR: ")]
-            raise UserError(str(answer or (errors or ["it ended without a word"])[-1]))
+            said = str(answer or (errors or ["it ended without a word"])[-1])
+            raise UserError(NO_GIT if "is not a git repository" in said else said)
         return answer[0]
 
 

@@ -1,6 +1,6 @@
 """What passes between `blemish run` and its children: the graph, results, commands to be run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Outcome = Literal["ran", "cached", "unchanged", "failed", "killed", "busy"]
@@ -17,17 +17,27 @@ class Graph:
     changed: list[str]
     always: list[str]
     whole: list[str]
+    looks: list[str] = field(default_factory=list)
+
+    def first(self) -> list[str]:
+        """Stages that look whether others are out of date, with what of their needs is changed."""
+        chosen = set(self.looks)
+        for stage in reversed(self.order):
+            if stage in chosen:
+                chosen.update(self.upstream[stage])
+        concerned = {*self.changed, *self.looks}
+        return [stage for stage in self.order if stage in chosen & concerned]
 
     def pending(self) -> list[str]:
         """What is out of date or may become so: the changed stages and all that follow from them,
-        but for the last ones."""
-        last = set(self.last())
-        candidates = [stage for stage in self.order if stage not in last]
+        but for the first and the last ones."""
+        apart = {*self.first(), *self.last()}
+        candidates = [stage for stage in self.order if stage not in apart]
         return self._following(candidates, set(self.changed))
 
     def last(self) -> list[str]:
         """Stages that always run and what follows from them: for the end, when all else is done."""
-        return self._following(self.order, set(self.always))
+        return self._following(self.order, set(self.always) - set(self.looks))
 
     def _following(self, stages: list[str], first: set[str]) -> list[str]:
         """Those of the stages that are among the `first` or need one that is chosen."""

@@ -27,6 +27,7 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 from dvc.utils.serialize import modify_yaml
 
+from blemish.core.surroundings import make_do
 from blemish.run.mending import LOCK, mend
 from blemish.run.messages import Command, Graph, Result
 
@@ -67,6 +68,7 @@ def _graph(targets: list[str]) -> Graph:
             changed=_names(stage for stage in stages if stage.status(check_updates=True)),
             always=_names(stage for stage in stages if stage.always_changed),
             whole=_names(whole),
+            looks=_names(stage for stage in stages if (stage.meta or {}).get("looks")),
         )
 
 
@@ -149,7 +151,9 @@ def _ask(
 ) -> None:
     """Wait until the shell asks for a command to be run, and tell it how that ended."""
     while True:
-        text = Path(f"{notes}.ask").read_text()  # a pipe, that waits for the shell
+        text = Path(f"{notes}.ask").read_text(
+            encoding="utf-8", errors="surrogateescape"
+        )  # a pipe, that waits for the shell
         status: int | str = "here"
         if paths is not None:
             line.send(Command(stage, text, *paths))
@@ -216,6 +220,7 @@ def child(
     os.environ.clear()
     os.environ.update(environment)
     _redirect(log)
+    make_do()
     try:
         more = (answer,) if task is reproduce_elsewhere else ()
         with set_loggers_level(logging.WARNING):  # the log is the stage's own, and what goes wrong

@@ -18,9 +18,10 @@ from blemish.core.errors import UserError
 from blemish.run.children import ask, log_file
 from blemish.run.incomplete import tell_incomplete
 from blemish.run.local import Local, Slot
+from blemish.run.mending import LOCK
 from blemish.run.messages import Graph
 from blemish.run.schedule import BUSY, Place, Schedule, Tally
-from blemish.run.screen import Screen, clock_time
+from blemish.run.screen import Screen, clock_time, last_lines
 
 INTERRUPTED = 130
 SLOWEST = 5
@@ -87,11 +88,12 @@ def run_at(
             prepare()
             with closing(place_of_work()) as place:
                 graph, told = _plan(targets, console), set[str]()
+                failed, changed = _run_first(graph, place, console, retries)
+                graph = _plan(targets, console) if changed else graph
                 tell_incomplete(graph.order, console, told)
-                failed = _run_pending(graph, place, console, retries)
+                failed = failed or _run_pending(graph, place, console, retries)
                 tell_incomplete(graph.order, console, told)
-                if not failed:
-                    failed = _run_last(graph, place, console, retries)
+                failed = failed or _run_last(graph, place, console, retries)
                 return 1 if failed else 0
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -112,6 +114,21 @@ def _plan(targets: list[str], console: Console) -> Graph:
             console.print(f"this run waits for another DVC: {reason}", soft_wrap=True)
             told = True
         time.sleep(BUSY)
+
+
+def _run_first(
+    graph: Graph, place: Place, console: Console, retries: int
+) -> tuple[list[str], bool]:
+    """Run what sees changes that DVC does not; what failed, and whether there are any."""
+    if not (first := graph.first()):
+        return [], False
+    console.print(f"looking for changes: {', '.join(first)}", highlight=False, soft_wrap=True)
+    before = LOCK.read_bytes() if LOCK.exists() else b""
+    with Screen(Console(quiet=True), first) as screen:
+        tally = Schedule(graph, place, screen, retries).run(first)
+    for stage in tally.failed:
+        console.print(f"{stage} failed:", *last_lines(stage), sep="\n    ", markup=False)
+    return tally.failed, not LOCK.exists() or LOCK.read_bytes() != before
 
 
 def _run_pending(graph: Graph, place: Place, console: Console, retries: int) -> list[str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from blemish.core.errors import UserError
+from blemish.core.places import home
+from blemish.tracking.artifacts import folder_of, settle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,25 +21,13 @@ SQLITE = "sqlite:///"
 LONGEST_WAIT = 1800  # s; another process may be uploading many models
 
 
-def home(root: Path) -> Path:
-    """The folder the tracking store belongs to: `root`, or the repository it is a copy of.
-
-    `dvc exp run --temp` and `--queue` work in copies under `.dvc/tmp/exps`, which DVC deletes.
-    """
-    root = root.resolve()
-    for folder in root.parents:
-        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
-            return folder.parents[2]
-    return root
-
-
 def tracking_uri(uri: str | None, root: Path) -> str:
     """MLFLOW_TRACKING_URI, else `uri`, else `mlflow.db`; a relative SQLite path starts at home."""
     chosen = os.environ.get("MLFLOW_TRACKING_URI") or uri or f"{SQLITE}mlflow.db"
     if not chosen.startswith(SQLITE):
         return chosen
     path, mark, options = chosen.removeprefix(SQLITE).partition("?")
-    return f"{SQLITE}{home(root) / path}{mark}{options}"
+    return f"{SQLITE}{home(root) / os.path.expanduser(path)}{mark}{options}"
 
 
 def _database(address: str) -> Path | None:
@@ -103,15 +93,21 @@ def _impatient() -> Iterator[None]:
             del os.environ[name]
 
 
-def experiment_in(client: "MlflowClient", name: str, address: str) -> str:
+def experiment_in(client: "MlflowClient", name: str, address: str, root: Path) -> str:
     """The id of the experiment `name`, made if need be; a local one's files lie by its database."""
+    found = _experiment_in(client, name, address)
+    if database := _database(address):
+        settle(database, found, folder_of(database, name), root)
+    return found
+
+
+def _experiment_in(client: "MlflowClient", name: str, address: str) -> str:
     from mlflow.exceptions import MlflowException
 
     existing = client.get_experiment_by_name(name)
     if existing is None:
         database = _database(address)
-        folder = re.sub(r"[^\w.-]", "_", name)
-        artifacts = (database.parent / "mlruns" / folder).as_uri() if database else None
+        artifacts = folder_of(database, name).as_uri() if database else None
         try:
             return client.create_experiment(name, artifact_location=artifacts)
         except MlflowException as error:

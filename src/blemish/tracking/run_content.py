@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def metrics(run: Run) -> dict[str, float]:
     groups += [("validation_", record.get("validation", {}))]
     groups += [("", record.get("oracle", {}).get("metrics", {}))]
     for prefix, part in (("defect", "by_defect"), ("area", "by_area"), ("slice", "slices")):
-        named = record.get(part, {}).items()
-        groups += [(f"{prefix}/{_component(name)}/", values) for name, values in named]
+        named = record.get(part, {})
+        groups += [(f"{prefix}/{own}/", named[name]) for name, own in _components(named).items()]
     return {
         prefix + _component(name): float(value)
         for prefix, values in groups
@@ -119,6 +120,21 @@ def _shown(value: object) -> str:
 def _key(name: str) -> str:
     """A name MLflow takes: letters, digits and `_ - . : /` or space, at most 250 characters."""
     return re.sub(r"[^\w .:/-]", "_", name)[:250]
+
+
+def _components(names: Iterable[str]) -> dict[str, str]:
+    """Name → its part of a metric's name. Those that MLflow could not tell apart, such as `A [x]`
+    and `A (x)`, end in a digest of the name itself."""
+    parts = {name: _component(name) for name in names}
+    taken = Counter(parts.values())
+    return {
+        name: f"{part}_{_short(name)}" if taken[part] > 1 and part != name else part
+        for name, part in parts.items()
+    }
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:6]
 
 
 def _component(name: str) -> str:

@@ -6,12 +6,13 @@ repeated, and an empty store is filled again.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
+from blemish.core.places import home
 from blemish.core.workspace import Run, grid
 from blemish.tracking import run_content
 from blemish.tracking.mlflow_store import (
@@ -59,15 +60,17 @@ def track(
     `sqlite:///<root>/mlflow.db`. Raises UserError when the store cannot be reached or written.
     """
     wanted: dict[str, Run] = {}
-    for run in grid(models, results, units, methods, seeds):
+    for run in grid(models.absolute(), results.absolute(), units, methods, seeds):
         if all(path.is_file() for path in run_content.identity(run)):
             wanted[run_content.digest(run)] = run
         else:
             print(f"not tracked, no result yet: {run_content.title(run)}")
     address = tracking_uri(uri, root)
-    with explained(address), only_writer(address, root):
+    # The store's files lie relative to the project, of which this may be a copy.
+    root = root.absolute()
+    with explained(address), only_writer(address, root), chdir(home(root)):
         client = connect(address, experiment)
-        experiment_id = experiment_in(client, experiment, address)
+        experiment_id = experiment_in(client, experiment, address, root)
         finished = _drop_unfinished(client, experiment_id, set(wanted))
         new = {digest: run for digest, run in wanted.items() if digest not in finished}
         _log_all(client, experiment_id, new, root)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.datasets.layouts.boxes import yolo_boxes
+from blemish.datasets.listing import list_folder
 from blemish.datasets.own_folder import inventory, left_out
 from blemish.images.manifest import Manifest
 from blemish.predict.labelme import annotation as labelme_of
@@ -149,6 +150,9 @@ def test_editing_an_annotation_or_adding_what_is_left_out_is_noticed(tmp_path: P
     assert left_out(tmp_path / "own", "all") == ""
     file.with_suffix(".heic").write_bytes(b"x")
     assert left_out(tmp_path / "own", "all") == "1 .heic in scratch/"
+    listed = list_folder("bolts", str(tmp_path / "own"))["categories"]["all"]
+    assert listed["left out"] == "1 .heic in scratch/"
+    assert set(listed["files"]) == set(inventory(tmp_path / "own", "all"))
 
 
 def test_real_yolo_polygons(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from blemish.core.errors import UserError
@@ -36,15 +37,6 @@ def folder_data_set(name: str, path: str) -> DataSet:
     """The data set `name` made of the folder `path` of params.yaml, which need not be here: only
     `fetch` asks for it."""
 
-    def fetch(category: str, folder: Path) -> None:
-        root = lead(path)
-        if is_absent(path):
-            raise UserError(
-                f"{_named(name, root)}: there is no such folder, and {name}/{category} "
-                "needs its photographs now"
-            )
-        _copy(root, category, folder)
-
     categories: tuple[str, ...] = ()
     fault = ""
     try:
@@ -58,14 +50,20 @@ def folder_data_set(name: str, path: str) -> DataSet:
         licence="the user's",
         citation="",
         home=str(lead(path)),
-        fetch=fetch,
+        fetch=partial(_fetch, name, path),
         layout=layout,
         fault=fault,
     )
 
 
-def _copy(root: Path, category: str, folder: Path) -> None:
+def _fetch(name: str, path: str, category: str, folder: Path) -> None:
     """Copied, never linked: DVC makes its files read-only, and the user's must stay as they are."""
+    root = lead(path)
+    if is_absent(path):
+        raise UserError(
+            f"{_named(name, root)}: there is no such folder, and {name}/{category} "
+            "needs its photographs now"
+        )
     files, rest = inventory(root, category), left_out(root, category)
     if rest and not files:
         raise UserError(f"{root}: no image of {category} that is read; left out: {rest}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from blemish.core.errors import UserError
 from blemish.datasets.layouts.mvtec_folders import mvtec_items
@@ -141,6 +141,19 @@ def test_masks_as_jpeg_and_palette_are_told_from_photographs(tmp_path: Path) -> 
     assert manifest.facts.masks == "pixel"
     bad = manifest.rows[manifest.rows["label"] == 1]
     assert {Path(image).suffix for image in bad["image"]} == {".bmp"}
+
+
+def test_a_mask_with_wide_soft_edges_beside_its_image_is_one(tmp_path: Path) -> None:
+    only_good(tmp_path / "own")
+    photo = np.random.default_rng(0).normal(120, 20, (64, 96, 3)).clip(0, 255).astype(np.uint8)
+    mask = np.zeros((64, 96), np.uint8)
+    mask[20:44, 30:60] = 255
+    (tmp_path / "own/dent").mkdir()
+    Image.fromarray(photo).save(tmp_path / "own/dent/0.jpg")
+    Image.fromarray(mask).filter(ImageFilter.GaussianBlur(3)).save(tmp_path / "own/dent/0.png")
+    manifest = prepared(tmp_path / "own", tmp_path)
+    assert manifest.facts.masks == "pixel"
+    assert len(manifest.rows) == 21
 
 
 def test_two_photographs_of_one_stem_stay_two_images(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FEW = 16  # values: more are not drawn, but come of a camera, of smoothing or of compression
 NEAR = 0.1  # of the range: so near to the darkest or brightest value lies what compression moved
 MOST = 0.97  # share of the pixels of a mask with soft edges that are dark or bright
+MANY = 0.75  # the same where the other image of a pair is surely none
 FAINT = 40  # of 255: what lossy compression makes of black stays below
 
 
@@ -40,7 +41,12 @@ def is_black_with_one_value(path: Path) -> bool:
     return not grey.all() and len(set(grey.ravel().tolist())) <= 2
 
 
-def _has_two_peaks(path: Path) -> bool:
+def is_mostly_two_values(path: Path) -> bool:
+    """Whether most pixels of a grey image are dark or bright: a mask with wide soft edges."""
+    return _has_two_peaks(path, MANY)
+
+
+def _has_two_peaks(path: Path, most: float = MOST) -> bool:
     pixels = _pixels(path)
     if int((pixels.max(axis=2) - pixels.min(axis=2)).max()) > FAINT:
         return False  # colours
@@ -50,7 +56,7 @@ def _has_two_peaks(path: Path) -> bool:
     extreme = (grey <= low + margin) | (grey >= high - margin)
     if high < FAINT:
         return True
-    return high - low > 2 * FAINT and float(extreme.mean()) >= MOST
+    return high - low > 2 * FAINT and float(extreme.mean()) >= most
 
 
 def is_empty_mask(path: Path) -> bool:

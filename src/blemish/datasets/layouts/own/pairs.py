@@ -13,6 +13,7 @@ from blemish.core.errors import UserError
 from blemish.datasets.layouts.own.look import (
     has_few_values,
     is_black_with_one_value,
+    is_mostly_two_values,
     looks_like_mask,
 )
 from blemish.datasets.layouts.own.tree import Tree
@@ -25,6 +26,8 @@ from blemish.datasets.layouts.own.words import (
     word,
 )
 
+# From the strictest to the loosest; the last one tells drawn masks from drawn images.
+LOOKS = (has_few_values, looks_like_mask, is_mostly_two_values, is_black_with_one_value)
 Pairs = dict[Path, Path]  # an image and what belongs to it
 
 
@@ -147,7 +150,7 @@ def _names(image: Path) -> tuple[str, str]:
 def _drawn(tree: Tree, group: Sequence[Path]) -> list[Path]:
     """The masks among images of one stem: as many as the photographs, by the strictest look that
     tells them apart."""
-    for look in (has_few_values, looks_like_mask, is_black_with_one_value):
+    for look in LOOKS:
         masks = [image for image in group if look(tree.root / image)]
         if masks and len(masks) < len(group):
             return masks

@@ -28,6 +28,23 @@ def mirror() -> Path:
 MARKERS = {
     "pipeline": "slow",
     "run": "slow",
+    "parity": "slow",
+    **dict.fromkeys(
+        (
+            "evaluation/test_known_detectors.py",
+            "methods/test_dmad.py",
+            "methods/test_esad.py",
+            "methods/test_esad_loco.py",
+            "methods/test_glass_precision.py",
+            "methods/test_methods_scoring.py",
+            "methods/test_methods_training.py",
+            "methods/test_scoring_imports.py",
+            "report/test_build.py",
+            "synthesis/test_display_defects.py",
+            "textures/test_bank.py",
+        ),
+        "slow",
+    ),
     "run/test_cluster.py": "ray",
     "browser": "browser",
 }

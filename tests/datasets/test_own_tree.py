@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import FORMATS, IMAGE_SUFFIXES
 from blemish.datasets.own_folder import folder_data_set, inventory
+from blemish.images.formats import FORMATS, IMAGE_SUFFIXES
 from tests.datasets.own_folders import counts, only_good, picture, prepared
 
 WRITTEN = sorted(IMAGE_SUFFIXES - {".pbm"})

@@ -213,3 +213,10 @@ def test_what_is_no_image_is_named_with_the_remedy(data: bytes, tmp_path: Path) 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.png: the image is missing"):
         read_image(tmp_path / "gone.png")
+
+
+def test_only_image_formats_are_decoded(tmp_path: Path) -> None:
+    """What a suffix says is no reason to run any other decoder, such as EPS's, an interpreter."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
+    with pytest.raises(UserError, match=r"a\.png: not a whole image"):
+        read_image(tmp_path / "a.png")

@@ -128,3 +128,20 @@ def test_bad_levels_are_named(tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=r"data\.levels\.a/b.*\[9, 3\]: give black and white"):
         load_params(path)
+
+
+def test_a_tif_beside_a_png_of_its_name_stays_another_image(tmp_path: Path) -> None:
+    manifest = prepared(tmp_path, 0, 1000)
+    raw = tmp_path / "raw"
+    items = [Item(file, "good") for file in sorted((raw / "good").iterdir())]
+    items.append(Item(saved(raw / "good/000.png", grey(50, 0, 1000)), "good"))
+    target = tmp_path / "again"
+    target.mkdir()
+    made = DataSet(
+        name="set", title="", categories=("unit",), licence="", citation="", home="",
+        fetch=lambda *_: None, layout=lambda *_: Layout(items, masks="none"),
+    )  # fmt: skip
+    prepare(made, "unit", raw, DataParams(), target)
+    rows = read_manifest(target).rows
+    assert rows["image"].nunique() == rows["digest"].nunique() == len(items)
+    assert len(manifest.rows) == len(items)  # ten good ones and one defect before

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from blemish.core.completeness import differing
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_SUFFIXES, DataSet, Layout, images_in
+from blemish.datasets.dataset import DataSet, Layout, images_in
 from blemish.datasets.layouts.archive_tree import folders_below, link_tree
 from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
 from blemish.datasets.layouts.class_names import LISTS, TABLES, class_names
 from blemish.datasets.layouts.tiles import Annotated, tile_items
 from blemish.download.archive import hand_placed
 from blemish.download.fetch import unpacked
+from blemish.images.formats import IMAGE_SUFFIXES
 
 HOME = "github.com/SijieLuo/Detail-aware-network-with-contrast-attention"
 ARCHIVES = (hand_placed("lcd-light", f"the Baidu drive linked by {HOME}, renamed"),)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from blemish.core.errors import UserError
+from blemish.images.formats import IMAGE_FORMATS
 
 # Pillow's decoders and its EXIF reader raise all of these on damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, struct.error)
@@ -66,7 +67,7 @@ def read_values(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 def may_be_deep(path: Path) -> bool:
     """Whether a file's header speaks of 16 bits. What is damaged is left to who decodes it."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             return image.mode.startswith("I") or _is_deep_colour(image)
     except (*DAMAGED, Image.DecompressionBombError):
         return False
@@ -92,7 +93,7 @@ def open_image(path: Path, upright: bool = False) -> Opened:
     Raises UserError naming a file that is damaged, too large or holds several pages.
     """
     try:
-        image = Image.open(path)
+        image = Image.open(path, formats=IMAGE_FORMATS)
         if image.width * image.height > MOST_PIXELS:
             raise Image.DecompressionBombError
         deep_colour = _is_deep_colour(image)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_SUFFIXES
+from blemish.images.formats import IMAGE_SUFFIXES
 
 LISTS = (".txt", ".lst")
 

@@ -91,7 +91,8 @@ def place(
     if item.tile is None and not decoded.deep:
         link(item.image, folder / image)
     else:
-        image = image.with_suffix(".png")
+        # `a.tif` beside `a.png` must not become one file.
+        image = image if image.suffix == ".png" else image.with_name(f"{image.name}.png")
         (folder / image).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(_pixels(item, levels)[0]).save(folder / image)
     mask: Path | None = None

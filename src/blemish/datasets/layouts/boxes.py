@@ -8,7 +8,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_FORMATS, Outline
+from blemish.datasets.dataset import Outline
+from blemish.images.formats import IMAGE_FORMATS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import IMAGE_FORMATS
+from blemish.images.formats import IMAGE_FORMATS
 
 if TYPE_CHECKING:
     import numpy as np

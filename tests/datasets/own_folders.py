@@ -67,6 +67,30 @@ def prepared(root: Path, folder: Path, category: str = "all") -> Manifest:
     return read_manifest(target)
 
 
+def pictures(folder: Path, count: int, suffix: str = ".png", first: int = 0) -> None:
+    for number in range(first, first + count):
+        picture(folder / f"{number:04d}{suffix}")
+
+
+def split_counts(manifest: Manifest) -> dict[str, int]:
+    """Good and defective images of the test, and all that training and validation have."""
+    rows = manifest.rows
+    tested = rows[rows["split"] == "test"]
+    assert not rows[rows["split"] != "test"]["label"].any()
+    return {
+        "train": len(rows) - len(tested),
+        "good": int((tested["label"] == 0).sum()),
+        "bad": int(tested["label"].sum()),
+    }
+
+
+def covered(manifest: Manifest) -> bool:
+    """Whether each defective image has the mask whose upper left pixel is marked."""
+    bad = manifest.rows[manifest.rows["label"] == 1]
+    masks = [np.asarray(Image.open(manifest.root / mask)) for mask in bad["mask"]]
+    return all(np.argwhere(mask).tolist() == [[0, 0]] for mask in masks)
+
+
 def counts(manifest: Manifest) -> dict[tuple[str, str], int]:
     return dict(manifest.rows.groupby(["split", "defect"]).size())
 

@@ -114,10 +114,11 @@ def test_what_is_hidden_or_elsewhere_is_not_mistaken_for_a_defect(tmp_path: Path
     picture(tmp_path / "own" / "good" / "._000.png")
     (tmp_path / "own" / "good" / "notes.txt").write_text("x")
     assert inventory(tmp_path / "own", "all") == before
-    picture(tmp_path / "own" / "good" / "second day" / "000.png")
+    picture(tmp_path / "own" / "000.png")
+    picture(tmp_path / "own" / "M8" / "good" / "000.png")
     manifest = prepared(tmp_path / "own", tmp_path)
     assert counts(manifest) == SHAPES["loose"][1]
-    note = "1 image(s) are not used, as good/second day/000.png lies elsewhere."
+    note = "left out: 1 .txt in good/, 1 .png in the folder itself, 1 .png in M8/"
     assert manifest.facts.notes[-1] == note
 
 

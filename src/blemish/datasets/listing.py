@@ -11,16 +11,17 @@ from typing import Any
 from blemish.core.errors import UserError
 from blemish.core.files import finished_file, sha256
 from blemish.core.places import home, lead
-from blemish.datasets.own_folder import categories_in, inventory, is_absent
+from blemish.datasets.own_folder import categories_in, inventory, is_absent, left_out
 
 Listing = dict[str, Any]
 
 
 def list_folder(name: str, text: str) -> Listing:
     """The folder `text` of params.yaml, called `name`: category → {image: SHA-256}. Under "" stand
-    `folder`, the text; `faults`, category → line; or of the whole folder `fault` and `absent`.
+    `folder`, the text; `faults`, category → line; `left out`, category → what is not read there, of
+    which a note speaks; or of the whole folder `fault` and `absent`.
     """
-    about: Listing = {"folder": text, "faults": {}}
+    about: Listing = {"folder": text, "faults": {}, "left out": {}}
     digests = Digests(home(Path.cwd()) / f".dvc/tmp/blemish/{name}.json")
     listing: Listing = {"": about}
     try:
@@ -32,6 +33,8 @@ def list_folder(name: str, text: str) -> Listing:
         try:
             files = inventory(root, category).items()
             listing[category] = {image: digests.of(file) for image, file in files}
+            if rest := left_out(root, category):
+                about["left out"][category] = rest
         except OSError as error:
             about["faults"][category] = f"{error.filename}: cannot be read: {error.strerror}"
         except UserError as error:
@@ -41,12 +44,13 @@ def list_folder(name: str, text: str) -> Listing:
 
 
 def options(listing: Listing, unit: str, category: str) -> Listing:
-    """What a listing says of one unit: {"files": …} or {"fault": line}."""
+    """What a listing says of one unit: {"files": …} and maybe "left out", or {"fault": line}."""
     about = listing[""]
     if fault := about.get("fault") or about["faults"].get(category):
         return {"fault": fault}
     if category in listing:
-        return {"files": listing[category]}
+        rest = about["left out"].get(category)
+        return {"files": listing[category]} | ({"left out": rest} if rest else {})
     valid = ", ".join(sorted(name for name in {*listing, *about["faults"]} if name))
     return {
         "fault": f"params.yaml: `units` has {unit!r}, but the folder {about['folder']} has no "

@@ -1,44 +1,41 @@
 """A user's own folder (`data.folders` in params.yaml) as a data set.
 
-Three shapes are understood, for the folder itself (category `all`) or each sub-folder of it:
-the MVTec layout; `good/` plus any defect folders, with masks in `ground_truth/<type>/`; only
-`good/`.
+The folder itself is one category, `all`, or each sub-folder of it is one. `SHAPES` are tried in
+order; docs/data.md shows them.
 """
 
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from blemish.core.errors import UserError
 from blemish.core.places import lead
-from blemish.datasets.dataset import DataSet, Item, Layout, images_in, is_image
-from blemish.datasets.layouts.mvtec_folders import (
-    find_mask,
-    kinds_of_masks,
-    masks_by_stem,
-    mvtec_items,
-)
+from blemish.datasets.dataset import DataSet, Layout, is_image
+from blemish.datasets.layouts.own.reading import Reading
+from blemish.datasets.layouts.own.tree import Tree, read_tree
+from blemish.datasets.layouts.own.typed import folders, has_good, read_typed
+from blemish.datasets.layouts.own.untyped import is_annotated, read_untyped
+from blemish.datasets.layouts.own.words import MASKS, is_split, word
 
 WHOLE = "all"
+LEFT_OUT = ".left-out.txt"  # in the copy of a folder: a line about what was not copied
+MOST = 12  # of the places in a line
+
+
+def _is_annotated(folder: Path) -> bool:
+    return is_annotated(read_tree(folder))
+
+
+Shape = tuple[Callable[[Path], bool], Callable[[Tree], Reading]]
+SHAPES: tuple[Shape, ...] = ((has_good, read_typed), (_is_annotated, read_untyped))
 
 
 def folder_data_set(name: str, path: str) -> DataSet:
     """The data set `name` made of the folder `path` of params.yaml, which need not be here: only
     `fetch` asks for it."""
-
-    def fetch(category: str, folder: Path) -> None:
-        root = lead(path)
-        if is_absent(path):
-            raise UserError(
-                f"{_named(name, root)}: there is no such folder, and {name}/{category} "
-                "needs its photographs now"
-            )
-        # Copied, never linked: DVC makes its files read-only, and the user's must stay as they are.
-        source = category_folder(root, category)
-        for file in _image_files(source):
-            target = folder / file.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
 
     categories: tuple[str, ...] = ()
     fault = ""
@@ -53,10 +50,29 @@ def folder_data_set(name: str, path: str) -> DataSet:
         licence="the user's",
         citation="",
         home=str(lead(path)),
-        fetch=fetch,
+        fetch=partial(_fetch, name, path),
         layout=layout,
         fault=fault,
     )
+
+
+def _fetch(name: str, path: str, category: str, folder: Path) -> None:
+    """Copied, never linked: DVC makes its files read-only, and the user's must stay as they are."""
+    root = lead(path)
+    if is_absent(path):
+        raise UserError(
+            f"{_named(name, root)}: there is no such folder, and {name}/{category} "
+            "needs its photographs now"
+        )
+    files, rest = inventory(root, category), left_out(root, category)
+    if rest and not files:
+        raise UserError(f"{root}: no image of {category} that is read; left out: {rest}")
+    for relative, file in files.items():
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    if rest:
+        (folder / LEFT_OUT).write_text(rest, encoding="utf-8")
 
 
 def is_absent(path: str) -> bool:
@@ -69,94 +85,119 @@ def categories_in(name: str, root: Path) -> tuple[str, ...]:
     if not os.path.isdir(root):
         raise UserError(f"{_named(name, root)}: there is no such folder")
     try:
-        if _is_category(root):
-            return (WHOLE,)
-        names = tuple(sorted(path.name for path in root.iterdir() if _is_category(path)))
+        for fits, _ in SHAPES:
+            if fits(root):
+                return (WHOLE,)
+            inner = {one.name: fits(one) for one in folders(root)}
+            if any(inner.values()) and (fits is has_good or _rest_is_empty(root, inner)):
+                return tuple(one for one, is_category in inner.items() if is_category)
+        content = _content(root)
     except OSError as error:
         raise UserError(f"{_named(name, root)}: cannot be read: {error.strerror}") from None
-    if not names:
-        raise UserError(
-            f"{_named(name, root)}: found neither good/ nor train/good/ "
-            "in it or in its sub-folders; put the normal images there"
-        )
-    return names
+    raise UserError(
+        f"{_named(name, root)}: found neither good/ nor train/good/ in it or in its sub-folders, "
+        f"but {content}: put the normal images into good/ (or ok, normal, nominal), defective "
+        "ones into a folder of each type beside it"
+    )
 
 
 def _named(name: str, root: Path) -> str:
     return f"params.yaml: `data.folders.{name}` is '{root}'"
 
 
+def _rest_is_empty(root: Path, inner: dict[str, bool]) -> bool:
+    """Whether no images lie in the folders that are no categories: else the normal ones are there,
+    under a name that is not known."""
+    others = (root / name for name, is_category in inner.items() if not is_category)
+    return not any(read_tree(other).images for other in others)
+
+
+def _content(root: Path) -> str:
+    """What lies in a folder, for an error line: sub-folders with the numbers of their images."""
+    tree = read_tree(root)
+    images = [file for file in tree.files if is_image(file)]
+    counts = Counter(f"{_top(image)}/" if _top(image) else "no sub-folder" for image in images)
+    empty = [f"{one.name}/" for one in folders(root) if f"{one.name}/" not in counts]
+    words = [f"{place} ({count} images)" for place, count in sorted(counts.items())]
+    words += [f"{place} (no images)" for place in empty]
+    more = f" and {len(words) - MOST} more" if len(words) > MOST else ""
+    return (", ".join(words[:MOST]) or "nothing") + more
+
+
+def _top(file: Path) -> str:
+    """The folder of a file that a person looks into: two deep in `train/good/`, else one."""
+    parts = file.parts[:-1]
+    deep = bool(parts) and (is_split(parts[0]) or word(parts[0]) in MASKS)
+    return "/".join(parts[: 1 + deep])
+
+
 def category_folder(root: Path, category: str) -> Path:
     """The folder that holds one category."""
-    return root if category == WHOLE and _is_category(root) else root / category
+    whole = category == WHOLE and any(fits(root) for fits, _ in SHAPES)
+    return root if whole else root / category
 
 
 def inventory(root: Path, category: str) -> dict[str, Path]:
-    """Relative name → file, of every image that belongs to a category.
+    """Relative name → file, of every image and annotation of a category.
 
     Raises UserError naming a file whose name is not UTF-8.
     """
     source = category_folder(root, category)
-    files = {file.relative_to(source).as_posix(): file for file in _image_files(source)}
+    if not source.is_dir():
+        return {}
+    files = {file.as_posix(): source / file for file in read_tree(source).files}
     for name, file in files.items():
         if any("\ud800" <= character <= "\udfff" for character in name):
             raise UserError(f"{str(file)!r}: the file's name is not UTF-8: rename it")
     return files
 
 
-def _image_files(source: Path) -> list[Path]:
-    """The images one and two folders deep, where the three shapes have them. Hidden folders are
-    left out; links to folders are followed."""
-    files = sorted(file for depth in ("*/*", "*/*/*") for file in source.glob(depth))
-    return [
-        file
-        for file in files
-        if is_image(file) and file.is_file() and not _is_hidden(file.relative_to(source))
+def left_out(root: Path, category: str) -> str:
+    """What lies in a category's folder and cannot be of use: `12 .txt in good/`; "" for nothing."""
+    source = category_folder(root, category)
+    return _counted(read_tree(source).rest) if source.is_dir() else ""
+
+
+def _counted(files: Iterable[Path]) -> str:
+    """Files by suffix and place, in one line."""
+    places = Counter((file.suffix.lower() or "without suffix", _top(file)) for file in files)
+    words = [
+        f"{count} {suffix} in {place + '/' if place else 'the folder itself'}"
+        for (suffix, place), count in sorted(places.items(), key=lambda item: item[0][::-1])
     ]
-
-
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
-
-
-def _is_category(path: Path) -> bool:
-    return (path / "good").is_dir() or (path / "train" / "good").is_dir()
+    more = [f"{len(words) - MOST} more kinds"] if len(words) > MOST else []
+    line = ", ".join([*words[:MOST], *more])
+    return line.encode("utf-8", "replace").decode()
 
 
 def layout(folder: Path, _category: str) -> Layout:
-    """Read whichever of the three shapes the folder has."""
-    published = (folder / "train" / "good").is_dir()
-    items = mvtec_items(folder) if published else _loose_items(folder)
-    if not any(item.label == 0 for item in items):
-        raise UserError(f"{folder}: no normal images in good/: at least a handful is needed")
-    notes = [] if published else ["No published split: good images are divided by a seeded rule."]
-    notes += _unused(folder, items)
-    masks = kinds_of_masks(items)
+    """Read whichever of the shapes the folder has."""
+    tree = read_tree(folder)
+    read = next((read for fits, read in SHAPES if fits(folder)), read_typed)
+    reading = read(tree)
+    items = reading.items
+    kept = folder / LEFT_OUT
+    uncopied = kept.read_text(encoding="utf-8") if kept.is_file() else _counted(tree.rest)
+    unused = _counted(file for file in tree.files if file not in reading.used)
+    rest = ", ".join(line for line in (uncopied, unused) if line)
+    _check_normals(folder, reading, f"; left out: {rest}" if rest else "")
+    notes = [*_split_note(reading), *reading.notes, *([f"left out: {rest}"] if rest else [])]
     if not any(item.label for item in items):
         notes.append("There are no defective images: no metric can be given, only scores.")
-    elif masks == "none":
+    elif reading.masks == "none":
         notes.append("There are no masks: only image metrics are given.")
-    return Layout(items, masks=masks, notes=tuple(notes))
+    return Layout(items, masks=reading.masks, notes=tuple(notes))
 
 
-def _unused(folder: Path, items: list[Item]) -> list[str]:
-    """A note about images that lie where no shape has any, so that none is lost unnoticed."""
-    known = {item.image for item in items}
-    names = [file.relative_to(folder) for file in _image_files(folder) if file not in known]
-    names = [name for name in names if name.parts[0] != "ground_truth"]
-    return [f"{len(names)} image(s) are not used, as {names[0]} lies elsewhere."] if names else []
+def _check_normals(folder: Path, reading: Reading, rest: str) -> None:
+    """Raise UserError where there is nothing to learn from."""
+    if any(item.label == 0 and item.split in {None, "train"} for item in reading.items):
+        return
+    if (folder / "train").is_dir():
+        raise UserError(f"{folder}/train/good: no images: the training normals belong there{rest}")
+    raise UserError(f"{folder}: no normal images in good/: at least a handful is needed{rest}")
 
 
-def _loose_items(folder: Path) -> list[Item]:
-    """`good/` and defect folders side by side; masks in `ground_truth/<type>/`."""
-    items = [Item(image, "good") for image in images_in(folder / "good")]
-    for kind in sorted(path.name for path in folder.iterdir() if path.is_dir()):
-        if kind in {"good", "ground_truth"}:
-            continue
-        annotations = folder / "ground_truth" / kind
-        masks = masks_by_stem(annotations)
-        items += [
-            Item(image, kind, "test", find_mask(image, masks, annotations))
-            for image in images_in(folder / kind)
-        ]
-    return items
+def _split_note(reading: Reading) -> list[str]:
+    published = any(item.split == "train" for item in reading.items if not item.label)
+    return [] if published else ["No published split: good images are divided by a seeded rule."]

@@ -60,12 +60,24 @@ def unique_names(items: Sequence[Item], raw: Path) -> list[str]:
 
     named = [(item, _published_name(item)) for item in items]
     taken = Counter(place for item, name in named for place in places(item, name))
-    return [
+    names = [
         name
         if all(taken[place] == 1 for place in places(item, name))
         else (item.image.parent.relative_to(raw) / name).as_posix().replace("/", "__")
         for item, name in named
     ]
+    # Masks are named by their images' stems, which `a.png` and `a.bmp` share.
+    stems = Counter((item.defect, Path(name).stem) for item, name in zip(items, names, strict=True))
+    return [
+        _with_suffix_in_stem(Path(name))
+        if item.has_mask and stems[item.defect, Path(name).stem] > 1
+        else name
+        for item, name in zip(items, names, strict=True)
+    ]
+
+
+def _with_suffix_in_stem(name: Path) -> str:
+    return f"{name.stem}_{name.suffix[1:]}{name.suffix}"
 
 
 def place(

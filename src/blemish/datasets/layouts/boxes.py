@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import Outline
+from blemish.datasets.dataset import IMAGE_FORMATS, Outline
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,28 @@ def image_size(path: Path) -> tuple[int, int]:
     from blemish.images.reading import DAMAGED
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             width, height = image.size
             lies = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: turned by 90 degrees
-    except DAMAGED as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise UserError(
             f"{path}: not a whole image ({error}); replace or remove the file"
         ) from None
     return (height, width) if lies else (width, height)
+
+
+LONGEST = 20_000_000  # bytes of a file of boxes: thousands of them take a hundredth of it
+FAR = 5.0  # sizes of the image; a polygon that reaches further outside is not of this image
+
+
+def check_length(path: Path, longest: int = LONGEST) -> None:
+    """Raise UserError where an annotation file is missing or too long to be one."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: fetch the unit again") from None
+    if size > longest:
+        raise UserError(f"{path}: {size} bytes, more than {longest}: refused; split the file")
 
 
 def voc_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
@@ -62,13 +76,12 @@ def voc_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import parse
 
+    check_length(path)
     try:
         root = parse(path, forbid_dtd=True).getroot()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: fetch the unit again") from None
     except DefusedXmlException:
         raise UserError(f"{path}: holds a DOCTYPE or entities: refused") from None
-    except (ParseError, ValueError, LookupError) as error:
+    except (ParseError, ValueError, LookupError, RecursionError) as error:
         raise UserError(f"{path}: not valid XML ({error}): fetch the unit again") from None
     _check_size(root, path, size)
     boxes = []
@@ -125,11 +138,14 @@ def polygon_box(kind: str, values: Sequence[float], size: tuple[int, int], where
     """
     xs, ys = values[::2], values[1::2]
     around = _box(kind, [min(xs), min(ys), max(xs), max(ys)], size, where)
+    if any(abs(x) > FAR * size[0] for x in xs) or any(abs(y) > FAR * size[1] for y in ys):
+        raise UserError(f"{where}: the outline lies far outside the image")
     corners = tuple(zip(xs, ys, strict=True))
     return replace(around, polygon=corners if len(corners) > 2 else ())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    check_length(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

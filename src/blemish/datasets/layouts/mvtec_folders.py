@@ -32,16 +32,34 @@ def mvtec_test_items(folder: Path) -> list[Item]:
     for kind in kinds:
         annotations = folder / "ground_truth" / kind
         masks = {} if kind == "good" else masks_by_stem(annotations)
+        images = list(images_in(test / kind))
+        _check_stems(images if masks else [])
         items += [
-            Item(image, kind, "test", find_mask(image, masks, annotations))
-            for image in images_in(test / kind)
+            Item(image, kind, "test", find_mask(image, masks, annotations)) for image in images
         ]
     return items
 
 
+def _check_stems(images: Sequence[Path]) -> None:
+    """Raise UserError naming two images that would have one mask."""
+    stems: dict[str, Path] = {}
+    for image in images:
+        other = stems.setdefault(image.stem, image)
+        if other != image:
+            raise UserError(f"{other} and {image.name}: one mask would belong to both: rename one")
+
+
 def masks_by_stem(folder: Path) -> dict[str, Path]:
-    """Mask files by the stem of the image they belong to; empty if there is no such folder."""
-    return {path.stem.removesuffix("_mask"): path for path in images_in(folder)}
+    """Mask files by the stem of the image they belong to; empty if there is no such folder.
+
+    Raises UserError naming two masks of one image.
+    """
+    masks: dict[str, Path] = {}
+    for path in images_in(folder):
+        other = masks.setdefault(path.stem.removesuffix("_mask"), path)
+        if other != path:
+            raise UserError(f"{other} and {path.name}: two masks of one image: remove one")
+    return masks
 
 
 def find_mask(image: Path, masks: dict[str, Path], folder: Path) -> Path | None:
@@ -59,7 +77,7 @@ def find_mask(image: Path, masks: dict[str, Path], folder: Path) -> Path | None:
 def kinds_of_masks(items: Sequence[Item]) -> str:
     """`pixel` where every defective image has a mask, `none` where none has; else UserError."""
     defective = [item for item in items if item.label]
-    without = [item for item in defective if item.mask is None]
+    without = [item for item in defective if not item.has_mask]
     if without and len(without) < len(defective):
         raise UserError(
             f"{without[0].image}: no mask, while other defective images have one: "

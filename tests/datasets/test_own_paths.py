@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from blemish.core.errors import UserError
 from blemish.core.params import load_params, read_yaml
-from blemish.core.places import lead
+from blemish.core.places import resolve_path
 from blemish.datasets.listing import Digests, list_folder, options
 from blemish.datasets.own_units import Faults, faults_of_folders
 from stages import folder as stage
@@ -53,7 +53,7 @@ def test_a_path_means_the_same_in_dvc_s_copies(
     expected: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(project / place)
-    assert os.path.normpath(lead(text)) == expected.format(base=tmp_path)
+    assert os.path.normpath(resolve_path(text)) == expected.format(base=tmp_path)
 
 
 def test_an_own_folder_makes_a_unit(tmp_path: Path) -> None:

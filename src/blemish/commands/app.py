@@ -16,7 +16,7 @@ from blemish.commands.profile import profile
 from blemish.commands.run import run
 from blemish.commands.units import units
 from blemish.core.errors import UserError
-from blemish.core.surroundings import make_do
+from blemish.core.surroundings import adapt_to_surroundings
 
 app = typer.Typer(
     help="Blemish: industrial visual anomaly detection as a DVC pipeline.",
@@ -30,7 +30,7 @@ for verb in (run, clean, leaderboard, params, units, profile, metrics, predict):
 
 def main() -> None:
     """Entry point: a UserError becomes one line and exit status 1."""
-    make_do()
+    adapt_to_surroundings()
     try:
         app()
     except UserError as error:

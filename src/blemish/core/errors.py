@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from blemish.core.surroundings import make_do
+from blemish.core.surroundings import adapt_to_surroundings
 
 
 class UserError(Exception):
@@ -19,7 +19,7 @@ def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> 
     A stage has few arguments and DVC writes them, so `main` takes them as plain strings in order.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    make_do()
+    adapt_to_surroundings()
     try:
         main(*words)
     except UserError as error:

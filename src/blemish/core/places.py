@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def home(root: Path) -> Path:
+def project_folder(root: Path) -> Path:
     """The project's folder: `root`, or what it is a copy of.
 
     `dvc exp run --temp` and `--queue` work in copies under `.dvc/tmp/exps`, which DVC deletes.
@@ -16,7 +16,7 @@ def home(root: Path) -> Path:
     return root
 
 
-def lead(text: str) -> Path:
+def resolve_path(text: str) -> Path:
     """Where a path of params.yaml leads: `~` is the user's home, a relative one starts at the
     project's folder, and no other sign stands for anything."""
-    return home(Path.cwd()) / os.path.expanduser(text)
+    return project_folder(Path.cwd()) / os.path.expanduser(text)

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 
-def make_do() -> None:
+def adapt_to_surroundings() -> None:
     """Be able to print any text, and give a user without a name one, for DVC and MLflow ask for it.
 
     A container may run under a number that no list of users has.

@@ -10,7 +10,7 @@ from typing import Any
 
 from blemish.core.errors import UserError
 from blemish.core.files import finished_file, sha256
-from blemish.core.places import home, lead
+from blemish.core.places import project_folder, resolve_path
 from blemish.datasets.own_folder import categories_in, inventory, is_absent, left_out
 
 Listing = dict[str, Any]
@@ -22,10 +22,10 @@ def list_folder(name: str, text: str) -> Listing:
     which a note speaks; or of the whole folder `fault` and `absent`.
     """
     about: Listing = {"folder": text, "faults": {}, "left out": {}}
-    digests = Digests(home(Path.cwd()) / f".dvc/tmp/blemish/{name}.json")
+    digests = Digests(project_folder(Path.cwd()) / f".dvc/tmp/blemish/{name}.json")
     listing: Listing = {"": about}
     try:
-        root = lead(text)
+        root = resolve_path(text)
         categories = categories_in(name, root)
     except UserError as error:
         return {"": about | {"fault": str(error), "absent": is_absent(text)}}

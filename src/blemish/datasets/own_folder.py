@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from blemish.core.errors import UserError
-from blemish.core.places import lead
+from blemish.core.places import resolve_path
 from blemish.datasets.dataset import DataSet, Layout, is_image
 from blemish.datasets.layouts.own.reading import Reading
 from blemish.datasets.layouts.own.tree import Tree, read_tree
@@ -40,7 +40,7 @@ def folder_data_set(name: str, path: str) -> DataSet:
     categories: tuple[str, ...] = ()
     fault = ""
     try:
-        categories = categories_in(name, lead(path))
+        categories = categories_in(name, resolve_path(path))
     except UserError as error:
         fault = str(error)
     return DataSet(
@@ -49,7 +49,7 @@ def folder_data_set(name: str, path: str) -> DataSet:
         categories=categories,
         licence="the user's",
         citation="",
-        home=str(lead(path)),
+        home=str(resolve_path(path)),
         fetch=partial(_fetch, name, path),
         layout=layout,
         fault=fault,
@@ -58,7 +58,7 @@ def folder_data_set(name: str, path: str) -> DataSet:
 
 def _fetch(name: str, path: str, category: str, folder: Path) -> None:
     """Copied, never linked: DVC makes its files read-only, and the user's must stay as they are."""
-    root = lead(path)
+    root = resolve_path(path)
     if is_absent(path):
         raise UserError(
             f"{_named(name, root)}: there is no such folder, and {name}/{category} "
@@ -77,7 +77,7 @@ def _fetch(name: str, path: str, category: str, folder: Path) -> None:
 
 def is_absent(path: str) -> bool:
     """Whether params.yaml names a folder that is not on this machine."""
-    return not os.path.isdir(lead(path))
+    return not os.path.isdir(resolve_path(path))
 
 
 def categories_in(name: str, root: Path) -> tuple[str, ...]:

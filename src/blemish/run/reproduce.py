@@ -27,7 +27,7 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 from dvc.utils.serialize import modify_yaml
 
-from blemish.core.surroundings import make_do
+from blemish.core.surroundings import adapt_to_surroundings
 from blemish.run.mending import LOCK, mend
 from blemish.run.messages import Command, Graph, Result
 
@@ -220,7 +220,7 @@ def child(
     os.environ.clear()
     os.environ.update(environment)
     _redirect(log)
-    make_do()
+    adapt_to_surroundings()
     try:
         more = (answer,) if task is reproduce_elsewhere else ()
         with set_loggers_level(logging.WARNING):  # the log is the stage's own, and what goes wrong

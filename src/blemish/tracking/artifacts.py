@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from blemish.core.places import home
+from blemish.core.places import project_folder
 
 
 def folder_of(database: Path, experiment: str) -> Path:
@@ -21,8 +21,10 @@ def folder_of(database: Path, experiment: str) -> Path:
 def settle(database: Path, experiment_id: str, folder: Path, root: Path) -> None:
     """Let the database name `folder` for an experiment, and for those of its runs whose files lie
     there now, wherever the project was when they were logged. Places of another kind are left."""
-    inside = folder.is_relative_to(home(root))
-    place = quote(folder.relative_to(home(root)).as_posix()) if inside else folder.as_uri()
+    inside = folder.is_relative_to(project_folder(root))
+    place = (
+        quote(folder.relative_to(project_folder(root)).as_posix()) if inside else folder.as_uri()
+    )
     tail = f"/mlruns/{folder.name}"
     with closing(sqlite3.connect(database, timeout=60)) as rows, rows:
         (before,) = rows.execute(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from blemish.core.errors import UserError
-from blemish.core.places import home
+from blemish.core.places import project_folder
 from blemish.tracking.artifacts import folder_of, settle
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def tracking_uri(uri: str | None, root: Path) -> str:
     if not chosen.startswith(SQLITE):
         return chosen
     path, mark, options = chosen.removeprefix(SQLITE).partition("?")
-    return f"{SQLITE}{home(root) / os.path.expanduser(path)}{mark}{options}"
+    return f"{SQLITE}{project_folder(root) / os.path.expanduser(path)}{mark}{options}"
 
 
 def _database(address: str) -> Path | None:
@@ -44,7 +44,7 @@ def only_writer(address: str, root: Path) -> Iterator[None]:
     Two processes that open a fresh SQLite file both try to create its tables, and one crashes;
     and a run that another process is logging would look like one that was killed.
     """
-    database = _database(address) or home(root) / "mlflow.db"
+    database = _database(address) or project_folder(root) / "mlflow.db"
     lock = FileLock(f"{database}.lock")
     try:
         lock.acquire(timeout=0)

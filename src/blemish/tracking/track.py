@@ -12,7 +12,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from blemish.core.places import home
+from blemish.core.places import project_folder
 from blemish.core.workspace import Run, grid
 from blemish.tracking import run_content
 from blemish.tracking.mlflow_store import (
@@ -68,7 +68,7 @@ def track(
     address = tracking_uri(uri, root)
     # The store's files lie relative to the project, of which this may be a copy.
     root = root.absolute()
-    with explained(address), only_writer(address, root), chdir(home(root)):
+    with explained(address), only_writer(address, root), chdir(project_folder(root)):
         client = connect(address, experiment)
         experiment_id = experiment_in(client, experiment, address, root)
         finished = _drop_unfinished(client, experiment_id, set(wanted))

@@ -42,9 +42,7 @@ def run(
     """
     from rich.console import Console
 
-    from blemish.core.params import load_params
     from blemish.core.profiles import set_params
-    from blemish.datasets.own_units import faults_of_folders
     from blemish.run.local import local_slots
     from blemish.run.run import ClusterOptions, run_on_cluster
     from blemish.run.run import run as run_stages
@@ -55,10 +53,7 @@ def run(
     def prepare() -> None:
         changed = set_params(overrides) if overrides else []
         print("".join(f"params.yaml: {line}\n" for line in changed), end="", flush=True)
-        params = load_params()
-        faults = faults_of_folders(params.units, params.data.folders)
-        for line in faults.absent + faults.wrong:
-            print(f"note: {line}", flush=True)
+        _tell_faults()
 
     if cluster is None:
         slots = local_slots(jobs, gpus, per_gpu)
@@ -70,3 +65,14 @@ def run(
         raise typer.Exit(status)
     if not targets:
         leaderboard()
+
+
+def _tell_faults() -> None:
+    """Say of the user's folders what will keep a unit from being made; the others go on."""
+    from blemish.core.params import load_params
+    from blemish.datasets.own_units import faults_of_folders
+
+    params = load_params()
+    faults = faults_of_folders(params.units, params.data.folders)
+    for line in faults.absent + faults.wrong:
+        print(f"note: {line}", flush=True)

@@ -27,7 +27,7 @@ PARTS = {
 ARCHIVES = tuple(
     (
         Archive(f"{name}.7z", f"sha256:{digits}", urls=(f"{URL}/{name}.7z",), by_hand=HOME),
-        *(one for one in hand_placed(name, HOME) if not one.file.endswith(".7z")),
+        *(archive for archive in hand_placed(name, HOME) if not archive.file.endswith(".7z")),
     )
     for name, digits in PARTS.items()
 )
@@ -97,8 +97,8 @@ def layout(folder: Path, _category: str) -> Layout:
 def _strips(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is missing: fetch the unit again")
-    found = [image for inner in folders_below(folder) for image in images_in(inner)]
-    return sorted(found, key=lambda image: image.name)
+    images = [image for inner in folders_below(folder) for image in images_in(inner)]
+    return sorted(images, key=lambda image: image.name)
 
 
 def _name(file: Path) -> re.Match[str]:

@@ -47,7 +47,7 @@ def layout(folder: Path, _category: str) -> Layout:
     for name, kind in KINDS.items():
         images = list(images_in(folder / name))
         if not images:
-            there = ", ".join(found.name for found in folders_in(folder)) or "nothing"
+            there = ", ".join(inner.name for inner in folders_in(folder)) or "nothing"
             raise UserError(f"{folder}/{name}: no images: fetch the unit again (found {there})")
         split = None if kind == "good" else "test"
         items += [Item(image, kind, split) for image in images]

@@ -53,8 +53,8 @@ def _pairs(folder: Path, part: str) -> Iterator[tuple[Path, Path]]:
     """The images of a part that are named by number, with their masks; other files are none."""
     images = [image for image in images_in(folder / part) if image.stem.isdecimal()]
     if not images:
-        found = listing(folder / part) if entry(folder, part) else "nothing"
-        raise UserError(f"{folder}/{part}: expected 10000.png and 10000_GT.png …; found {found}")
+        there = listing(folder / part) if entry(folder, part) else "nothing"
+        raise UserError(f"{folder}/{part}: expected 10000.png and 10000_GT.png …; found {there}")
     for image in images:
         mask = entry(folder, f"{part}/{image.stem}{MASK}{image.suffix}")
         if mask is None:

@@ -62,11 +62,11 @@ def layout(folder: Path, _category: str) -> Layout:
 def _judged(items: list[Item]) -> tuple[list[Item], str, str]:
     """The items, "pixel" or "none", and a sentence on it. Masks of only some are not used."""
     defective = [item for item in items if item.label]
-    found = sum(item.mask is not None for item in defective)
-    if found == len(defective):
+    masked = sum(item.mask is not None for item in defective)
+    if masked == len(defective):
         return items, "pixel", "The files beside the images that are named like them are masks."
     given = (
-        f"only {found} of {len(defective)} defective images have a mask" if found else "no masks"
+        f"only {masked} of {len(defective)} defective images have a mask" if masked else "no masks"
     )
     note = f"magnetic-tile-thu: {given}: only image metrics are given."
     return [replace(item, mask=None) for item in items], "none", note
@@ -85,10 +85,10 @@ def with_masks(folder: Path) -> Iterator[tuple[Path, Path | None]]:
     masks: dict[Path, Path] = {}
     for file in files:
         base = MASK_NAME.sub("", file.stem)
-        others = [one for one in by_stem.get(base, []) if one != file]
+        others = [other for other in by_stem.get(base, []) if other != file]
         is_png = file.suffix.lower() == ".png"
         if base == file.stem:
-            others = [one for one in others if is_png and one.suffix.lower() != ".png"]
+            others = [other for other in others if is_png and other.suffix.lower() != ".png"]
         if others:
             masks[file] = others[0]
     mask_of = {image: mask for mask, image in masks.items()}

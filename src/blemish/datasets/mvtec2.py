@@ -68,10 +68,10 @@ def layout(folder: Path, _category: str) -> Layout:
     """The published training and validation images, and the public test set."""
     items: list[Item] = []
     for part, split in SPLITS.items():
-        found = [Item(image, "good", split) for image in images_in(folder / part)]
-        if not found:
+        normals = [Item(image, "good", split) for image in images_in(folder / part)]
+        if not normals:
             raise UserError(f"{folder}/{part}: no images: fetch the unit again")
-        items += found
+        items += normals
     masks = masks_by_stem(folder / MASKS)
     items += [
         Item(image, "bad", "test", find_mask(image, masks, folder / MASKS))

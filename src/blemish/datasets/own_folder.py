@@ -88,9 +88,9 @@ def categories_in(name: str, root: Path) -> tuple[str, ...]:
         for fits, _ in SHAPES:
             if fits(root):
                 return (WHOLE,)
-            inner = {one.name: fits(one) for one in folders(root)}
+            inner = {child.name: fits(child) for child in folders(root)}
             if any(inner.values()) and (fits is has_good or _rest_is_empty(root, inner)):
-                return tuple(one for one, is_category in inner.items() if is_category)
+                return tuple(child for child, is_category in inner.items() if is_category)
         content = _content(root)
     except OSError as error:
         raise UserError(f"{_named(name, root)}: cannot be read: {error.strerror}") from None
@@ -117,7 +117,7 @@ def _content(root: Path) -> str:
     tree = read_tree(root)
     images = [file for file in tree.files if is_image(file)]
     counts = Counter(f"{_top(image)}/" if _top(image) else "no sub-folder" for image in images)
-    empty = [f"{one.name}/" for one in folders(root) if f"{one.name}/" not in counts]
+    empty = [f"{child.name}/" for child in folders(root) if f"{child.name}/" not in counts]
     words = [f"{place} ({count} images)" for place, count in sorted(counts.items())]
     words += [f"{place} (no images)" for place in empty]
     more = f" and {len(words) - MOST} more" if len(words) > MOST else ""

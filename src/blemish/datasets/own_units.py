@@ -24,7 +24,7 @@ class Faults:
 def faults_of_folders(units: Sequence[str], folders: Mapping[str, str]) -> Faults:
     """Look into all of `data.folders`."""
     known = {name: data_set(name, folders) for name in folders}
-    faulty = {name: found.fault for name, found in known.items() if found.fault}
+    faulty = {name: own.fault for name, own in known.items() if own.fault}
     absent = [fault for name, fault in faulty.items() if is_absent(folders[name])]
     wrong = [fault for fault in faulty.values() if fault not in absent]
     for index, unit in enumerate(units):

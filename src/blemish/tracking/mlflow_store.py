@@ -95,10 +95,10 @@ def _impatient() -> Iterator[None]:
 
 def experiment_in(client: "MlflowClient", name: str, address: str, root: Path) -> str:
     """The id of the experiment `name`, made if need be; a local one's files lie by its database."""
-    found = _experiment_in(client, name, address)
+    experiment = _experiment_in(client, name, address)
     if database := _database(address):
-        settle(database, found, folder_of(database, name), root)
-    return found
+        settle(database, experiment, folder_of(database, name), root)
+    return experiment
 
 
 def _experiment_in(client: "MlflowClient", name: str, address: str) -> str:

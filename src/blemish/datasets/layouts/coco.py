@@ -93,7 +93,7 @@ def _entries(
     if not isinstance(entries, list):
         raise UserError(f"{path}: not a file of COCO: `{key}` must be a list")
     for number, entry in enumerate(entries, 1):
-        if not isinstance(entry, dict) or any(type(entry.get(one)) is not int for one in numbers):
+        if not isinstance(entry, dict) or any(type(entry.get(key)) is not int for key in numbers):
             raise UserError(f"{path}, {key} {number}: expected {', '.join(numbers)} as numbers")
         yield number, entry
 
@@ -130,10 +130,10 @@ def coco_defects(coco: Coco, image: CocoImage, size: tuple[int, int]) -> list[Bo
 def _corners(entry: Entry, where: str) -> list[list[float]]:
     """The polygons of an entry; without one, its box."""
     polygons = entry.get("segmentation") or []
-    if not isinstance(polygons, list) or not all(_is_numbers(one, 6) for one in polygons):
+    if not isinstance(polygons, list) or not all(_is_numbers(polygon, 6) for polygon in polygons):
         raise UserError(f"{where}: `segmentation` must be lists of x, y of three or more corners")
     if polygons:
-        return [[float(value) for value in one] for one in polygons]
+        return [[float(value) for value in polygon] for polygon in polygons]
     box = entry.get("bbox")
     if not isinstance(box, list) or not _is_numbers(box, 4) or len(box) != 4 or min(box[2:]) <= 0:
         raise UserError(f"{where}: neither `segmentation` nor `bbox` [x, y, width, height]")

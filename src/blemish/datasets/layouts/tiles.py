@@ -60,7 +60,7 @@ def tile_items(images: Iterable[Annotated], side: int) -> tuple[list[Item], int]
         tiles = grid(image_size(annotated.image), side)
         homes = [home(defect, tiles) for defect in annotated.defects]
         for tile in tiles:
-            item = _item(annotated, tile, [one == tile for one in homes])
+            item = _item(annotated, tile, [home == tile for home in homes])
             if item is None:
                 continue
             if item.label and not annotated.is_test:
@@ -85,7 +85,7 @@ def _item(annotated: Annotated, tile: Tile, is_home: Sequence[bool]) -> Item | N
     near = [defect for defect in annotated.defects if defect.overlap(tile, MARGIN)]
     if not near:
         return Item(annotated.image, "good", split, group=annotated.group, tile=tile)
-    own = [one for one, at_home in zip(annotated.defects, is_home, strict=True) if at_home]
+    own = [defect for defect, at_home in zip(annotated.defects, is_home, strict=True) if at_home]
     if not own:
         return None
     outlines = tuple(line for defect in near if defect.overlap(tile) for line in defect.outlines)

@@ -46,7 +46,7 @@ class Annotations:
 
     def how(self, images: Sequence[Path]) -> str:
         """How exact the least exact annotation of these images is; "none" without any."""
-        hows = {one.how for image in images for one in self.marks.get(image, ())}
+        hows = {mark.how for image in images for mark in self.marks.get(image, ())}
         hows |= {"pixel" for image in images if image in self.masks}
         return max(hows, key=EXACT.index, default="none")
 
@@ -55,7 +55,7 @@ class Annotations:
     ) -> Item:
         """A defective image with its annotation."""
         mask = self.masks.get(image)
-        outlines = tuple(line for one in self.marks.get(image, ()) for line in one.outlines)
+        outlines = tuple(line for mark in self.marks.get(image, ()) for line in mark.outlines)
         path = tree.root / mask if mask else None
         return Item(tree.root / image, kind, split, path, outlines=outlines, group=group)
 
@@ -65,40 +65,40 @@ def find_annotations(tree: Tree, images: Sequence[Path], masks: Sequence[Path]) 
 
     A mask counts before outlines. Raises UserError naming what is damaged or belongs to two.
     """
-    found = Annotations(pair(tree, images, masks))
-    found.files |= set(found.masks.values())
-    left = [image for image in images if image not in found.masks]
+    annotations = Annotations(pair(tree, images, masks))
+    annotations.files |= set(annotations.masks.values())
+    left = [image for image in images if image not in annotations.masks]
     files = annotation_files(tree, left)
     kinds = kinds_of_classes(tree) if any(file.suffix == ".txt" for file in files.values()) else ()
     for image, file in files.items():
-        found.marks[image] = marks_in(tree, image, file, kinds)
-    found.files |= set(files.values()) | (set(class_files(tree)) if kinds else set())
+        annotations.marks[image] = marks_in(tree, image, file, kinds)
+    annotations.files |= set(files.values()) | (set(class_files(tree)) if kinds else set())
     named = set(files.values())
     others = [file for file in tree.texts if file.suffix.lower() == ".json" and file not in named]
     for file in others:
         content = json_if_whole(tree, file)
         if is_coco(content):
-            _add_listed(tree, left, file, read_coco(tree.root / file, content), found)
-    return found
+            _add_listed(tree, left, file, read_coco(tree.root / file, content), annotations)
+    return annotations
 
 
 def _add_listed(
-    tree: Tree, images: Sequence[Path], file: Path, coco: Coco, found: Annotations
+    tree: Tree, images: Sequence[Path], file: Path, coco: Coco, annotations: Annotations
 ) -> None:
     """The defects of the images that one of COCO's files lists."""
-    found.has_lists = True
+    annotations.has_lists = True
     there = {plain(image.name) for image in tree.images}
     absent = sum(plain(Path(name).name) not in there for name in coco.images)
     for image, listed in _listed(tree, images, file, coco):
-        if image in found.marks:
+        if image in annotations.marks:
             raise UserError(
                 f"{tree.root / file} and another file: both hold annotations of {image}: keep one"
             )
         defects = coco_defects(coco, listed, image_size(tree.root / image))
-        found.marks[image] = [mark(defect) for defect in defects]
-        found.files.add(file)
+        annotations.marks[image] = [mark(defect) for defect in defects]
+        annotations.files.add(file)
     if absent:
-        found.missing.append(f"{absent} image(s) that {file} lists are not there.")
+        annotations.missing.append(f"{absent} image(s) that {file} lists are not there.")
 
 
 def _listed(
@@ -127,6 +127,6 @@ def _listed(
 def largest(marks: Sequence[Mark]) -> str:
     """The type of the largest defect."""
     areas: defaultdict[str, float] = defaultdict(float)
-    for one in marks:
-        areas[one.kind] = max(areas[one.kind], one.area)
+    for mark in marks:
+        areas[mark.kind] = max(areas[mark.kind], mark.area)
     return max(areas, key=lambda kind: areas[kind])

@@ -100,7 +100,7 @@ def _fit(image: Path, file: Path) -> tuple[int, int, bool]:
 def places(file: Path) -> tuple[str, ...]:
     """A file's folders, those aside that only say that images or masks are in them."""
     words = (word(part) for part in file.parts[:-1])
-    return tuple(one for one in words if one not in MASKS and one not in IMAGES)
+    return tuple(word for word in words if word not in MASKS and word not in IMAGES)
 
 
 def is_among(few: Sequence[str], many: Sequence[str]) -> bool:

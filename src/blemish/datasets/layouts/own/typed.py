@@ -24,19 +24,21 @@ def has_good(folder: Path) -> bool:
     """Whether there is a folder of normal images: `good/`, `train/good/`, or, where masks lie
     beside it, `images/good/`."""
     inner = folders(folder)
-    if any(is_good(one.name) for one in inner):
+    if any(is_good(child.name) for child in inner):
         return True
-    training = (one for one in inner if part(one.name) == "train")
-    if any(is_good(one.name) for parent in training for one in folders(parent)):
+    training = (child for child in inner if part(child.name) == "train")
+    if any(is_good(child.name) for parent in training for child in folders(parent)):
         return True
-    if not any(word(one.name) in MASKS for one in inner):
+    if not any(word(child.name) in MASKS for child in inner):
         return False
-    return any(word(one.name) in IMAGES and has_good(one) for one in inner)
+    return any(word(child.name) in IMAGES and has_good(child) for child in inner)
 
 
 def folders(folder: Path) -> list[Path]:
     """The folders directly in a folder, none hidden."""
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    return sorted(
+        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
 
 
 def read_typed(tree: Tree) -> Reading:
@@ -48,18 +50,18 @@ def read_typed(tree: Tree) -> Reading:
     placed = _places(images)
     bad = [image for image, (_, kind) in placed.items() if kind != "good"]
     good = [image for image, (_, kind) in placed.items() if kind == "good"]
-    found = find_annotations(tree, bad, [*tree.masks, *masks])
-    check_doubtful(
-        tree, [group for group in doubtful if group[0] in set(bad)], [*found.masks, *found.marks]
-    )
-    _check_kinds(tree, found, placed, bad)
+    annotations = find_annotations(tree, bad, [*tree.masks, *masks])
+    of_defects = [group for group in doubtful if group[0] in set(bad)]
+    check_doubtful(tree, of_defects, [*annotations.masks, *annotations.marks])
+    _check_kinds(tree, annotations, placed, bad)
     items = [Item(tree.root / image, "good", placed[image][0]) for image in good]
     for image in bad:
         kind = placed[image][1]
-        items.append(found.item(tree, image, kind, "test", None))
+        items.append(annotations.item(tree, image, kind, "test", None))
     annotated = kinds_of_masks(items) != "none"
-    used = {*placed, *found.files, *masks, *named_like(good, [*tree.masks, *tree.texts])}
-    return Reading(items, found.how(bad) if annotated else "none", list(found.missing), used)
+    used = {*placed, *annotations.files, *masks, *named_like(good, [*tree.masks, *tree.texts])}
+    how = annotations.how(bad) if annotated else "none"
+    return Reading(items, how, list(annotations.missing), used)
 
 
 def _places(images: Sequence[Path]) -> dict[Path, Place]:
@@ -102,20 +104,20 @@ def _categories(images: Sequence[Path]) -> set[str]:
 
 
 def _check_kinds(
-    tree: Tree, found: Annotations, placed: dict[Path, Place], bad: Sequence[Path]
+    tree: Tree, annotations: Annotations, placed: dict[Path, Place], bad: Sequence[Path]
 ) -> None:
     """A type of which some images have a mask must have one for each."""
     kinds: defaultdict[str, list[Path]] = defaultdict(list)
     for image in bad:
         kinds[placed[image][1]].append(image)
     for kind, images in kinds.items():
-        without = [image for image in images if not found.of(image)]
+        without = [image for image in images if not annotations.of(image)]
         if not without or len(without) == len(images):
             continue
         image = without[0]
-        masks = (found.masks[one].parent for one in images if one in found.masks)
+        masks = (annotations.masks[image].parent for image in images if image in annotations.masks)
         folder = tree.root / next(masks, Path("ground_truth", kind))
-        if found.knows(image):
+        if annotations.knows(image):
             raise UserError(f"{tree.root / image}: its annotation marks no defect: add it")
         raise UserError(
             f"{tree.root / image}: no mask in {folder} (expected {image.stem}_mask.png): "

@@ -71,22 +71,22 @@ def read_untyped(tree: Tree) -> Reading:
     """The items of these shapes. Raises UserError naming an image of which nothing is known, or
     what may belong to two images."""
     images, masks, doubtful = beside(tree)
-    found = find_annotations(tree, images, [*tree.masks, *masks])
-    check_doubtful(tree, doubtful, [*found.masks, *found.marks])
-    if not found.files:
+    annotations = find_annotations(tree, images, [*tree.masks, *masks])
+    check_doubtful(tree, doubtful, [*annotations.masks, *annotations.marks])
+    if not annotations.files:
         raise UserError(
             f"{tree.root}: no normal images in good/, and no annotations that tell which ones are "
             "normal: put the normal images into good/"
         )
-    kinds = _kinds(tree, images, found)
+    kinds = _kinds(tree, images, annotations)
     bad = [image for image, kind in kinds.items() if kind != "good"]
-    notes = [*found.missing, *_notes(found, kinds)]
-    items = _items(tree, kinds, found)
-    used = {*kinds, *found.files, *masks}
-    return Reading(_with_splits(items), found.how(bad), notes, used)
+    notes = [*annotations.missing, *_notes(annotations, kinds)]
+    items = _items(tree, kinds, annotations)
+    used = {*kinds, *annotations.files, *masks}
+    return Reading(_with_splits(items), annotations.how(bad), notes, used)
 
 
-def _items(tree: Tree, kinds: dict[Path, str], found: Annotations) -> list[Item]:
+def _items(tree: Tree, kinds: dict[Path, str], annotations: Annotations) -> list[Item]:
     """The items; images of one object's folder share a group, unless most objects have a defect
     and would be lost for training: then their defective images are on their own."""
     objects = {image: image.parent.as_posix() for image in kinds if _own_folders(image)}
@@ -100,11 +100,11 @@ def _items(tree: Tree, kinds: dict[Path, str], found: Annotations) -> list[Item]
             items.append(Item(tree.root / image, "good", split_of(image), group=group))
         else:
             group = objects.get(image) if 2 * lost <= len(good) else None
-            items.append(found.item(tree, image, kind, "test", group))
+            items.append(annotations.item(tree, image, kind, "test", group))
     return items
 
 
-def _kinds(tree: Tree, images: Sequence[Path], found: Annotations) -> dict[Path, str]:
+def _kinds(tree: Tree, images: Sequence[Path], annotations: Annotations) -> dict[Path, str]:
     """The type of each image: what its largest outline is called, `good` for none at all.
 
     Where COCO's lists or empty masks say which images are good, silence does not.
@@ -113,13 +113,13 @@ def _kinds(tree: Tree, images: Sequence[Path], found: Annotations) -> dict[Path,
     unknown: list[Path] = []
     empty: Path | None = None
     for image in images:
-        if image in found.masks:
-            is_empty = is_empty_mask(tree.root / found.masks[image])
+        if image in annotations.masks:
+            is_empty = is_empty_mask(tree.root / annotations.masks[image])
             empty = image if is_empty else empty
             kinds[image] = "good" if is_empty else DEFECT
-        elif image in found.marks:
-            kinds[image] = largest(found.marks[image]) if found.marks[image] else "good"
-        elif not found.has_lists:
+        elif image in annotations.marks:
+            kinds[image] = largest(annotations.marks[image]) if annotations.marks[image] else "good"
+        elif not annotations.has_lists:
             unknown.append(image)
             kinds[image] = "good"
     if empty and unknown:
@@ -130,8 +130,8 @@ def _kinds(tree: Tree, images: Sequence[Path], found: Annotations) -> dict[Path,
     return kinds
 
 
-def _notes(found: Annotations, kinds: dict[Path, str]) -> list[str]:
-    silent = sum(not found.knows(image) for image in kinds)
+def _notes(annotations: Annotations, kinds: dict[Path, str]) -> list[str]:
+    silent = sum(not annotations.knows(image) for image in kinds)
     notes = [f"{silent} image(s) without an annotation count as good."] if silent else []
     parts = [split_of(image) for image, kind in kinds.items() if kind != "good"]
     if moved := parts.count("train") + parts.count("val"):

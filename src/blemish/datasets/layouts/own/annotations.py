@@ -127,6 +127,6 @@ def _listed(
 def largest(marks: Sequence[Mark]) -> str:
     """The type of the largest defect."""
     areas: defaultdict[str, float] = defaultdict(float)
-    for mark in marks:
-        areas[mark.kind] = max(areas[mark.kind], mark.area)
+    for defect in marks:
+        areas[defect.kind] = max(areas[defect.kind], defect.area)
     return max(areas, key=lambda kind: areas[kind])

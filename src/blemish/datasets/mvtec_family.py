@@ -58,8 +58,8 @@ def mvtec_like(
 
 MVTEC_HOME = "mvtec.com/company/research/datasets/mvtec-ad"
 MVTEC_ARCHIVES = (
-    # One category an archive; no checksums are published. Asked for first: who has put it there
-    # need not download all.
+    # One category an archive; no checksums are published. Tried first, so that a user
+    # who has put one category there need not download all.
     Archive(file="{category}.tar.xz", by_hand=MVTEC_HOME),
     # All categories. The publisher's links changed six times since 2022, the bytes never: the
     # newest first, and where all are dead, by hand.

@@ -77,7 +77,7 @@ def auroc(ranking: Ranking) -> Numbers | None:
     """Area under the ROC curve; None unless both kinds are present."""
     if not ranking.defined:
         return None
-    if ranking.images is not None:  # everyone's tables have scikit-learn's last digit
+    if ranking.images is not None:  # as in others' tables, to the last digit
         from sklearn.metrics import roc_auc_score
 
         return np.asarray(roc_auc_score(*ranking.images))

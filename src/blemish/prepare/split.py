@@ -29,8 +29,8 @@ def held_out(keys: Sequence[str], count: float, seed: int) -> set[int]:
 
 
 def keep_groups_whole(items: Sequence[Item]) -> list[Item]:
-    """The items of a split that is our own rule, with the training normals of a group that is also
-    tested among the tested ones: where twins join groups, the rule yields."""
+    """For a split that is our own rule: a training normal whose group has a test image, such as its
+    twin, is moved to the test set."""
     tested = {item.group for item in items if item.group and item.split == "test"}
     return [replace(item, split="test") if item.group in tested else item for item in items]
 

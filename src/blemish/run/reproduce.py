@@ -163,7 +163,9 @@ def _ask(
 
 def _repository() -> Repo:
     """The workspace's, which waits for DVC's lock as long as it takes."""
-    dvc.lock.DEFAULT_TIMEOUT = 6 * LOOK  # of six looks; half a second between them is long here
+    dvc.lock.DEFAULT_TIMEOUT = (
+        6 * LOOK
+    )  # DVC divides it by six; its own half a second between two looks is too long here
     repo: Repo = WAITING.func(WAITING).repo
     return repo
 

@@ -39,7 +39,7 @@ class ClusterOptions:
 
 
 def nothing() -> None:
-    """What is to be done first, if nothing is."""
+    """The default of `prepare`: do nothing."""
 
 
 def run(
@@ -81,8 +81,8 @@ def run_at(
     retries: int,
     prepare: Callable[[], None] = nothing,
 ) -> int:
-    """The same at any place. It is made when the workspace is prepared, as a cluster gets a copy of
-    it then, and closed in the end."""
+    """As `run`, at any `Place`. The place is made after `prepare`, because a cluster copies the
+    workspace at that moment, and is closed in the end."""
     try:
         with signals_as_interrupt(), alone(console):
             prepare()

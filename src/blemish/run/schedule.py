@@ -1,4 +1,4 @@
-"""Stages as soon as what they need is there, and as many as there are slots."""
+"""Starts each stage once its inputs are ready, and at most one stage for each slot."""
 
 import signal
 import time
@@ -14,7 +14,7 @@ from blemish.run.screen import Screen
 
 LOOK = 0.5  # s between looks at the progress of stages
 GRACE = 20.0  # s that interrupted stages get to clean up
-BUSY = 2.0  # s before a stage that another DVC keeps from its paths is tried again
+BUSY = 2.0  # s before a stage whose files another DVC process has locked is tried again
 
 
 @dataclass

@@ -125,7 +125,10 @@ class _Slope:
         self.squares = normal.var(dim=0, unbiased=False) * self.rows  # of u, about the shift
 
     def learn_statistics(self, hidden: Tensor) -> None:
-        """Learn what the gradient of each row needs to know of all; z(g) less the shift."""
+        """Compute the sums over the batch that each row's gradient needs.
+
+        hidden: z(g) minus `self.shift`.
+        """
         count, norm = 2 * self.rows, self.norm
         first, second = torch.zeros_like(self.shift), self.squares.clone()
         for rows in _blocks(hidden):

@@ -127,7 +127,10 @@ class GlassTrainer(Trainer[Glass]):
     def on_manifold(
         self, normals: Levels, synthetic: Levels, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Logits of [u; g], (2N,), and of the synthetic rows f, (N,); none of them is formed."""
+        """Logits of [u; g], (2N,), and of the synthetic rows f, (N,).
+
+        The rows themselves are never computed, only what the first hidden layer makes of them.
+        """
         first = composed(self.detector.adaptor, self.detector.discriminator)
         u, f = (
             self.detector.features.linear(levels, *first).flatten(0, 2)

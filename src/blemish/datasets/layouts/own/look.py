@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW = 16  # values: more are not drawn, but come of a camera, of smoothing or of compression
-NEAR = 0.1  # of the range: so near to the darkest or brightest value lies what compression moved
+# Of the grey range: pixels so close to its ends count as its ends, for compression moves them.
+NEAR = 0.1
 MOST = 0.97  # share of the pixels of a mask with soft edges that are dark or bright
 MANY = 0.75  # the same where the other image of a pair is surely none
 FAINT = 40  # of 255: what lossy compression makes of black stays below

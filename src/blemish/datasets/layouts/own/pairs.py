@@ -1,8 +1,8 @@
 """Which mask or annotation file belongs to which image: by their folders, then by their names.
 
-Folders: those of the file, words for masks and images aside, are among the image's in the same
-order; so `ground_truth/scratch/000.png` belongs to `test/scratch/000.png`. Names: the more of the
-image's name a file repeats, the surer it is. What fits two equally well is an error.
+Folders: the names of a mask's folders, words such as `masks` and `images` aside, must be among
+those of the image's folders, in the same order; so `ground_truth/scratch/000.png` belongs to
+`test/scratch/000.png`. Names: the more of the image's name a file repeats, the surer it is. What fits two equally well is an error.
 """
 
 from collections import defaultdict

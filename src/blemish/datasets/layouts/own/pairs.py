@@ -2,7 +2,8 @@
 
 Folders: the names of a mask's folders, words such as `masks` and `images` aside, must be among
 those of the image's folders, in the same order; so `ground_truth/scratch/000.png` belongs to
-`test/scratch/000.png`. Names: the more of the image's name a file repeats, the surer it is. What fits two equally well is an error.
+`test/scratch/000.png`. Names: the more of the image's name a file repeats, the surer it is. What
+fits two equally well is an error.
 """
 
 from collections import defaultdict

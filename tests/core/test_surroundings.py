@@ -46,7 +46,8 @@ def test_a_stage_s_error_is_printed_in_any_letters() -> None:
 
 
 def test_a_user_without_a_name_gets_one() -> None:
-    code = f"{NAMELESS}\nfrom blemish.core.surroundings import adapt_to_surroundings\nmake_do()\n"
+    call = "surroundings.adapt_to_surroundings()"
+    code = f"{NAMELESS}\nfrom blemish.core import surroundings\n{call}\n"
     said = blemish(code=f"{code}print(getpass.getuser())")
     assert said == f"user-{os.getuid()}\n"
     assert "run(s)" in blemish("params", code=f"{NAMELESS}\n{COMMAND}")

@@ -8,7 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from blemish.core.errors import UserError
-from blemish.tracking.mlflow_store import home, tracking_uri
+from blemish.core.places import project_folder
+from blemish.tracking.mlflow_store import tracking_uri
 from blemish.tracking.track import track
 from tests.tracking.results import METHODS, SEEDS, UNITS, track_all
 
@@ -42,8 +43,8 @@ def test_temporary_experiment_folders_use_the_repositorys_store(
 ) -> None:
     copy = tmp_path / ".dvc/tmp/exps/standalone/tmpabc"
     copy.mkdir(parents=True)
-    assert home(copy) == tmp_path
-    assert home(tmp_path) == tmp_path
+    assert project_folder(copy) == tmp_path
+    assert project_folder(tmp_path) == tmp_path
     assert tracking_uri(None, copy) == f"sqlite:///{tmp_path}/mlflow.db"
     assert tracking_uri("sqlite:////srv/m.db", copy) == "sqlite:////srv/m.db"
     assert tracking_uri("http://host:5000", copy) == "http://host:5000"

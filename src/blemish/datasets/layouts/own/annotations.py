@@ -20,7 +20,7 @@ from blemish.datasets.layouts.own.marks import (
 )
 from blemish.datasets.layouts.own.pairs import Pairs, is_among, pair, places
 from blemish.datasets.layouts.own.tree import Tree
-from blemish.datasets.layouts.own.words import plain
+from blemish.datasets.layouts.own.words import folded
 
 EXACT = ("pixel", "polygons", "boxes")  # from the most to the least exact
 
@@ -87,8 +87,8 @@ def _add_listed(
 ) -> None:
     """The defects of the images that one of COCO's files lists."""
     annotations.has_lists = True
-    there = {plain(image.name) for image in tree.images}
-    absent = sum(plain(Path(name).name) not in there for name in coco.images)
+    there = {folded(image.name) for image in tree.images}
+    absent = sum(folded(Path(name).name) not in there for name in coco.images)
     for image, listed in _listed(tree, images, file, coco):
         if image in annotations.marks:
             raise UserError(
@@ -108,11 +108,11 @@ def _listed(
     by_name: defaultdict[str, list[Path]] = defaultdict(list)
     for image in images:
         if is_among(places(file), places(image)):
-            by_name[plain(image.name)].append(image)
+            by_name[folded(image.name)].append(image)
     for name, listed in coco.images.items():
-        near = by_name.get(plain(Path(name).name), [])
+        near = by_name.get(folded(Path(name).name), [])
         exact = [
-            image for image in near if f"/{plain(image.as_posix())}".endswith(f"/{plain(name)}")
+            image for image in near if f"/{folded(image.as_posix())}".endswith(f"/{folded(name)}")
         ]
         fits = exact or near
         if len(fits) > 1:

@@ -21,8 +21,8 @@ from blemish.datasets.layouts.own.tree import Tree
 from blemish.datasets.layouts.own.words import (
     IMAGES,
     MASKS,
+    folded,
     is_surely_mask,
-    plain,
     without_mask_suffix,
     word,
 )
@@ -61,14 +61,14 @@ def named_like(images: Sequence[Path], files: Iterable[Path]) -> list[Path]:
 def _by_name(images: Sequence[Path]) -> dict[str, list[Path]]:
     by_name: defaultdict[str, list[Path]] = defaultdict(list)
     for image in images:
-        for name in {plain(image.name), plain(image.stem)}:
+        for name in {folded(image.name), folded(image.stem)}:
             by_name[name].append(image)
     return dict(by_name)
 
 
 def _candidates(file: Path, by_name: Mapping[str, list[Path]]) -> list[Path]:
     """The images that a file may belong to, each once."""
-    names = (plain(file.name), plain(file.stem), plain(without_mask_suffix(file.stem)))
+    names = (folded(file.name), folded(file.stem), folded(without_mask_suffix(file.stem)))
     near = {image: None for name in names for image in by_name.get(name, ())}
     return [image for image in near if is_among(places(file), places(image))]
 
@@ -88,13 +88,13 @@ def _owner(tree: Tree, file: Path, by_name: Mapping[str, list[Path]]) -> Path | 
 def _fit(image: Path, file: Path) -> tuple[int, int, bool]:
     """How well a file fits an image of its name: few further folders, then much of its name."""
     extra = len(places(image)) - len(places(file))
-    whole, stems = plain(image.name), (plain(file.stem), plain(without_mask_suffix(file.stem)))
+    whole, stems = folded(image.name), (folded(file.stem), folded(without_mask_suffix(file.stem)))
     if whole in stems:
         same = 3
-    elif whole == plain(file.name):
+    elif whole == folded(file.name):
         same = 2
     else:
-        same = 1 if plain(image.stem) == stems[0] else 0
+        same = 1 if folded(image.stem) == stems[0] else 0
     return -extra, same, file.stem.startswith(image.stem)
 
 
@@ -119,7 +119,7 @@ def beside(tree: Tree) -> tuple[list[Path], list[Path], list[list[Path]]]:
     images, masks = _by_suffix(tree)
     by_stem: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
     for image in images:
-        by_stem[image.parent, plain(image.stem)].append(image)
+        by_stem[image.parent, folded(image.stem)].append(image)
     doubtful: list[list[Path]] = []
     for group in by_stem.values():
         if len(group) > 1:
@@ -132,12 +132,12 @@ def beside(tree: Tree) -> tuple[list[Path], list[Path], list[list[Path]]]:
 
 
 def _by_suffix(tree: Tree) -> tuple[list[Path], list[Path]]:
-    names = {(image.parent, plain(name)) for image in tree.images for name in _names(image)}
+    names = {(image.parent, folded(name)) for image in tree.images for name in _names(image)}
     masks = [
         image
         for image in tree.images
         if (bare := without_mask_suffix(image.stem)) != image.stem
-        and (image.parent, plain(bare)) in names
+        and (image.parent, folded(bare)) in names
         and (is_surely_mask(image.stem) or looks_like_mask(tree.root / image))
     ]
     known = set(masks)

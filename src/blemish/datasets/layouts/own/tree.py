@@ -10,7 +10,7 @@ from blemish.core.errors import UserError
 from blemish.datasets.dataset import is_image
 from blemish.datasets.layouts.class_names import LISTS, TABLES
 from blemish.datasets.layouts.own.look import looks_like_mask
-from blemish.datasets.layouts.own.words import MASKS, SURE_MASKS, plain, word
+from blemish.datasets.layouts.own.words import MASKS, SURE_MASKS, folded, word
 
 BY_STEM = frozenset({".xml", ".txt"})  # annotations if they have an image's name, else just files
 
@@ -66,7 +66,7 @@ def read_tree(root: Path) -> Tree:
     Raises UserError naming a folder that cannot be listed.
     """
     files = sorted(_walk(root, Path(), (os.path.realpath(root),)))
-    stems = {plain(name) for file in files if is_image(file) for name in (file.name, file.stem)}
+    stems = {folded(name) for file in files if is_image(file) for name in (file.name, file.stem)}
     taken = [file for file in files if (root / file).is_file() and _is_taken(file, stems)]
     known = set(taken)
     return Tree(root, tuple(taken), tuple(file for file in files if file not in known))
@@ -93,4 +93,4 @@ def _is_taken(file: Path, stems: set[str]) -> bool:
     if suffix in TABLES:
         return len(file.parts) == 1
     in_folder = any(word(part) in MASKS for part in file.parts[:-1])
-    return suffix in BY_STEM and (in_folder or plain(file.stem) in stems)
+    return suffix in BY_STEM and (in_folder or folded(file.stem) in stems)

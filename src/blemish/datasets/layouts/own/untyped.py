@@ -20,8 +20,8 @@ from blemish.datasets.layouts.own.tree import Tree
 from blemish.datasets.layouts.own.words import (
     IMAGES,
     MASKS,
+    folded,
     is_split,
-    plain,
     split_of,
     without_mask_suffix,
     word,
@@ -35,11 +35,11 @@ def is_annotated(tree: Tree) -> bool:
     """Whether images lie in no folder but those of parts and of images, with annotations; or, in
     folders of an object each, all with a mask beside them. Read from the names alone."""
     images = [file for file in tree.files if is_image(file) and not _in_masks(file)]
-    names = {(image.parent, plain(name)) for image in images for name in (image.name, image.stem)}
+    names = {(image.parent, folded(name)) for image in images for name in (image.name, image.stem)}
     masks = {image for image in images if _is_mask_by_name(image, names)}
     photographs = [image for image in images if image not in masks]
     if any(not _own_folders(image) for image in photographs):
-        stems = [(image.parent, plain(image.stem)) for image in photographs]
+        stems = [(image.parent, folded(image.stem)) for image in photographs]
         annotated = masks or _in_files(tree, photographs) or len(set(stems)) < len(stems)
         return bool(annotated)
     in_objects = all(_own_folders(image) == [image.parent.name] for image in photographs)
@@ -56,7 +56,7 @@ def _in_masks(file: Path) -> bool:
 
 def _is_mask_by_name(image: Path, names: set[tuple[Path, str]]) -> bool:
     bare = without_mask_suffix(image.stem)
-    return bare != image.stem and (image.parent, plain(bare)) in names
+    return bare != image.stem and (image.parent, folded(bare)) in names
 
 
 def _in_files(tree: Tree, photographs: Sequence[Path]) -> bool:

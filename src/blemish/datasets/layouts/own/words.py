@@ -51,14 +51,14 @@ _MASK_SUFFIX = re.compile(
 )
 
 
-def plain(name: str) -> str:
+def folded(name: str) -> str:
     """A file's name as it is compared."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def word(name: str) -> str:
     """A folder's name as it is compared: `No-Defect` is no_defect."""
-    return re.sub(r"[ -]+", "_", plain(name).strip())
+    return re.sub(r"[ -]+", "_", folded(name).strip())
 
 
 def is_good(name: str) -> bool:

@@ -83,7 +83,8 @@ def _place_all(
 ) -> _Placed:
     """Decode, split and place all items. given: what 16 bits mean, by the user's word."""
     # What is known to be for the test says nothing; our own split comes later.
-    known = [item.image for item in layout.items if item.split != "test"]
+    # Tiles share an image.
+    known = list(dict.fromkeys(item.image for item in layout.items if item.split != "test"))
     ranges = {} if given else dict(zip(known, _ranges(unit, known), strict=True))
     levels = given or find_levels(ranges.values())
     images = _decode(unit, layout.items, levels)
@@ -111,7 +112,7 @@ def _place_all(
     jobs = list(zip(items, images, names, splits, strict=True))
     placed = _for_each(place_job, jobs, f"preparing {unit}")
     notes = mask_notes((str(each.row["mask"]), each.mask) for each in placed)
-    if levels and any(image.deep for image in images):
+    if levels and (given is None or any(image.deep for image in images)):
         notes.append(levels_note(levels, given is not None))
     return _Placed([each.row for each in placed], twins, levels, notes)
 

@@ -4,9 +4,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blemish.core.errors import UserError
-from blemish.images.formats import IMAGE_FORMATS
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -69,22 +66,13 @@ def is_empty_mask(path: Path) -> bool:
 def _pixels(path: Path) -> "NDArray[np.uint8]":
     """An image as uint8 (H, W, channels); a palette's indices, not its colours."""
     import numpy as np
-    from PIL import Image
 
-    from blemish.images.reading import DAMAGED, MOST_PIXELS
+    from blemish.images.reading import open_image
 
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise UserError(f"{path}: claims more than {MOST_PIXELS // 10**6} million pixels")
-            if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-                deep = np.asarray(image).astype(float)
-                values = (deep * 255 / max(float(deep.max()), 255.0)).astype(np.uint8)
-            else:
-                plain = image.mode in {"L", "P", "RGB"}
-                values = np.asarray(image if plain else image.convert("RGB"))
-    except (*DAMAGED, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{path}: not a whole image ({error}); replace or remove the file"
-        ) from None
+    image = open_image(path).image
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        deep = np.asarray(image).astype(float)
+        values = (deep * 255 / max(float(deep.max()), 255.0)).astype(np.uint8)
+    else:
+        values = np.asarray(image if image.mode in {"L", "P", "RGB"} else image.convert("RGB"))
     return values if values.ndim == 3 else values[:, :, None]

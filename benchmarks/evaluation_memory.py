@@ -40,7 +40,7 @@ class Brightness(Detector):
 
     def __init__(self, size: int) -> None:
         super().__init__(None, 0)
-        self.framing = Framing(size, "squash")
+        self.framing = Framing.square(size, "squash")
         self.weight = nn.Parameter(torch.ones(1))
 
     def fit(self, *_: Any) -> None:

@@ -48,7 +48,7 @@ def patches(count: int) -> Tensor:
             good = [
                 folder / name for name, probability in csv.reader(stream) if not float(probability)
             ]
-        images = load_images(good[: -(-count // CELLS)], Framing(SIZE, "squash"), "reading")
+        images = load_images(good[: -(-count // CELLS)], Framing.square(SIZE, "squash"), "reading")
     method = PatchCore(PARAMS, 0)
     loop = Loop(TrainingParams(device="cpu"), 0, "benchmark")
     return trainer_of(method).project(images, loop.generator(2), loop)[:count].clone()

@@ -56,7 +56,7 @@ def measure(raw: Path, count: int) -> dict[str, float]:
         for _ in range(2):
             start = time.perf_counter()
             images = store.images(
-                manifest.root, manifest.of("train"), Framing(256, "squash"), "store"
+                manifest.root, manifest.of("train"), Framing.square(256, "squash"), "store"
             )
             int(images[:: max(1, len(images) // 64)].sum())
             times.append(time.perf_counter() - start)

@@ -1,5 +1,6 @@
 """train: fit one method on one unit."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ import torch
 from blemish.core.errors import run_stage
 from blemish.core.files import finished_folder
 from blemish.core.params import Params, load_params
+from blemish.core.progress import progress
 from blemish.images.store import GIB, STORE, ImageStore
 from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, key_of
-from blemish.methods.detector import AnyDetector, create, score_all
+from blemish.methods.detector import AnyDetector, create
 from blemish.methods.loop import Loop
 from blemish.methods.saved import save
+from blemish.methods.scoring import score_each
 from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
+from blemish.methods.view import choose_view
 
 
 def main(
@@ -31,16 +35,20 @@ def main(
     store = ImageStore(STORE, params.data.store_gib * GIB)
     folders = (Path(prepared), Path(synthetic), Path(textures))
     data = TrainingUnit.open(*folders, params.synthesis, store)
-    detector = create(method, params.method(method, unit), int(seed))
+    method_params = params.method(method, unit)
+    framing, reason = choose_view(method_params, data.sizes_of("train"))
+    print(f"{unit} {method}: {framing.said}, {reason}")
+    detector = create(method, method_params, int(seed), framing)
     key = _key(unit, detector, params, Path(code), *folders)
     checkpoint = Checkpoint(CHECKPOINTS / unit / f"{method}-{seed}", key)
     with finished_folder(Path(out)) as folder:
         title = f"{unit} {method} seed {seed}"
         loop = Loop(params.training, int(seed), title, folder, checkpoint)
         trainer_of(detector).fit(data, loop)
-        held_out = data.normals(detector.framing, "val")
-        judged = score_all(detector, held_out, "scoring validation normals")
-        save(detector, folder, unit, *judged, data.manifest.facts.levels)
+        pictures, sizes = data.pictures(framing, "val"), data.sizes_of("val")
+        scored = score_each(detector, pictures, sizes)
+        normals = progress(scored, "scoring validation normals", len(sizes), "image")
+        save(detector, folder, unit, normals, data.manifest.facts.levels, reason)
         loop.write_curves(folder / "curves.csv")
         loop.export_epochs()
     checkpoint.remove()
@@ -59,6 +67,7 @@ def _key(
     facts: dict[str, Any] = {
         "run": [unit, detector.name, detector.seed],
         "params": detector.params.model_dump(),
+        "framing": asdict(detector.framing),
         "training": params.training.model_dump(),
         "own kinds": [
             params.synthesis.seed,

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 def load(folder: str | Path, device: str = "auto") -> "AnyDetector":
     """A trained detector from its folder, such as models/elpv/mono/glass-0, ready to score.
 
-    `detector.score` takes uint8 images (B, 3, size, size) framed by `detector.framing.to_model`.
+    `detector.score` takes uint8 images (B, 3, h, w) framed by `detector.framing.to_model`.
     Raises UserError where the folder holds no model of this version, or the device is not there.
     """
     # By name, so that what imports Blemish for something else loads no PyTorch.

@@ -38,7 +38,7 @@ def predictions(folder: Path, maps: list[np.ndarray], masks: list[np.ndarray]) -
             "image": f"{number}.jpg", "mask": f"{number}.png", "label": int(mask.any()),
             "defect": "spot", "slice": "", "height": mask.shape[0], "width": mask.shape[1],
         })  # fmt: skip
-    framing = Framing(maps[0].shape[0], "squash")
+    framing = Framing.square(maps[0].shape[0], "squash")
     scores = np.array([float(one.max()) for one in maps])
     return Predictions(pd.DataFrame(rows), scores, maps, framing.to_original, folder)
 
@@ -130,7 +130,7 @@ def test_truncated_masks_lose_what_the_specification_measured(
 ) -> None:
     y, x = np.ogrid[:1024, :1024]
     disc = (y - 512) ** 2 + (x - 512) ** 2 <= radius**2
-    framing = Framing(288, "squash")
+    framing = Framing.square(288, "squash")
     assert mask_to_model(framing, disc, (288, 288), above=254).sum() == whole
     assert mask_to_model(framing, disc, (288, 288)).sum() == pytest.approx(half, abs=3)
 
@@ -170,7 +170,7 @@ def test_of_two_scorings_the_larger_rounded_auroc_is_taken(model: Path, tmp_path
     ]
     method, _ = load(model, torch.device("cpu"))
     before = {name: one.clone() for name, one in method.state_dict().items()}
-    framing = Framing(16, "squash")
+    framing = Framing.square(16, "squash")
     method.framing = framing
     protocol = AuthorProtocol(note="two", scorings=((1.0, 0.0), (0.0, 1.0)))
     found = as_published(method, protocol, model, parts[0], lambda _: parts, every, "pixel")
@@ -192,7 +192,7 @@ def test_a_defect_that_vanishes_with_its_mask_counts_as_good(model: Path, tmp_pa
     tested = predictions(tmp_path, maps, masks)
     assert tested.rows["label"].tolist() == [1, 1, 0, 0]
     method, _ = load(model, torch.device("cpu"))
-    method.framing = Framing(16, "squash")
+    method.framing = Framing.square(16, "squash")
     strict, folder = (
         as_published(
             method, AuthorProtocol(note="", labels_from_masks=by_mask), model, tested,

@@ -117,7 +117,7 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
 
 
 def test_a_method_s_own_views_lie_beside_the_heat_maps(tmp_path) -> None:
-    folder, framing = results(tmp_path), Framing(96, "squash")
+    folder, framing = results(tmp_path), Framing.square(96, "squash")
     for one in json.loads((folder / "heatmaps.json").read_text(encoding="utf-8")):
         seen = framing.to_model(read_image(tiny_unit().prepared / one["image"])).transpose(1, 2, 0)
         expected = {"as the network sees it": seen, "negative": 255 - seen[::2, ::3]}

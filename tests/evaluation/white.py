@@ -32,7 +32,7 @@ class White(Detector):
 
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
-        self.framing = Framing(params.size, params.resize)
+        self.framing = Framing.square(params.size, params.resize)
         self.scale = nn.Parameter(torch.ones(1))
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:

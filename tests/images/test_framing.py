@@ -27,7 +27,7 @@ FRAMES: list[tuple[Resize, int, int, tuple[int, int]]] = [
 def test_a_spot_comes_back_where_it_was(
     resize: Resize, height: int, width: int, place: tuple[int, int]
 ) -> None:
-    framing = Framing(64, resize)
+    framing = Framing.square(64, resize)
     seen = framing.to_model(dot(height, width, *place))
     assert seen.shape == (3, 64, 64)
     assert seen.dtype == np.uint8
@@ -42,7 +42,7 @@ def test_a_spot_comes_back_where_it_was(
 
 
 def test_a_crop_keeps_the_aspect_and_judges_nothing_outside() -> None:
-    framing = Framing(64, "crop")
+    framing = Framing.square(64, "crop")
     wide = np.zeros((100, 200, 3), dtype=np.uint8)
     wide[:, :45] = 255  # beyond the central square, which starts at column 50
     assert framing.to_model(wide)[:, :, 2:].max() == 0
@@ -57,7 +57,7 @@ def test_a_crop_keeps_the_aspect_and_judges_nothing_outside() -> None:
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 def test_a_coarse_map_is_interpolated(resize: Resize) -> None:
     ramp = np.tile(np.arange(16, dtype=np.float32), (16, 1))
-    back = Framing(256, resize).to_original(ramp, (256, 256))
+    back = Framing.square(256, resize).to_original(ramp, (256, 256))
     steps = np.diff(back[128])
     assert steps.min() >= 0
     assert steps.max() == pytest.approx(1 / 16, rel=1e-3)

@@ -13,7 +13,7 @@ from blemish.core.errors import UserError
 from blemish.images.framing import Framing
 from blemish.images.store import ImageStore, load_images
 
-FRAMING = Framing(32, "squash")
+FRAMING = Framing.square(32, "squash")
 ONE = 3 * 32 * 32  # bytes of an image
 
 
@@ -44,14 +44,14 @@ def test_images_are_decoded_once(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
     assert torch.equal(store.images(tmp_path, table, FRAMING, "reading"), before)
     with pytest.raises(UserError, match=r"000\.png: the image is missing"):
-        store.images(tmp_path, table, Framing(48, "squash"), "reading")  # another file
+        store.images(tmp_path, table, Framing.square(48, "squash"), "reading")  # another file
 
 
 def test_other_pixels_and_other_framings_are_other_files(tmp_path: Path) -> None:
     table = rows(tmp_path, 5)
     store = ImageStore(tmp_path / "store", 1e9)
     first = store.images(tmp_path, table, FRAMING, "reading")
-    crop = store.images(tmp_path, table, Framing(32, "crop"), "reading")
+    crop = store.images(tmp_path, table, Framing.square(32, "crop"), "reading")
     assert not torch.equal(first, crop)
     changed = table.assign(digest=[*table["digest"][:4], "changed"])
     store.images(tmp_path, changed, FRAMING, "reading")

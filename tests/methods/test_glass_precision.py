@@ -35,7 +35,7 @@ PARAMS = Params(
     epochs=6, average_last=4, images_per_epoch=40, learning_rate=5e-4,
 )  # fmt: skip
 SEEDS = range(6)
-FRAMING = Framing(PARAMS.image_size, PARAMS.resize)
+FRAMING = Framing.square(PARAMS.image_size, PARAMS.resize)
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def test_a_training_unit_holds_no_test_row() -> None:
     assert set(unit.manifest.rows["split"]) == {"train", "val"}
     assert set(unit.manifest.rows["label"]) == {0}
     assert not unit.manifest.rows["image"].str.startswith("test/").any()
-    framing = Framing(32, "crop")
+    framing = Framing.square(32, "crop")
     assert unit.normals(framing).shape == (11, 3, 32, 32)
     assert unit.normals(framing, "val").shape == (3, 3, 32, 32)
 
@@ -196,7 +196,7 @@ def test_missing_or_damaged_files_are_named(tmp_path) -> None:
     image = unit.prepared / unit.open().manifest.rows["image"][0]
     image.write_bytes(np.random.default_rng(0).bytes(400))
     with pytest.raises(UserError, match=image.name):
-        unit.open().normals(Framing(32, "crop"))
+        unit.open().normals(Framing.square(32, "crop"))
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

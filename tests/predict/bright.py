@@ -34,7 +34,7 @@ class Bright(Detector):
 
     def __init__(self, params: Params, seed: int) -> None:
         super().__init__(params, seed)
-        self.framing = Framing(SIZE, params.resize)
+        self.framing = Framing.square(SIZE, params.resize)
         self.gain = nn.Parameter(torch.ones(1))
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:

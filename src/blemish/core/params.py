@@ -52,6 +52,13 @@ def _black_below_white(levels: list[int]) -> list[int]:
 Levels = Annotated[list[int], AfterValidator(_black_below_white)]
 
 
+class UnitFraming(Section):
+    """How all methods see a unit's images; what is None each method decides."""
+
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] | None = None
+    scale: Annotated[float, Field(gt=0, le=16)] | None = None
+
+
 class LcdsimParams(Section):
     """How displays are rendered for the units `lcdsim/*`."""
 
@@ -72,6 +79,7 @@ class DataParams(Section):
     folders: dict[Name, str] = {}
     foreground: list[str] = []
     levels: dict[str, Levels] = {}
+    framing: dict[str, UnitFraming] = {}
     store_gib: Annotated[float, Field(ge=0)] = 20.0
     lcdsim: LcdsimParams = LcdsimParams()
 

@@ -21,7 +21,7 @@ class Maps(Protocol):
 
 
 class MapFile:
-    """Anomaly maps of one size in a temporary file, read one at a time.
+    """Anomaly maps of any sizes in a temporary file, read one at a time.
 
     Not a memory map: its pages would count as this process's memory for as long as the system has
     no better use for them. The file has no name: it is gone with this object, however that ends.
@@ -29,29 +29,24 @@ class MapFile:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._count = 0
-        self._shape = (0, 0)
+        self._maps: list[tuple[int, tuple[int, ...]]] = []  # where each begins, and its shape
 
     def append(self, anomaly_map: Map) -> None:
-        """Add a map (h, w), of the size of those before."""
-        if self._count and anomaly_map.shape != self._shape:
-            raise ValueError(f"map {anomaly_map.shape} among maps {self._shape}")
-        self._shape = (anomaly_map.shape[0], anomaly_map.shape[1])
-        self._file.seek(0, 2)
+        """Add a map (h, w)."""
+        self._maps.append((self._file.seek(0, 2), anomaly_map.shape))
         self._file.write(np.ascontiguousarray(anomaly_map, np.float32).data)
-        self._count += 1
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._maps)
 
     def __getitem__(self, position: int) -> Map:
-        if not 0 <= position < self._count:
+        if not 0 <= position < len(self._maps):
             raise IndexError(position)
-        size = self._shape[0] * self._shape[1]
-        self._file.seek(position * size * 4)
-        return np.frombuffer(self._file.read(size * 4), np.float32).reshape(self._shape)
+        start, shape = self._maps[position]
+        self._file.seek(start)
+        return np.frombuffer(self._file.read(4 * int(np.prod(shape))), np.float32).reshape(shape)
 
 
-def map_storage(count: int, size: int, folder: Path | None = None) -> "list[Map] | MapFile":
-    """Empty storage for `count` maps (size, size): a list, or a file in `folder` for many."""
-    return [] if count * size * size * 4 <= IN_MEMORY else MapFile(folder)
+def map_storage(pixels: int, folder: Path | None = None) -> "list[Map] | MapFile":
+    """Empty storage for maps of so many pixels together: a list, or a file in `folder`."""
+    return [] if pixels * 4 <= IN_MEMORY else MapFile(folder)

@@ -25,8 +25,9 @@ from blemish.images.framing import partly_seen
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_image
 from blemish.images.store import IN_MEMORY, ImageStore
-from blemish.methods.detector import AnyDetector, views_of
+from blemish.methods.detector import AnyDetector
 from blemish.methods.saved import Record, load
+from blemish.methods.scoring import views_of
 from blemish.metrics.table import Place, is_in
 from blemish.metrics.threshold import expected_rate, threshold_at, threshold_note
 
@@ -79,7 +80,8 @@ def write_results(
         own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
         numbers["metrics"] |= own
         numbers["notes"] += said
-    numbers["input_size"] = [method.framing.size, method.framing.size]
+    numbers["input_size"] = list(method.framing.window)
+    numbers["framing"] = method.framing.said
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]
         again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,8 +16,9 @@ from blemish.evaluation.map_storage import map_storage
 from blemish.evaluation.predictions import Mask, Predictions
 from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest
-from blemish.images.store import IN_MEMORY, ImageStore
-from blemish.methods.detector import AnyDetector, Components, score_each
+from blemish.images.store import IN_MEMORY, ImageStore, decoded, sizes_of
+from blemish.methods.detector import AnyDetector, Components
+from blemish.methods.scoring import score_each
 
 BLOCK = 1 << 26  # bytes of images in memory at a time
 
@@ -31,7 +33,10 @@ def score_images(
 ) -> Predictions:
     """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`."""
     images = _images(manifest, rows, method.framing, title, store)
-    scored = ((one_map[None], np.array([score])) for one_map, score in score_each(method, images))
+    scored = (
+        (anomaly_map[None], scores)
+        for anomaly_map, scores in score_each(method, images, sizes_of(rows))
+    )
     (predictions,) = _collect(scored, 1, method.framing, manifest, rows, title, scratch)
     return predictions
 
@@ -57,12 +62,8 @@ def mask_to_model(
     size: tuple[int, int],  # noqa: ARG001 the framing knows it
     above: int = 127,
 ) -> Mask:
-    """A mask (H, W) as the network sees its image, (size, size).
-
-    Pixels are defect where more than `above` / 255 of them is; by default half.
-    """
-    picture = np.repeat(mask[:, :, None], 3, axis=2) * np.uint8(255)
-    return np.asarray(framing.to_model(picture)[0] > above)
+    """A mask (H, W) at the size of its image's map, see `Framing.mask_to_model`."""
+    return framing.mask_to_model(mask, above)
 
 
 def _collect(
@@ -74,7 +75,8 @@ def _collect(
     title: str,
     scratch: Path | None,
 ) -> list[Predictions]:
-    maps = [map_storage(len(rows), framing.size, scratch) for _ in range(components)]
+    pixels = sum(int(np.prod(framing.place(*size).frame)) for size in sizes_of(rows))
+    maps = [map_storage(pixels, scratch) for _ in range(components)]
     scores: NDArray[np.float64] = np.empty((components, len(rows)))
     shown = progress(scored, f"scoring {title}", len(rows), "image")
     for number, (image_maps, image_scores) in enumerate(shown):
@@ -90,8 +92,15 @@ def _collect(
 def _images(
     manifest: Manifest, rows: pd.DataFrame, framing: Framing, title: str, store: ImageStore
 ) -> Iterator[Tensor]:
-    """Each image, uint8 (3, size, size). They are read in blocks: a test set may exceed memory."""
-    block = max(1, BLOCK // (3 * framing.size**2))
+    """Each framed picture, uint8 (3, h, w). They are read in blocks: a test set may exceed memory.
+
+    Whole pictures for windows are as large as their images: no store keeps them.
+    """
+    if framing.resize == "tiles":
+        paths = [manifest.root / image for image in rows["image"]]
+        yield from map(torch.from_numpy, decoded(paths, framing))
+        return
+    block = max(1, BLOCK // (3 * framing.height * framing.width))
     for start in range(0, len(rows), block):
         part = rows.iloc[start : start + block]
         yield from store.images(manifest.root, part, framing, f"reading {title}")

@@ -3,53 +3,91 @@
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from blemish.core.params import Section
-from blemish.core.progress import progress
 from blemish.images.framing import Framing
 from blemish.methods.author_protocol import AuthorProtocol
+from blemish.methods.view_params import ViewParams
 
 BATCH = 16
 # What an image is scored with: K anomaly maps (K, h, w) float32 and K scores (K,) float64.
 Components = tuple[NDArray[np.float32], NDArray[np.float64]]
-P = TypeVar("P", bound=Section)
+P = TypeVar("P", bound=ViewParams)
+
+
+class Measured(NamedTuple):
+    """What a network says of images: maps (B, h, w) float32, and cells of a form of its own."""
+
+    maps: Tensor
+    cells: Any
 
 
 class Detector(nn.Module, ABC, Generic[P]):
     """A detector for one unit.
 
-    A subclass sets `name`, takes its own `Params` and a seed, says in `framing` how it wants its
-    images, and keeps in its state dict all it learnt (frozen backbones are named, not stored). How
-    it learns is in the `training` module beside it, see `trainer.Trainer`.
+    A subclass sets `name`, takes its own `Params`, a seed and the `framing` of its images, and
+    keeps in its state dict all it learnt (frozen backbones are named, not stored). How it learns is
+    in the `training` module beside it, see `trainer.Trainer`.
+
+    An image's score comes from its peaks, such as the largest scores of any of its cells: so that
+    what is not to be judged can be left out, and an image that is seen through windows has the
+    peaks of all of them.
     """
 
     name: ClassVar[str]
-    framing: Framing
     params: P
 
-    def __init__(self, params: P, seed: int) -> None:
+    def __init__(self, params: P, seed: int, framing: Framing) -> None:
         super().__init__()
         self.params = params
         self.seed = seed
+        self.framing = framing
 
     @abstractmethod
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (B, 3, size, size) -> anomaly maps (B, h, w) float32, image scores (B,) float64.
+    def measure(self, images: Tensor) -> Measured:
+        """uint8 (B, 3, h, w) -> anomaly maps (B, h, w) float32, and what `peaks` are taken from.
 
         Deterministic, and each image's result is its own: it sees no other test image.
         """
 
-    def views(self, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """Pictures that explain a result: uint8 (B, 3, size, size) -> uint8 (B, 3, h, w) each.
+    def peaks(self, cells: Any, judged: Tensor | None = None) -> Tensor:
+        """From `Measured.cells` (B, …, h, w) the K numbers an image that its score is made of,
+        (B, K) float64: by default the largest of each channel.
 
-        By caption, a few words such as "warped image", in the order to be shown; h and w may
-        differ from picture to picture. Each image's pictures are its own, as in `score`.
+        judged: bool (B, H, W), which pixels count; None: all.
+        """
+        return where_judged(cells, judged).flatten(-2).amax(dim=-1).view(len(cells), -1).double()
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        """The image score (B,) float64 from the peaks (B, W, K) of an image's W windows."""
+        return peaks.amax(dim=(1, 2))
+
+    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (B, 3, h, w) as the network sees them at once -> anomaly maps (B, h, w) float32,
+        image scores (B,) float64.
+
+        Raises ValueError for images of another size or type.
+        """
+        height, width = self.framing.window
+        if images.shape[1:] != (3, height, width) or images.dtype != torch.uint8:
+            raise ValueError(
+                f"images are {tuple(images.shape)} {images.dtype}, but this {self.name} takes "
+                f"(N, 3, {height}, {width}) uint8: frame them with its `framing.to_model`"
+            )
+        measured = self.measure(images)
+        return measured.maps, self.combine(self.peaks(measured.cells)[:, None])
+
+    def views(self, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Pictures that explain a result: uint8 (B, 3, h, w) -> uint8 (B, 3, h', w') each.
+
+        By caption, a few words such as "warped image", in the order to be shown; their
+        sizes may differ. Each image's pictures are its own, as in `score`.
         """
         return {}
 
@@ -62,70 +100,44 @@ class Detector(nn.Module, ABC, Generic[P]):
         return None
 
     def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
-        """Each image (3, size, size) of a whole test set in turn, scored as the authors do.
+        """Each image (3, h, w) of a whole test set in turn, scored as the authors do.
 
         The components are what `author_protocol` weighs; an image's may depend on the images
         around it. Leaves the model as it was. By default the one component is `score`.
         """
-        for anomaly_map, score in score_each(self, images):
-            yield anomaly_map[None], np.array([score])
+        self.eval()
+        device = next(self.parameters()).device
+        for image in images:
+            with torch.inference_mode():
+                anomaly_map, score = self.score(image[None].to(device))
+            yield anomaly_map.cpu().numpy(), score.cpu().numpy()
 
 
 AnyDetector = Detector[Any]
 
 
-def create(name: str, params: Section, seed: int) -> AnyDetector:
+def create(name: str, params: ViewParams, seed: int, framing: Framing) -> AnyDetector:
     """A new, untrained detector of a method."""
     detector: type[AnyDetector] = importlib.import_module(
         f"blemish.methods.{name}.detector"
     ).DETECTOR
-    return detector(params, seed)
+    return detector(params, seed, framing)
 
 
-def score_all(detector: AnyDetector, images: Tensor, title: str) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (N, size, size) float32 and scores (N,) float64 of uint8 images (N, 3, size, size).
+def where_judged(cells: Tensor, judged: Tensor | None) -> Tensor:
+    """Cells (B, …, h, w), −∞ where they do not count.
 
-    Raises ValueError for images of another size or type.
+    A cell counts where half of its pixels or more do; where that leaves an image none, any pixel
+    does, so that an image of which something is judged has a score.
     """
-    size = detector.framing.size
-    if images.shape[1:] != (3, size, size) or images.dtype != torch.uint8:
-        raise ValueError(
-            f"images are {tuple(images.shape)} {images.dtype}, but this {detector.name} takes "
-            f"(N, 3, {size}, {size}) uint8: frame them with its `framing.to_model`"
-        )
-    maps, scores = np.empty((len(images), size, size), np.float32), np.empty(len(images))
-    scored = progress(score_each(detector, images), title, len(images), "image")
-    for number, (anomaly_map, score) in enumerate(scored):
-        maps[number], scores[number] = anomaly_map, score
-    return maps, scores
-
-
-def score_each(
-    detector: AnyDetector, images: Iterable[Tensor]
-) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """As `score_all`, one image (3, size, size) after the other: all maps may exceed memory."""
-    detector.eval()
-    device = next(detector.parameters()).device
-    # One at a time: convolutions choose their algorithm by the batch's size, and the last bits of
-    # an image's score must not depend on its company.
-    for image in images:
-        with torch.inference_mode():
-            anomaly_map, score = detector.score(image[None].to(device))
-        yield anomaly_map[0].cpu().numpy(), float(score[0])
-
-
-def views_of(detector: AnyDetector, image: Tensor) -> dict[str, NDArray[np.uint8]]:
-    """The pictures (h, w, 3) that explain the result of one image, uint8 (3, size, size).
-
-    Raises ValueError where a method's view has not the promised form.
-    """
-    detector.eval()
-    with torch.inference_mode():
-        pictures = detector.views(image[None].to(next(detector.parameters()).device))
-    for caption, view in pictures.items():
-        if view.dtype != torch.uint8 or view.ndim != 4 or view.shape[:2] != (1, 3):
-            raise ValueError(
-                f"{detector.name}: its view {caption!r} is {tuple(view.shape)} {view.dtype}, not "
-                "(1, 3, h, w) uint8"
-            )
-    return {caption: view[0].permute(1, 2, 0).cpu().numpy() for caption, view in pictures.items()}
+    if judged is None:
+        return cells
+    size = (cells.shape[-2], cells.shape[-1])
+    share = F.adaptive_avg_pool2d(judged[:, None].to(cells.dtype), size)[:, 0]
+    counted = share >= 0.5
+    none = ~counted.flatten(1).any(dim=1)
+    counted = torch.where(none[:, None, None], share > 0, counted)
+    between = cells.ndim - counted.ndim
+    return cells.masked_fill(
+        ~counted.view(len(cells), *[1] * between, *counted.shape[1:]), -torch.inf
+    )

@@ -2,13 +2,11 @@
 
 import importlib
 import platform
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,8 +14,10 @@ from safetensors.torch import load_file, save_file
 from blemish.core.errors import UserError
 from blemish.core.files import write_json
 from blemish.core.params import Levels, Section, Seed
+from blemish.images.framing import Framing
 from blemish.methods.detector import AnyDetector, create
-from blemish.methods.validation import Validation
+from blemish.methods.scoring import Scored
+from blemish.methods.validation import NotFinite, Validation
 
 EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper`
 
@@ -25,12 +25,13 @@ EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper
 class Record(Section):
     """`model.json`: all that a trained model is besides its tensors."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     method: Annotated[str, Field(pattern=r"^[a-z]\w*$")]
     unit: str
     seed: Seed
     params: dict[str, Any]
-    preprocessing: dict[str, Any]
+    framing: Framing
+    framing_reason: str
     levels: Levels | None = None  # what black and white are in 16-bit images
     facts: dict[str, Any]
     validation: Validation
@@ -41,20 +42,22 @@ def save(
     detector: AnyDetector,
     folder: Path,
     unit: str,
-    maps: NDArray[np.float32],
-    scores: NDArray[np.float64],
+    normals: Iterable[Scored],
     levels: tuple[int, int] | None = None,
+    framing_reason: str = "",
 ) -> None:
     """Write `model.safetensors` and `model.json`.
 
-    `maps` (N, h, w) and `scores` (N,) are the validation normals', `levels` those of the unit's
-    manifest. Raises UserError if a score is not finite.
+    `normals` are the validation normals', `levels` those of the unit's manifest, `framing_reason`
+    says how the framing was chosen. Raises UserError if a score is not finite.
     """
-    if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
+    try:
+        validation = Validation.of(normals)
+    except NotFinite:
         raise UserError(
             f"{unit} {detector.name} seed {detector.seed}: a validation normal scored NaN or "
             "infinity: lower the learning rate"
-        )
+        ) from None
     state = {key: value.contiguous().cpu() for key, value in detector.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     record = Record(
@@ -62,10 +65,11 @@ def save(
         unit=unit,
         seed=detector.seed,
         params=detector.params.model_dump(),
-        preprocessing=asdict(detector.framing),
+        framing=detector.framing,
+        framing_reason=framing_reason,
         levels=None if levels is None else list(levels),
         facts=detector.facts(),
-        validation=Validation.of(maps, scores),
+        validation=validation,
         versions={"python": platform.python_version(), "torch": torch.__version__},
     )
     write_json(folder / "model.json", record.model_dump())
@@ -95,7 +99,7 @@ def load(folder: Path, device: torch.device) -> tuple[AnyDetector, Record]:
         record = Record.model_validate_json((folder / "model.json").read_bytes())
         module = importlib.import_module(f"blemish.methods.{record.method}.params")
         params = module.Params.model_validate(record.params)
-        detector = create(record.method, params, record.seed)
+        detector = create(record.method, params, record.seed, record.framing)
         detector.load_state_dict(load_file(folder / "model.safetensors"))
     except (ValueError, ModuleNotFoundError, RuntimeError, SafetensorError) as error:
         raise UserError(

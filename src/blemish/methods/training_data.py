@@ -1,5 +1,6 @@
 """What a method may see of a unit while it trains: normals, recipes, textures, no test image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from blemish.core.errors import UserError
 from blemish.core.params import KindParams, SynthesisParams
-from blemish.images.framing import Framing
+from blemish.images.framing import Framing, Size
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.masks import read_mask
-from blemish.images.store import IN_MEMORY, ImageStore
+from blemish.images.store import IN_MEMORY, ImageStore, sizes_of
+from blemish.methods.normals import Normals
 from blemish.synthesis.recipes import draw_recipes, read_recipes
 from blemish.synthesis.textures import TextureBank
 
@@ -71,37 +73,76 @@ class TrainingUnit:
             )
         return replace(self, kinds=kinds)
 
-    def normals(self, framing: Framing, split: str = "train") -> Tensor:
-        """The normal images of "train" or "val", uint8 (N, 3, size, size), manifest order."""
+    def sizes_of(self, split: str) -> list[Size]:
+        """Height and width of the normals of "train" or "val"."""
+        return sizes_of(self.manifest.of(split, 0))
+
+    def normals(
+        self, framing: Framing, split: str = "train", most: int | None = None, seed: int = 0
+    ) -> Normals:
+        """The normal images of "train" or "val" as a network sees them at once, manifest order.
+
+        most, seed: how many windows are cut, where the framing has any, and which.
+        """
+        rows = self.manifest.of(split, 0)
+        where = (self.manifest.root, rows, framing, f"reading {self.manifest.facts.unit} {split}")
+        if framing.resize != "tiles":
+            return Normals.whole(self.store.images(*where))
+        sizes = [framing.place(*size).frame for size in sizes_of(rows)]
+        return Normals.windows(self.store.pictures(*where), sizes, framing, most, seed)
+
+    def pictures(self, framing: Framing, split: str) -> Sequence[Tensor]:
+        """The whole framed normals of "train" or "val", uint8 (3, h, w) each, to be scored."""
         rows = self.manifest.of(split, 0)
         title = f"reading {self.manifest.facts.unit} {split}"
-        return self.store.images(self.manifest.root, rows, framing, title)
+        return self.store.pictures(self.manifest.root, rows, framing, title)
 
-    def foregrounds(self, framing: Framing) -> Tensor | None:
-        """Where defects may lie on each training normal, bool (N, size, size); None: everywhere.
+    def foregrounds(self, framing: Framing, normals: Normals) -> Tensor | None:
+        """Where defects may lie on each training normal, bool (N, h, w); None: everywhere.
 
         A pixel that the part covers in part counts (`docs/spec/glass.md` §2.4).
         """
         rows = self.manifest.of("train", 0)
         if rows["foreground"].isna().all():
             return None
-        masks = torch.ones(len(rows), framing.size, framing.size, dtype=torch.bool)
-        for mask, path in zip(masks, rows["foreground"], strict=True):
-            if isinstance(path, str):
-                part = np.repeat(read_mask(self.manifest.root / path)[:, :, None], 3, axis=2)
-                mask.copy_(torch.from_numpy(framing.to_model(part * np.uint8(255))[0] > 0))
-        return masks
+        parts = [
+            self._foreground(path, size, framing)
+            for path, size in zip(rows["foreground"], sizes_of(rows), strict=True)
+        ]
+        return torch.cat(
+            [normals.cut(parts, batch) for batch in torch.arange(len(normals)).split(64)]
+        )
 
-    def draw(self, rows: Tensor, epoch: int, seed: int) -> pd.DataFrame:
+    def _foreground(self, path: str | None, size: Size, framing: Framing) -> Tensor:
+        if not isinstance(path, str):
+            return torch.ones(framing.place(*size).frame, dtype=torch.bool)
+        part = np.repeat(read_mask(self.manifest.root / path)[:, :, None], 3, axis=2)
+        return torch.from_numpy(framing.to_model(part * np.uint8(255))[0] > 0)
+
+    def draw(
+        self,
+        rows: Tensor,
+        epoch: int,
+        seed: int,
+        normals: Normals | None = None,
+        inside: Tensor | None = None,
+    ) -> pd.DataFrame:
         """A recipe for each training normal in `rows`; each epoch takes the next draw.
 
         Each seed starts at draws of its own. After as many epochs as there are draws they repeat.
+        normals: what `rows` are of; None: of the whole images. inside: bool (N, h, w), where
+        defects may lie on each: a window of bare background stays clean.
         """
-        start = np.random.default_rng([seed, 11]).integers(self.draws, size=len(self.recipes))
+        count = len(self.recipes) if normals is None else max(len(normals), len(self.recipes))
+        start = np.random.default_rng([seed, 11]).integers(self.draws, size=count)
         numbers = rows.numpy()
         draws = (start[numbers] + epoch) % self.draws
-        recipes = self.recipes.iloc[numbers * self.draws + draws].reset_index(drop=True)
-        return recipes if self.kinds is None else self._drawn(recipes, self.kinds)
+        owners = numbers if normals is None else normals.owners[rows].numpy()
+        recipes = self.recipes.iloc[owners * self.draws + draws].reset_index(drop=True)
+        recipes = recipes if self.kinds is None else self._drawn(recipes, self.kinds)
+        if inside is not None and normals is not None and normals.side is not None:
+            recipes.loc[~inside[rows].flatten(1).any(dim=1).numpy(), "kind"] = "clean"
+        return recipes
 
     def _drawn(self, recipes: pd.DataFrame, kinds: KindParams) -> pd.DataFrame:
         """Recipes of other kinds for the same images and draws, by the same function."""

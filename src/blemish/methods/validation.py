@@ -1,10 +1,16 @@
 """What a model knows of its unit's validation normals: where its thresholds come from."""
 
+from collections.abc import Iterable
+
 import numpy as np
-from numpy.typing import NDArray
 
 from blemish.core.params import Section
+from blemish.methods.scoring import Scored
 from blemish.metrics.threshold import threshold_at, thresholds_for_use
+
+
+class NotFinite(ValueError):
+    """A score or a map holds NaN or infinity."""
 
 
 class Threshold(Section):
@@ -32,13 +38,19 @@ class Validation(Section):
     thresholds: list[Threshold]
 
     @classmethod
-    def of(cls, maps: NDArray[np.float32], scores: NDArray[np.float64]) -> "Validation":
-        """From the maps (N, h, w) and scores (N,) of the validation normals."""
-        ordered = sorted(float(score) for score in scores)
+    def of(cls, normals: Iterable[Scored]) -> "Validation":
+        """From the maps and scores of the validation normals. Raises NotFinite."""
+        facts = []
+        for anomaly_map, scores in normals:
+            if not (np.isfinite(scores).all() and np.isfinite(anomaly_map).all()):
+                raise NotFinite
+            score, peak = float(scores[0]), float(anomaly_map.max())
+            facts.append((score, peak, float(np.median(anomaly_map))))
+        ordered, maxima, levels = (sorted(fact) for fact in zip(*facts, strict=True))
         return cls(
             normal_scores=ordered,
-            map_maxima=sorted(float(peak) for peak in maps.max(axis=(1, 2))),
-            map_level=float(np.median(np.median(maps, axis=(1, 2)))),
+            map_maxima=maxima,
+            map_level=float(np.median(levels)),
             thresholds=[Threshold(**threshold) for threshold in thresholds_for_use(ordered)],
         )
 

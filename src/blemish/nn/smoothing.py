@@ -26,15 +26,15 @@ def anomaly_map(cells: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
     return torch.bmm(tall, columns.T.expand(batch, -1, -1))
 
 
-def image_score(cells: Tensor) -> Tensor:
-    """The largest raw cell score, before any up-sampling and smoothing: (B, h, w) -> (B,)."""
-    return cells.amax(dim=(1, 2))
+def largest(values: Tensor, count: int) -> Tensor:
+    """The `count` largest of each row, or all where they are fewer: (B, N) -> (B, count)."""
+    return values.topk(min(count, values.shape[1]), dim=1).values
 
 
-def top_cells_score(cells: Tensor, count: int) -> Tensor:
-    """The mean of the `count` largest raw cell scores: (B, h, w) -> (B,)."""
-    flat = cells.flatten(1)
-    return flat.topk(min(count, flat.shape[1]), dim=1).values.mean(dim=1)
+def mean_of_finite(values: Tensor) -> Tensor:
+    """The mean of each row's finite values, at least one: (B, N) -> (B,)."""
+    finite = values.isfinite()
+    return values.where(finite, 0).sum(dim=1) / finite.sum(dim=1)
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,8 @@ from torch import Tensor
 from blemish.core.errors import UserError
 from blemish.images.framing import Framing
 from blemish.images.reading import Levels, read_image
-from blemish.methods.detector import AnyDetector, score_each
+from blemish.methods.detector import AnyDetector
+from blemish.methods.scoring import score_picture
 from blemish.predict.inputs import Source
 from blemish.predict.regions import Region, find_regions
 
@@ -109,10 +110,12 @@ def _read(framing: Framing, levels: Levels | None, source: Source) -> Framed | U
 def _judged(
     method: AnyDetector, source: Source, image: NDArray[np.uint8], framed: Tensor, rules: Rules
 ) -> Prediction:
-    ((small, score),) = score_each(method, [framed])
+    size = (image.shape[0], image.shape[1])
+    small, (score,) = score_picture(method, framed, size)
     if not (np.isfinite(score) and np.isfinite(small).all()):
         raise UserError(f"{source.path}: the model gives NaN or infinity: train it again")
-    anomaly_map = method.framing.to_original(small, (image.shape[0], image.shape[1]))
+    anomaly_map = method.framing.to_original(small, size)
     regions = find_regions(anomaly_map, rules.map_threshold, rules.min_area, rules.tolerance)
-    seen = method.framing.seen(*image.shape[:2])
-    return Prediction(source, image, anomaly_map, score, score > rules.threshold, regions, seen)
+    seen = method.framing.seen(*size)
+    alarm = bool(score > rules.threshold)
+    return Prediction(source, image, anomaly_map, float(score), alarm, regions, seen)

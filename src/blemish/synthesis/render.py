@@ -17,6 +17,7 @@ def render(
     textures: TextureBank,
     cell: int,
     foreground: Tensor | None = None,
+    side: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draw one defect on each image, each as its recipe's kind says.
 

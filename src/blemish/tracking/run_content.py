@@ -40,7 +40,7 @@ def params(run: Run) -> dict[str, str]:
     """The method's parameters under their own names, and how the numbers were made."""
     nested = {
         **run.description.get("params", {}),
-        "preprocessing": run.description.get("preprocessing", {}),
+        "preprocessing": run.description.get("framing", {}),
         **{key: run.record[key] for key in ("resolution", "input_size", "masks", "counts")},
         "unit": run.unit,
         "method": run.method,

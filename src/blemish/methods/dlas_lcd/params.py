@@ -19,7 +19,7 @@ class Params(GlassParams):
         {"spot": 0.3, "line": 0.2, "mura": 0.2, "scratch": 0.15, "dlas": 0.15}
     )
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 512
-    resize: Literal["squash", "crop"] = "squash"
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"
 
     variant: Literal["manifold", "hypersphere", "judge", "table"] = "manifold"
     shell: Literal["adaptive", "band"] = "band"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from blemish.images.framing import Framing
 from blemish.methods.author_protocol import AuthorProtocol
-from blemish.methods.detector import Components, Detector
+from blemish.methods.detector import Components, Detector, Measured
 from blemish.methods.dmad.bottleneck import PlainBottleneck, QuantisedBottleneck, Quantiser
 from blemish.methods.dmad.decoder import Decoder
 from blemish.methods.dmad.fields import Fields, unwarp_scores, warp
@@ -46,9 +46,8 @@ class Dmad(Detector[Params]):
 
     score_std: Tensor
 
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing(params.image_size, params.resize)
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
+        super().__init__(params, seed, framing)
         self.backbone = Backbone(params.backbone, params.strides, params.weights)
         channels, width = self.backbone.channels, params.width
         with torch.random.fork_rng(devices=[]):
@@ -109,16 +108,20 @@ class Dmad(Detector[Params]):
         """uint8 -> [0, 1], of the weights' type."""
         return images.to(self.backbone.mean.dtype) / 255
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature maps at the input's size; their maximum and the deformation's, weighed.
+    def measure(self, images: Tensor) -> Measured:
+        """Feature maps at the input's size; the peaks are their maximum and the deformation's.
 
-        Both are in standard deviations of the validation normals' image scores (§9).
+        Maps are in standard deviations of the validation normals' image scores (§9).
         """
         maps = self.maps(images)
-        peaks = (maps.amax(dim=(2, 3)).double() - self.score_mean) / self.score_std
-        scores = peaks[:, 0] + self.params.deformation_weight * peaks[:, 1]
         standard = (maps[:, 0].double() - self.score_mean[0]) / self.score_std[0]
-        return standard.float(), scores
+        return Measured(standard.float(), maps)
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        """Both maxima, each in its standard deviations, weighed."""
+        mean, std = self.score_mean.to(peaks.device), self.score_std.to(peaks.device)
+        standard = (peaks.amax(dim=1) - mean) / std
+        return standard[:, 0] + self.params.deformation_weight * standard[:, 1]
 
     def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
         """Feature and deformation maps and their maxima, unscaled, of each image (§5)."""

@@ -8,21 +8,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from blemish.core.params import Count, Section
+from blemish.core.params import Count
+from blemish.methods.view_params import ViewParams
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Reach = Annotated[float, Field(gt=0, le=0.5)]
 
 
-class Params(Section):
+class Params(ViewParams):
     """Section `dmad` of params.yaml."""
 
     backbone: str = "wide_resnet50_2.tv_in1k"
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([4, 8, 16], min_length=3, max_length=3)
     image_size: Annotated[int, Field(ge=64, le=2048)] = 256
-    resize: Literal["squash", "crop"] = "squash"
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"
 
     vq: bool = True
     codes: Count = 200
@@ -54,11 +55,16 @@ class Params(Section):
             )
         return self
 
+    @property
+    def step(self) -> int:
+        """Twice the coarsest stride."""
+        return max(8, 2 * self.strides[-1])
+
     @model_validator(mode="after")
     def _size_fits(self) -> "Params":
         # The bottleneck halves the coarsest level once more, and the decoder doubles it back; two
         # cells a side are left, as batch norm needs more than one of a single image.
-        step = max(8, 2 * self.strides[-1])
+        step = self.step
         if self.image_size % step or self.image_size < 2 * step:
             near = step * max(2, round(self.image_size / step))
             raise ValueError(

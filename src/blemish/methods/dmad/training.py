@@ -11,6 +11,8 @@ from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.fields import warp_back
 from blemish.methods.dmad.scoring import distillation_loss, offset_loss
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
+from blemish.methods.scoring import peaks_of
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
 
@@ -24,7 +26,7 @@ class DmadTrainer(Trainer[Dmad]):
         """Train offset network, bottleneck and decoder (§4)."""
         p = self.detector.params
         self.detector.to(loop.device)
-        images = unit.normals(self.detector.framing)
+        images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
         if self.detector.quantiser is not None and p.codebook == "features":
             self.start_codebook(images, self.detector.quantiser, loop)
         weights = [weight for part in self.detector.trained() for weight in part.parameters()]
@@ -49,7 +51,7 @@ class DmadTrainer(Trainer[Dmad]):
             if self.detector.quantiser is not None:
                 loop.log_epoch(**self.detector.quantiser.use())
         self.report_collapse(loop)
-        self.standardise(unit, loop)
+        self.standardise(unit)
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """The losses of one step (§4), of images (B, 3, H, W) in [0, 1]."""
@@ -68,7 +70,7 @@ class DmadTrainer(Trainer[Dmad]):
         )
 
     @torch.no_grad()
-    def start_codebook(self, images: Tensor, quantiser: Quantiser, loop: Loop) -> None:
+    def start_codebook(self, images: Normals, quantiser: Quantiser, loop: Loop) -> None:
         """Prototypes from vectors of training normals (ours; published: uniform, near 0)."""
         generator = loop.generator(2)
         rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
@@ -91,17 +93,12 @@ class DmadTrainer(Trainer[Dmad]):
             file=sys.stderr,
         )
 
-    @torch.inference_mode()
-    def standardise(self, unit: TrainingUnit, loop: Loop) -> None:
+    def standardise(self, unit: TrainingUnit) -> None:
         """Learn mean and deviation of both image scores of the validation normals."""
-        self.detector.eval()
-        held_out = unit.normals(self.detector.framing, "val").split(
-            1
-        )  # one by one, as they are scored
-        peaks = torch.cat(
-            [self.detector.maps(image.to(loop.device)).amax(dim=(2, 3)) for image in held_out]
-        )
-        std, mean = torch.std_mean(peaks.double(), dim=0, correction=0)
+        framing = self.detector.framing
+        held_out = zip(unit.pictures(framing, "val"), unit.sizes_of("val"), strict=True)
+        peaks = [peaks_of(self.detector, picture, size).amax(dim=0) for picture, size in held_out]
+        std, mean = torch.std_mean(torch.stack(peaks), dim=0, correction=0)
         self.detector.score_mean.copy_(mean)
         self.detector.score_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from blemish.images.framing import Framing
 from blemish.methods.author_protocol import AuthorProtocol
-from blemish.methods.detector import Detector
+from blemish.methods.detector import Detector, Measured
 from blemish.methods.dsarad.networks import Reconstruction, Segmenter
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import InputNormalisation
@@ -21,23 +21,26 @@ class Dsarad(Detector[Params]):
 
     name = "dsarad"
 
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing(params.image_size, params.resize)
-        self.pixels = InputNormalisation(params.flat_field, params.image_size)
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
+        super().__init__(params, seed, framing)
+        self.pixels = InputNormalisation(params.flat_field, framing.window)
         generator = torch.Generator().manual_seed(seed)
         self.student = Reconstruction(params.width, generator)
         self.segmenter = Segmenter(params.segmenter_width, generator)
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Probability maps, not smoothed, and the image score of §6, averaged over the boxes."""
+    def measure(self, images: Tensor) -> Measured:
+        """Probability maps, not smoothed; the image score is that of §6, averaged over boxes."""
         corrupted = self.pixels(images.to(self.dtype) / 255)
         reconstruction, _ = self.student(corrupted)
         logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # In float64 confident pixels stay apart, where float32 rounds them all to one.
         probability = anomaly_probability(logits.double())
-        scores = [box_score(probability, box) for box in self.params.score_boxes]
-        return probability.float(), torch.stack(scores).mean(dim=0)
+        boxes = [box_means(probability, box) for box in self.params.score_boxes]
+        return Measured(probability.float(), torch.stack(boxes, dim=1))
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        """The mean over the boxes of their largest means."""
+        return peaks.amax(dim=1).mean(dim=1)
 
     def author_protocol(self, unit: str) -> AuthorProtocol:  # noqa: ARG002
         """Which of the kept epochs a number comes from differs by experiment: inferred (§9)."""
@@ -65,13 +68,12 @@ def anomaly_probability(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
-def box_score(probability: Tensor, box: int) -> Tensor:
-    """The largest mean over a box×box square (§6): (B, H, W) → (B,).
+def box_means(probability: Tensor, box: int) -> Tensor:
+    """The mean over the box×box square about each pixel (§6): (B, H, W) → (B, H, W).
 
     A square that leaves the image is divided by its whole area, so borders count less.
     """
-    means = F.avg_pool2d(probability[:, None], box, stride=1, padding=box // 2)
-    return means.amax(dim=(1, 2, 3))
+    return F.avg_pool2d(probability[:, None], box, stride=1, padding=box // 2)[:, 0]
 
 
 DETECTOR = Dsarad

@@ -13,6 +13,7 @@ from torch import Tensor
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import InputNormalisation
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
 from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.random import uniforms
 from blemish.synthesis.render import render
@@ -25,23 +26,23 @@ ANY_PIXEL = 1  # a mask with a single pixel is not empty
 class Draws:
     """Batches of a unit's normals (`docs/spec/dsarad.md` §2.3).
 
-    images: uint8 (N, 3, size, size); foreground: bool (N, size, size) or None. All batches are
+    images: uint8 (N, 3, h, w); foreground: bool (N, h, w) or None. All batches are
     whole, as published, unless there are fewer images than one batch takes. Pictures come as the
     networks see them.
     """
 
     unit: TrainingUnit
-    images: Tensor
+    images: Normals
     foreground: Tensor | None
     params: Params
     pixels: InputNormalisation
     loop: Loop
 
     def clean(self, number: int, dtype: torch.dtype) -> Iterator[Tensor]:
-        """The normals (B, 3, size, size) of one pass; nothing is synthesised for it."""
+        """The normals (B, 3, h, w) of one pass; nothing is synthesised for it."""
 
         def turn(rows: Tensor) -> Tensor:
-            recipes = self.unit.draw(rows, number, self.loop.seed)
+            recipes = self.unit.draw(rows, number, self.loop.seed, self.images, self.foreground)
             turned, _ = self._rotated(rows, recipes)
             inputs: Tensor = self.pixels(turned.to(self.loop.device, dtype).div_(255))
             return inputs
@@ -49,14 +50,16 @@ class Draws:
         yield from self.loop.prefetch(partial(turn, rows) for rows in self._batches(number))
 
     def synthetic(self, number: int, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Normals, the same with defects, and bool masks (B, size, size) of one pass."""
+        """Normals, the same with defects, and bool masks (B, h, w) of one pass."""
 
         def draw(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            recipes = self.unit.draw(rows, number, self.loop.seed)
+            recipes = self.unit.draw(rows, number, self.loop.seed, self.images, self.foreground)
             turned, inside = self._rotated(rows, recipes)
             on_device = turned.to(self.loop.device)
             inside = None if inside is None else inside.to(self.loop.device)
-            corrupted, masks = render(recipes, on_device, self.unit.textures, ANY_PIXEL, inside)
+            corrupted, masks = render(
+                recipes, on_device, self.unit.textures, ANY_PIXEL, inside, self.images.side
+            )
             clean = self.pixels(on_device.to(dtype).div_(255))
             return clean, self.pixels(corrupted.to(dtype)), masks
 

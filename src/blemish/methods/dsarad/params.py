@@ -7,18 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from blemish.core.params import Count, KindParams, Section
+from blemish.core.params import Count, KindParams
+from blemish.methods.view_params import ViewParams
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Params(Section):
+class Params(ViewParams):
     """Section `dsarad` of params.yaml."""
 
     kinds: KindParams | None = KindParams({"dsarad": 1.0})
     # Five times halved, the segmenter's last level must keep more than one pixel for BatchNorm.
     image_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 256
-    resize: Literal["squash", "crop"] = "squash"
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"
     width: Count = 128
     segmenter_width: Count = 64
     rotation: Annotated[float, Field(ge=0, le=1)] = 0.3
@@ -34,6 +35,11 @@ class Params(Section):
     milestones: list[Share] = Field([0.2, 0.4, 0.6, 0.8])
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
     score_boxes: list[Annotated[int, Field(ge=1, le=255)]] = Field([21], min_length=1)
+
+    @property
+    def no_tiles(self) -> str | None:
+        """A flat field knows the mean normal pixel by pixel, of images whose parts lie alike."""
+        return "`flat_field: true`: set it to false" if self.flat_field else None
 
     @field_validator("score_boxes")
     @classmethod

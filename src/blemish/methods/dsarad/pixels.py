@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from blemish.methods.normals import Normals
+
 CONTRAST = 0.1  # deviation of what is left of the normals, around 0.5: five fit to either side
 FLAT = 0.1 / 255  # the deviation of a unit without any contrast, which nothing divides by
 FAR = 2.0  # deviations beyond which a pixel pulls the light no harder
@@ -18,19 +20,19 @@ class InputNormalisation(nn.Module):
     at 0 and 1. One deviation for all channels keeps colours in proportion.
     """
 
-    def __init__(self, flat_field: bool, size: int) -> None:
+    def __init__(self, flat_field: bool, size: tuple[int, int]) -> None:
         super().__init__()
         self.flat_field = flat_field
         if flat_field:
             self.normal: Tensor
             self.deviation: Tensor
             self.ramps: Tensor
-            self.register_buffer("normal", torch.zeros(3, size, size))
+            self.register_buffer("normal", torch.zeros(3, *size))
             self.register_buffer("deviation", torch.ones(()))
-            self.register_buffer("ramps", planes(size, size), persistent=False)
+            self.register_buffer("ramps", planes(*size), persistent=False)
 
-    def measure(self, images: Tensor) -> None:
-        """Take mean and deviation of normals, uint8 (N, 3, size, size), as shares of 255."""
+    def measure(self, images: Normals | Tensor) -> None:
+        """Take mean and deviation of N normals, uint8 (3, H, W) each, as shares of 255."""
         if not self.flat_field:
             return
 
@@ -38,7 +40,7 @@ class InputNormalisation(nn.Module):
             shares = image.double() / 255
             return shares - plane(shares)
 
-        normal = torch.zeros(images.shape[1:], dtype=torch.float64)
+        normal = torch.zeros(self.normal.shape, dtype=torch.float64)
         for image in images:
             normal += even(image) / len(images)
         errors = [float((even(image) - normal).square().mean()) for image in images]
@@ -46,7 +48,7 @@ class InputNormalisation(nn.Module):
         self.deviation.fill_(max((sum(errors) / len(errors)) ** 0.5, FLAT))
 
     def light(self, pictures: Tensor) -> Tensor:
-        """The plane (B, 3, size, size) of light on pictures (B, 3, size, size) in [0, 1].
+        """The plane (B, 3, H, W) of light on pictures (B, 3, H, W) in [0, 1].
 
         Huber's estimate by reweighted least squares: a defect of any contrast pulls it little,
         where it would tilt the plane of plain least squares all over the picture (Huber &
@@ -64,7 +66,7 @@ class InputNormalisation(nn.Module):
         return light.view_as(pictures)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """What the networks see of (B, 3, size, size) in [0, 1]."""
+        """What the networks see of (B, 3, H, W) in [0, 1]."""
         if not self.flat_field:
             return pictures
         rest = pictures - self.normal - self.light(pictures)

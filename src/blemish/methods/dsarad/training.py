@@ -26,10 +26,15 @@ class DsaradTrainer(Trainer[Dsarad]):
         """Two stages (§5): student and teacher in turn, then the student alone."""
         p = self.detector.params
         unit = unit.with_kinds(p.kinds)
-        images = unit.normals(self.detector.framing)
+        images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
         self.detector.pixels.measure(images)
         draws = Draws(
-            unit, images, unit.foregrounds(self.detector.framing), p, self.detector.pixels, loop
+            unit,
+            images,
+            unit.foregrounds(self.detector.framing, images),
+            p,
+            self.detector.pixels,
+            loop,
         )
         teacher = Reconstruction(p.width, loop.generator(2)).to(self.detector.dtype)
         for network in (

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from blemish.images.framing import Framing
 from blemish.methods.author_protocol import AuthorProtocol
-from blemish.methods.detector import Components, Detector
+from blemish.methods.detector import Components, Detector, Measured
 from blemish.methods.esad.author_scoring import PROTOCOL, score_in_batches
 from blemish.methods.esad.features import EarlyFeatures
 from blemish.methods.esad.masks import draw_parts, removed_pixels
@@ -28,9 +28,8 @@ class Esad(Detector[Params]):
 
     name = "esad"
 
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing(params.image_size, params.resize)
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
+        super().__init__(params, seed, framing)
         scaled = params.feature_input == "imagenet"
         self.backbone = EarlyFeatures(params.backbone, params.stride, params.weights, scaled)
         generator = torch.Generator().manual_seed(seed)
@@ -38,7 +37,7 @@ class Esad(Detector[Params]):
         self.reconstructor = UNet(params.width, generator)
         # The masks of scoring are the model's, so that an image always gets the same score.
         for cell in params.cells:
-            drawn = [draw_parts(params.image_size, cell, generator) for _ in range(params.draws)]
+            drawn = [draw_parts(framing.window, cell, generator) for _ in range(params.draws)]
             self.register_buffer(f"parts_{cell}", torch.stack(drawn))
         self._for_scoring: list[nn.Module] = []
         leave_out_backbone(self)
@@ -70,14 +69,14 @@ class Esad(Detector[Params]):
             inpainting = torch.where(hole, pre, inpainting)
         return reconstruction, inpainting
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor) -> Measured:
         """Maps at the network's input size; the image score is the map's largest value (§8)."""
-        return self.maps_and_scores(self.differences(symmetric(images)))
+        return self.smoothed(self.differences(symmetric(images)))
 
-    def maps_and_scores(self, difference: Tensor) -> tuple[Tensor, Tensor]:
-        """From feature differences (B, h, w) to what `score` returns."""
-        maps = smoothed_map(difference.double(), self.framing.size, self.params.window)
-        return maps.float(), maps.amax(dim=(1, 2))
+    def smoothed(self, difference: Tensor) -> Measured:
+        """From feature differences (B, h, w) to what `measure` returns."""
+        maps = smoothed_map(difference.double(), self.framing.window, self.params.window)
+        return Measured(maps.float(), maps)
 
     def differences(self, x: Tensor) -> Tensor:
         """Σ over cell sizes of the mean of |N(x) − N(rec)| over channels and draws, (B, h, w)."""
@@ -104,10 +103,11 @@ class Esad(Detector[Params]):
         features = self.backbone.embed(x)
         difference = torch.zeros_like(features[:, 0])
         for cell in p.cells:
-            parts = draw_parts(p.image_size, cell, generator).to(x.device)
+            parts = draw_parts(self.framing.window, cell, generator).to(x.device)
             made, _ = self.reconstruct(x, removed_pixels(parts, cell), p.leak)
             difference += (self.backbone.embed(made) - features).abs().mean(dim=1)
-        return self.maps_and_scores(difference)
+        maps, cells = self.smoothed(difference)
+        return maps, self.combine(self.peaks(cells)[:, None])
 
     def reconstruct_at_once(self, x: Tensor, removed: Tensor) -> Tensor:
         """`reconstruct` with the test fill, for several draws and all their masks in one batch.

@@ -9,13 +9,13 @@ from torch import Tensor
 PARTS = 3
 
 
-def draw_parts(size: int, cell: int, generator: torch.Generator) -> Tensor:
-    """A random division of the cells of an image of size×size pixels into three equal parts.
+def draw_parts(size: tuple[int, int], cell: int, generator: torch.Generator) -> Tensor:
+    """A random division of the cells of an image of `size` (H, W) into three equal parts.
 
-    The first parts take the remainder. uint8 (size / cell, size / cell), on the CPU.
+    The first parts take the remainder. uint8 (H / cell, W / cell), on the CPU.
     """
-    side = size // cell
-    return divide(torch.randperm(side * side, generator=generator)).view(side, side)
+    rows, columns = size[0] // cell, size[1] // cell
+    return divide(torch.randperm(rows * columns, generator=generator)).view(rows, columns)
 
 
 def divide(order: Tensor) -> Tensor:

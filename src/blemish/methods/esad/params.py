@@ -3,22 +3,24 @@
 A comment says where a default is not read in the authors' code.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from blemish.core.params import Count, Section
+from blemish.core.params import Count
+from blemish.methods.view_params import ViewParams
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Params(Section):
+class Params(ViewParams):
     """Section `esad` of params.yaml."""
 
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 128
-    resize: Literal["squash", "crop"] = "squash"  # inferred
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"  # inferred
     width: Annotated[int, Field(ge=1, le=512)] = 64
     cells: list[Count] = Field([4], min_length=1)
 
@@ -41,6 +43,11 @@ class Params(Section):
     leak: Share = 0.5
     window: Annotated[int, Field(ge=1, le=255)] = 21
     draws: Count = 3  # ours: the authors draw once, unseeded
+
+    @property
+    def step(self) -> int:
+        """Every cell size divides it, so that the cells cover what the networks see."""
+        return math.lcm(self.STEP, *self.cells)
 
     @model_validator(mode="after")
     def _cells_fit(self) -> "Params":

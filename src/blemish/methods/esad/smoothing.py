@@ -7,17 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def smoothed_map(cells: Tensor, size: int, window: int) -> Tensor:
+def smoothed_map(cells: Tensor, size: tuple[int, int], window: int) -> Tensor:
     """Up-sample bilinearly (align_corners=False), then a mean filter padded with zeros.
 
     The mean's divisor is window² at the borders too. Both steps are linear and separable, so
     together they are one matrix per axis: map = rows · cells · columnsᵀ.
 
-    cells: (B, h, w), floating point. size: pixels a side. window: pixels, odd.
-    Returns (B, size, size) on the device and in the dtype of `cells`.
+    cells: (B, h, w), floating point. size: (H, W) in pixels. window: pixels, odd.
+    Returns (B, H, W) on the device and in the dtype of `cells`.
     """
     rows, columns = (
-        _resampling(length, size, window, cells.dtype, cells.device) for length in cells.shape[1:]
+        _resampling(length, pixels, window, cells.dtype, cells.device)
+        for length, pixels in zip(cells.shape[1:], size, strict=True)
     )
     # One product an image, so that an image's map does not depend on the batch it came in.
     tall = torch.bmm(rows.expand(len(cells), -1, -1), cells)

@@ -1,5 +1,7 @@
 """ESAD's training, after `docs/spec/esad.md` §§3–7."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.selection import Best
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
 
@@ -21,7 +24,7 @@ class EsadTrainer(Trainer[Esad]):
         """Train both U-Nets (§§3–7)."""
         p = self.detector.params
         self.detector.to(loop.device)
-        images = unit.normals(self.detector.framing)
+        images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
         cached = self.embed_all(images, loop)
         held_out = unit.normals(self.detector.framing, "val") if p.select == "validation" else None
         optimizer, drawing = self.optimizer(), loop.generator(2)
@@ -52,7 +55,7 @@ class EsadTrainer(Trainer[Esad]):
         """New masks for a step, of a cell size drawn from the list: bool (3, 1, H, W)."""
         choice = int(torch.randint(len(self.detector.params.cells), (), generator=generator))
         cell = self.detector.params.cells[choice]
-        parts = draw_parts(self.detector.params.image_size, cell, generator)
+        parts = draw_parts(self.detector.framing.window, cell, generator)
         return removed_pixels(parts.to(device), cell)
 
     def losses(self, x: Tensor, features: Tensor, removed: Tensor) -> dict[str, Tensor]:
@@ -72,25 +75,25 @@ class EsadTrainer(Trainer[Esad]):
         return {"loss_reconstruction": losses[0], "loss_inpainting": losses[1]}
 
     @torch.no_grad()
-    def loss_on(self, images: Tensor) -> Tensor:
+    def loss_on(self, images: Normals) -> Tensor:
         """The loss of uint8 images (N, 3, H, W) in evaluation mode, by the masks of scoring."""
         self.detector.eval()
         cell = self.detector.params.cells[0]
         removed = removed_pixels(self.detector.get_buffer(f"parts_{cell}")[0], cell)
         total = torch.zeros((), dtype=torch.float64, device=removed.device)
-        for batch in images.split(BATCH):
+        for batch in images.batches(BATCH):
             x = symmetric(batch.to(removed.device))
             total += len(x) * sum(self.losses(x, self.detector.backbone.embed(x), removed).values())
         return total / len(images)
 
-    def embed_all(self, images: Tensor, loop: Loop) -> Tensor | None:
+    def embed_all(self, images: Normals, loop: Loop) -> Tensor | None:
         """N(x) of all normals on the CPU: they are never augmented. None where too large."""
         p = self.detector.params
-        cells = (p.image_size // p.stride) ** 2
+        cells = math.prod(side // p.stride for side in self.detector.framing.window)
         if 4 * len(images) * self.detector.backbone.channels[0] * cells > p.cache_gib * 2**30:
             return None
-        batches = images.split(BATCH)
-        shown = progress(batches, f"{loop.title} features", len(batches), "batch")
+        batches, count = images.batches(BATCH), -(-len(images) // BATCH)
+        shown = progress(batches, f"{loop.title} features", count, "batch")
         return torch.cat(
             [
                 self.detector.backbone.embed(symmetric(batch.to(loop.device))).cpu()

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from blemish.images.framing import Framing
 from blemish.methods.author_protocol import AuthorProtocol
-from blemish.methods.detector import Detector
+from blemish.methods.detector import Detector, Measured
 from blemish.methods.glass.features import FrozenFeatures
 from blemish.methods.glass.heads import Adaptor, Discriminator
 from blemish.methods.glass.params import Params
-from blemish.nn.smoothing import anomaly_map, image_score
+from blemish.nn.smoothing import anomaly_map
 
 
 class Glass(Detector[Params]):
@@ -26,10 +26,9 @@ class Glass(Detector[Params]):
 
     name = "glass"
 
-    def __init__(self, params: Params, seed: int) -> None:
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
         p = params.for_unit("")  # whoever did not name the unit gets what holds for most
-        super().__init__(p, seed)
-        self.framing = Framing(p.image_size, p.resize, float(p.enlarge))
+        super().__init__(p, seed, framing)
         self.features = FrozenFeatures(
             p.backbone,
             p.weights,
@@ -58,18 +57,14 @@ class Glass(Detector[Params]):
             glass_pro=True,
         )
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor) -> Measured:
         """Maps at the network's input size; the image score is the largest cell score (§12)."""
         features = self.features.cells(images.float() / 255)
         logits = self.discriminator(self.adaptor(features).flatten(0, 2))
         # In float64 confident cells stay apart, where float32 rounds them all to 1.
         cells = torch.sigmoid(logits.double()).view(features.shape[:3])
-        maps = anomaly_map(cells, (self.framing.size, self.framing.size), self.params.sigma)
-        return maps.float(), self.image_scores(cells)
-
-    def image_scores(self, cells: Tensor) -> Tensor:
-        """(B, h, w) -> (B,)."""
-        return image_score(cells)
+        maps = anomaly_map(cells, (images.shape[2], images.shape[3]), self.params.sigma)
+        return Measured(maps.float(), cells)
 
 
 DETECTOR = Glass

@@ -12,6 +12,7 @@ from torch import Tensor
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.methods.glass.features import FrozenFeatures, Levels
+from blemish.methods.normals import Normals
 
 BATCH = 16
 GIB = 2**30
@@ -28,20 +29,20 @@ class FeatureCache:
 
     def __init__(
         self,
-        images: Tensor,
+        images: Normals,
         embed: Callable[[Tensor], Levels],
         half: bool = False,
         limit: float = math.inf,
         folder: Path | None = None,
         title: str = "features",
     ) -> None:
-        """images: (N, …), any dtype; `embed` takes a batch of them to levels (B, C_l, h_l, w_l).
+        """`embed` takes a batch of the N images to levels (B, C_l, h_l, w_l).
 
         half: keep float16, else the dtype that `embed` gives. Raises UserError where a feature
         exceeds float16, or the disk is full.
         """
-        batches = images.split(BATCH)
-        for number, batch in enumerate(progress(batches, title, len(batches), "batch")):
+        batches, count = images.batches(BATCH), -(-len(images) // BATCH)
+        for number, batch in enumerate(progress(batches, title, count, "batch")):
             levels = embed(batch)
             if not number:
                 self.dtype = levels[0].dtype
@@ -83,13 +84,13 @@ class FeatureCache:
 
 def embed_all(
     features: FrozenFeatures,
-    images: Tensor,
+    images: Normals,
     title: str,
     half: bool = False,
     limit: float = math.inf,
     folder: Path | None = None,
 ) -> FeatureCache:
-    """The levels of uint8 images (N, 3, H, W), in full precision; `features` learn their scale.
+    """The levels of normals, in full precision; `features` learn their scale.
 
     half, limit, folder: as of `FeatureCache`.
     """

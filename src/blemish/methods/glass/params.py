@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from blemish.core.params import Count, KindParams, Section
+from blemish.core.params import Count, KindParams
+from blemish.methods.view_params import ViewParams
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -28,7 +29,7 @@ ENLARGED = frozenset({"toothbrush", "wood"})
 ENLARGEMENT = 329 / 288
 
 
-class Params(Section):
+class Params(ViewParams):
     """Section `glass` of params.yaml; relatives have other sections."""
 
     kinds: KindParams | None = None  # the mix of `synthesis.kinds`
@@ -36,7 +37,7 @@ class Params(Section):
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([8, 16], min_length=1)
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 288
-    resize: Literal["squash", "crop"] = "crop"
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "crop"
     enlarge: Literal["by_name"] | Annotated[float, Field(ge=1, le=4)] = "by_name"
     patch: Literal[1, 3, 5] = 3
     pretrain_dim: Count = 1536
@@ -78,9 +79,23 @@ class Params(Section):
             changes["variant"] = tabled if data_set in HYPERSPHERE else "judge"
         return self.model_copy(update=changes)
 
+    @property
+    def cut_off(self) -> float:
+        """`enlarge`; who did not name the unit gets what holds for most."""
+        return 1.0 if self.enlarge == "by_name" else self.enlarge
+
+    @property
+    def no_tiles(self) -> str | None:
+        """The hypersphere's centre is one vector a cell, of images whose parts lie alike."""
+        if self.variant == "manifold":
+            return None
+        return (
+            f"`variant: {self.variant}`: each cell may have a centre of its own; set it to manifold"
+        )
+
     @model_validator(mode="after")
     def _enlarging_crops(self) -> Self:
-        if self.resize == "squash" and self.enlarge not in ("by_name", 1):
+        if self.resize != "crop" and self.enlarge not in ("by_name", 1):
             raise ValueError("`enlarge` keeps the centre, so it needs `resize: crop`, or to be 1")
         return self
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from blemish.images.framing import Framing
+from blemish.images.framing import Framing, Resize
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.training_data import TrainingUnit
@@ -205,7 +205,8 @@ class Training:
     ) -> None:
         self.plain, self.network, self.unit, self.loop = plain, network, unit, loop
         self.p, self.hypersphere = plain.p, hypersphere
-        self.images = unit.normals(Framing(self.p.image_size, self.p.resize))
+        resize: Resize = "crop" if self.p.resize == "crop" else "squash"
+        self.images = unit.normals(Framing.square(self.p.image_size, resize))[:]
         self.mean, self.std = torch.zeros(1), torch.ones(1)
         x = self.features(self.images.float() / 255)
         if self.p.standardise:

@@ -23,6 +23,7 @@ from blemish.methods.glass.heads import composed
 from blemish.methods.glass.hidden_ascent import Ascent, Projection
 from blemish.methods.glass.losses import anomalous_loss, normal_loss, synthesis_loss
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.masks import cell_masks
@@ -41,9 +42,9 @@ class GlassTrainer(Trainer[Glass]):
         p = self.detector.params
         unit = unit.with_kinds(p.kinds)
         self.detector.to(loop.device)
-        images = unit.normals(self.detector.framing)
+        images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
         if p.variant == "judge":
-            squares = unit.normals(Framing(p.image_size, "squash"))
+            squares = unit.normals(Framing.square(p.image_size, "squash"))
             self.detector.hypersphere = judge(mean_image(squares)).hypersphere
         normals = embed_all(  # never augmented, so embedded once
             self.detector.features,
@@ -59,13 +60,13 @@ class GlassTrainer(Trainer[Glass]):
         noise = loop.generator(2, loop.device)
         heads = nn.ModuleList([self.detector.adaptor, self.detector.discriminator])
         average = AveragedModel(heads, use_buffers=True)
-        foreground = unit.foregrounds(self.detector.framing) if p.foreground else None
+        foreground = unit.foregrounds(self.detector.framing, images) if p.foreground else None
 
         def draw(rows: Tensor, epoch: int) -> tuple[Levels, Tensor, Tensor]:
-            recipes = unit.draw(rows, epoch, loop.seed)
+            recipes = unit.draw(rows, epoch, loop.seed, images, foreground)
             inside = None if foreground is None else foreground[rows].to(loop.device)
             batch = images[rows].to(loop.device)
-            drawn = render(recipes, batch, unit.textures, self.cell, inside)
+            drawn = render(recipes, batch, unit.textures, self.cell, inside, images.side)
             return normals.rows(rows, loop.device), *drawn
 
         self.detector.train()
@@ -214,9 +215,9 @@ class GlassTrainer(Trainer[Glass]):
         ]
 
 
-def mean_image(images: Tensor) -> Any:
+def mean_image(images: Normals) -> Any:
     """The mean of uint8 images (N, 3, H, W) as (H, W, 3) in [0, 1], for `judge`."""
-    total = torch.stack([batch.double().sum(dim=0) for batch in images.split(BATCH)]).sum(dim=0)
+    total = torch.stack([batch.double().sum(dim=0) for batch in images.batches(BATCH)]).sum(dim=0)
     return (total / (255 * len(images))).permute(1, 2, 0).numpy()
 
 

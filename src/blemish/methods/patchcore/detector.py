@@ -3,18 +3,27 @@
 A patch is as anomalous as it is far from the nearest one kept.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from blemish.images.framing import Framing
-from blemish.methods.detector import Detector
+from blemish.methods.detector import Detector, Measured, where_judged
 from blemish.methods.patchcore.params import Params
 from blemish.methods.patchcore.scoring import image_score, nearest
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map
+
+
+class Patches(NamedTuple):
+    """The patches of images: features (B, h, w, C), and for each the distance to the nearest of
+    the bank, float64 (B, h, w), and which that is, (B, h, w)."""
+
+    features: Tensor
+    distance: Tensor
+    rows: Tensor
 
 
 class PatchCore(Detector[Params]):
@@ -30,9 +39,8 @@ class PatchCore(Detector[Params]):
 
     cells: Tensor
 
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing(params.image_size, params.resize)
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
+        super().__init__(params, seed, framing)
         self.backbone = Backbone(params.backbone, params.strides, params.weights)
         self.embedding = PatchEmbedding(
             self.backbone.channels, params.pretrain_dim, params.target_dim, params.patch
@@ -51,17 +59,30 @@ class PatchCore(Detector[Params]):
         features: Tensor = self.embedding(self.backbone(images.float() / 255))
         return features
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps of the distance to the nearest patch of the bank; image scores by equation 7."""
+    def measure(self, images: Tensor) -> Measured:
+        """Maps of the distance to the nearest patch of the bank."""
         features = self.embed(images)
-        shape, size = features.shape[1:3], (self.framing.size, self.framing.size)
-        cells, scores = [], []
-        for queries in features.flatten(1, 2):
-            distance, rows = nearest(queries, self.bank)
-            cells.append(distance.view(shape))
-            scores.append(image_score(queries, distance, rows, self.bank, self.params.neighbours))
-        maps = anomaly_map(torch.stack(cells), size, self.params.sigma)
-        return maps.float(), torch.stack(scores)
+        found = [nearest(queries, self.bank) for queries in features.flatten(1, 2)]
+        distance, rows = (
+            torch.stack(part).view(features.shape[:3]) for part in zip(*found, strict=True)
+        )
+        maps = anomaly_map(distance, (images.shape[2], images.shape[3]), self.params.sigma)
+        return Measured(maps.float(), Patches(features, distance, rows))
+
+    def peaks(self, cells: Patches, judged: Tensor | None = None) -> Tensor:
+        """The largest distance, and what equation 7 makes of its patch: (B, 2)."""
+        distance = where_judged(cells.distance, judged).flatten(1)
+        queries, rows = cells.features.flatten(1, 2), cells.rows.flatten(1)
+        scores = [
+            image_score(*of_image, self.bank, self.params.neighbours)
+            for of_image in zip(queries, distance, rows, strict=True)
+        ]
+        return torch.stack([distance.amax(dim=1), torch.stack(scores)], dim=1)
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        """Equation 7 of the patch with the largest distance in any window."""
+        farthest = peaks[:, :, 0].argmax(dim=1, keepdim=True)
+        return peaks[:, :, 1].gather(1, farthest)[:, 0]
 
     def resize_bank(self, rows: int) -> None:
         """Room for so many patches."""

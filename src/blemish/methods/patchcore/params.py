@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from blemish.core.params import Count, Section
+from blemish.core.params import Count
+from blemish.methods.view_params import ViewParams
 
 
-class Params(Section):
+class Params(ViewParams):
     """Section `patchcore` of params.yaml."""
 
     backbone: str = "wide_resnet50_2.tv_in1k"
@@ -18,7 +19,7 @@ class Params(Section):
     strides: list[Count] = Field([8, 16], min_length=1)
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 224
     # Ours: the paper resizes to 256 and keeps the centre of 224; here nothing is enlarged first.
-    resize: Literal["squash", "crop"] = "crop"
+    resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "crop"
     patch: Literal[1, 3, 5] = 3
     pretrain_dim: Count = 1024
     target_dim: Count = 1024

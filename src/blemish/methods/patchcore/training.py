@@ -12,6 +12,7 @@ from torch import Tensor
 from blemish.core.progress import progress
 from blemish.methods.detector import BATCH
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
 from blemish.methods.patchcore.coreset import Coreset
 from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.trainer import Trainer
@@ -27,7 +28,7 @@ class PatchCoreTrainer(Trainer[PatchCore]):
         """Choose the coreset in a random projection (Algorithm 1), then keep its features."""
         p = self.detector.params
         self.detector.to(loop.device)
-        images = unit.normals(self.detector.framing)
+        images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
         generator = loop.generator(2)
         points = self.project(images, generator, loop)
         size = min(max(math.ceil(p.coreset * len(points)), p.neighbours), len(points))
@@ -39,7 +40,7 @@ class PatchCoreTrainer(Trainer[PatchCore]):
             loop.log(coverage_radius=coreset.radius, patches=torch.tensor(coreset.count))
         self.remember(coreset.picked, images, loop)
 
-    def project(self, images: Tensor, generator: torch.Generator, loop: Loop) -> Tensor:
+    def project(self, images: Normals, generator: torch.Generator, loop: Loop) -> Tensor:
         """All patch features of N images in few dimensions: (N·h·w, d*) on the loop's device.
 
         ψ is Gaussian: by Johnson and Lindenstrauss distances survive it. Features of no more
@@ -51,13 +52,13 @@ class PatchCoreTrainer(Trainer[PatchCore]):
             shape = (p.target_dim, p.projection)
             psi = torch.randn(shape, generator=generator) / math.sqrt(p.projection)
         psi = psi.to(loop.device)
-        side = p.image_size // p.strides[0]
-        points = torch.empty(len(images) * side**2, psi.shape[1], device=loop.device)
+        cells = math.prod(side // p.strides[0] for side in images.shape[2:])
+        points = torch.empty(len(images) * cells, psi.shape[1], device=loop.device)
         for start, features in self.embedded(images, loop, "features"):
             torch.mm(features, psi, out=points[start : start + len(features)])
         return points
 
-    def remember(self, picked: Tensor, images: Tensor, loop: Loop) -> None:
+    def remember(self, picked: Tensor, images: Normals, loop: Loop) -> None:
         """Put the picked patches' features into the bank.
 
         Embedded a second time: holding all features meanwhile would take C/d* times the memory.
@@ -69,11 +70,11 @@ class PatchCoreTrainer(Trainer[PatchCore]):
             inside = (picked >= start) & (picked < start + len(features))
             self.detector.bank[inside] = features[picked[inside] - start]
 
-    def embedded(self, images: Tensor, loop: Loop, title: str) -> Iterator[tuple[int, Tensor]]:
+    def embedded(self, images: Normals, loop: Loop, title: str) -> Iterator[tuple[int, Tensor]]:
         """Features (B·h·w, C) of each batch of images, and the number of the first."""
-        batches = images.split(BATCH)
-        start = 0
-        for batch in progress(batches, f"{loop.title} {title}", len(batches), "batch"):
+        batches, start = images.batches(BATCH), 0
+        count = -(-len(images) // BATCH)
+        for batch in progress(batches, f"{loop.title} {title}", count, "batch"):
             features = self.detector.embed(batch.to(loop.device)).flatten(0, 2)
             yield start, features
             start += len(features)

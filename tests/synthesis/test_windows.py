@@ -50,7 +50,7 @@ def test_small_soft_defects_have_as_many_pixels_in_a_window_as_in_the_image(name
     for case, size in sizes.items():
         labels = torch.cat([SOFT[name](part, *size)[1] for part in SEEDS[:60].split(20)])
         areas[case] = labels.flatten(1).sum(dim=1).double().mean().item()
-    # A few are cut off at the window's border; those with many parts meet more often.
+    # A few are cut off at the window's border, and those with many parts meet more often.
     assert 0.85 < areas["window"] / areas["whole"] < 1
     assert areas["window"] / areas["reduced"] == pytest.approx(4, rel=0.15)
 
@@ -79,17 +79,13 @@ def test_held_out_shapes_are_small_on_large_images_too(side: int, least: float) 
 
 
 def test_held_out_shapes_of_a_window_are_those_of_the_image() -> None:
-    whole, window, reduced = (
-        shape_masks(SEEDS[:60], height, height + 40, side)
-        .flatten(1)
-        .sum(dim=1)
-        .double()
-        .mean()
-        .item()
-        for height, side in ((600, None), (260, 600), (130, 300))
-    )
+    def area(height: int, side: int | None) -> float:
+        masks = [shape_masks(part, height, height + 40, side) for part in SEEDS[:60].split(10)]
+        return float(torch.cat(masks).flatten(1).sum(dim=1).double().mean())
+
+    whole, window, reduced = area(600, None), area(260, 600), area(130, 300)
     assert 0.8 < window / whole < 1
-    assert reduced < window / 3
+    assert window / 4 <= reduced < window / 2  # no smaller than 6 pixels in either
     # Up to 300 pixels nothing is as small as the smallest: every user's sets stay as they are.
     small = shape_masks(torch.arange(64) * 7919, 300, 260)
     assert (
@@ -113,7 +109,7 @@ def test_the_field_of_an_elongated_picture_is_the_middle_of_a_squares(
 
 
 def test_long_strips_are_made_of_pieces_that_fit_together() -> None:
-    # 32 cells a side, so that there is something to see at every seam.
+    # Ten pieces; what one lacked at its edge would show.
     found = perlin_exceeds(SEEDS[:16], 1, 64, 640, 640)
     whole = perlin_exceeds(SEEDS[:16], 1, 640, 640)
     assert torch.equal(found, whole[:, 288:352])

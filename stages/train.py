@@ -68,8 +68,8 @@ def _key(
         "machine": [torch.__version__, torch.get_num_threads(), torch.cuda.is_available()],
     }
     # The manifest holds a digest of each image.
-    inputs = [code, prepared / "manifest.parquet", prepared / "foreground", textures]
-    inputs += [synthetic / "recipes.parquet", synthetic / "crops"]
+    inputs = [code, prepared / "manifest.parquet", prepared / "foreground", prepared / "zones"]
+    inputs += [textures, synthetic / "recipes.parquet", synthetic / "crops"]
     return key_of(facts, inputs)
 
 

@@ -71,8 +71,9 @@ class ZoneFiles:
                     f"{SHARED}"
                 )
             if len(found) > 1:
+                some = ", ".join(found[:3]) + (" …" if len(found) > 3 else "")
                 raise UserError(
-                    f"{path}: {len(found)} images are called {name} ({', '.join(found[:3])} …): "
+                    f"{path}: {len(found)} images are called {name} ({some}): "
                     f"put the file into folders as its image, e.g. {found[0]}{path.suffix}"
                 )
 

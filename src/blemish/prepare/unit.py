@@ -65,8 +65,8 @@ def prepare(
         # What is wrong must be put right where it came from: DVC would only copy it again.
         origin = f" ({raw} is a copy of {data_set.home})" if data_set.home else ""
         raise UserError(f"{error}{origin}") from None
-    tolerances = params.zones.get(unit, {})
-    zone_notes = add_zones(unit, rows, folder, zones, tolerances) if zones is not None else []
+    listed = params.zones.get(unit)
+    zone_notes = add_zones(unit, rows, folder, zones, listed) if zones is not None else []
     for file in layout.files:
         link(file, folder / file.name)
     write_twins(placed.twins, rows, folder / "twins.csv")
@@ -74,7 +74,7 @@ def prepare(
     leaks = [] if layout.one_scene else leak_notes(placed.twins, rows)
     counts = _count_notes(data_set, category, rows)
     notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes)
-    named = {name: each for name, each in tolerances.items() if name != IGNORE}
+    named = {name: each for name, each in (listed or {}).items() if name != IGNORE}
     facts = Facts(
         unit, layout.masks, layout.extra_slices, notes, placed.levels, tuple(named),
         listed_tolerances(named),

@@ -30,17 +30,18 @@ def add_zones(
     rows: Sequence[Row],
     folder: Path,
     hand_made: Path,
-    tolerances: Mapping[str, Tolerance],
+    listed: Mapping[str, Tolerance] | None,
 ) -> list[str]:
     """Write a map of zones for each image that has any, name it in its row, and draw the contact
     sheet `zones.png`; the notes that must be said of it.
 
-    hand_made: the folder of the unit's zone files. tolerances: its section of `data.zones`, {} if
-    it is not listed. Images of one size that have no files of their own share one map. Raises
-    UserError naming a file that fits no image or is wrong, or a zone without any file.
+    hand_made: the folder of the unit's zone files. listed: its section of `data.zones`, None where
+    that does not name the unit. Images of one size that have no files of their own share one map.
+    Raises UserError naming a file that fits no image or is wrong, or a zone without any file.
     """
+    tolerances = listed or {}
     files = ZoneFiles(hand_made, tuple(tolerances))
-    if not files and tolerances:
+    if not files and listed is not None:
         raise UserError(
             f"params.yaml: `data.zones` lists {unit}, but {hand_made} holds no file: draw its "
             "zones there, see docs/data.md, or take the unit out of `data.zones`"

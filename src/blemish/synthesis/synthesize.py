@@ -180,7 +180,7 @@ def _foreground(manifest: Manifest, image: str) -> torch.Tensor | None:
     if isinstance(row["foreground"], str):
         masks.append(read_mask(manifest.root / row["foreground"]))
     if isinstance(row["zones"], str):
-        size = (int(row["height"]), int(row["width"]))
+        size = (int(str(row["height"])), int(str(row["width"])))
         zones = read_zone_map(manifest.root / row["zones"], manifest.facts.zones, size)
         masks.append(zones.judged())
     return torch.from_numpy(np.logical_and.reduce(masks))[None] if masks else None

@@ -20,37 +20,60 @@ GAP = 6
 LINE = 24  # pixels a line of the legend
 TINT = 0.35  # share of a zone's colour in its pixels
 STRIPE = 6  # pixels, half a period of the stripes over what is ignored
+CAPTION = 16  # pixels, with NAME letters of an image's name
+NAME = 34
+Pair = tuple[Path, Path]
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 
 def write_zone_sheet(
-    pairs: Sequence[tuple[Path, Path]],
+    pairs: Sequence[Pair],
     names: Sequence[str],
     tolerances: Mapping[str, Tolerance],
     path: Path,
 ) -> None:
-    """A contact sheet of (image, map of zones) files, evenly spread over them.
+    """A contact sheet of (image, map of zones) files: of each map one image at least, as far as
+    there is room, the rest evenly spread.
 
     Named zones are tinted and outlined in a colour each, what is ignored is striped; a legend says
     which is which and what its tolerance is.
     """
-    chosen = [pairs[int(at)] for at in np.linspace(0, len(pairs) - 1, min(SHEET, len(pairs)))]
     colours = zone_colours(len(names))
     legend = [(name, colour, tolerances[name])
               for name, colour in zip(names, colours, strict=True)]  # fmt: skip
-    columns = min(COLUMNS, len(chosen))
-    rows = -(-len(chosen) // columns)
+    chosen = _chosen(pairs)
+    tiles = [_tile(read_image(image), np.asarray(open_image(zones).image, np.uint8), colours)
+             for image, zones in chosen]  # fmt: skip
+    columns = min(COLUMNS, len(tiles))
+    step = max(tile.shape[0] for tile in tiles) + CAPTION + GAP
     width = max(columns * (TILE + GAP) + GAP, 2 * TILE)
     top = GAP + LINE * (1 + len(legend))
-    sheet = Image.new("RGB", (width, top + rows * (TILE + GAP) + GAP), "white")
+    sheet = Image.new("RGB", (width, top + -(-len(tiles) // columns) * step), "white")
     _write_legend(sheet, legend)
-    for number, (image, zones) in enumerate(chosen):
-        index = np.asarray(open_image(zones).image, np.uint8)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
+    for number, ((image, _), tile) in enumerate(zip(chosen, tiles, strict=True)):
         row, column = divmod(number, columns)
-        tile = _tile(read_image(image), index, colours)
-        sheet.paste(Image.fromarray(tile), (GAP + column * (TILE + GAP), top + row * (TILE + GAP)))
+        left, above = GAP + column * (TILE + GAP), top + row * step
+        sheet.paste(Image.fromarray(tile), (left, above))
+        name = "/".join(image.parts[-3:])
+        draw.text((left, above + tile.shape[0]), name[-NAME:], fill=(60, 60, 60), font=font)
     sheet.save(path)
+
+
+def _chosen(pairs: Sequence[Pair]) -> list[Pair]:
+    """At most SHEET of the (image, map) files, in their order."""
+    first = {zones: at for at, (_, zones) in reversed(list(enumerate(pairs)))}
+    different = sorted(first.values())
+    others = [at for at in range(len(pairs)) if at not in set(different)]
+    shown = _spread(different, SHEET)
+    return [pairs[at] for at in sorted(shown + _spread(others, SHEET - len(shown)))]
+
+
+def _spread(numbers: Sequence[int], count: int) -> list[int]:
+    """So many of the numbers, evenly spread."""
+    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)
+    return [numbers[place] for place in places]
 
 
 def zone_colours(count: int) -> list[Colour]:
@@ -86,7 +109,7 @@ def _write_legend(sheet: Image.Image, legend: Sequence[tuple[str, Colour, Tolera
 
 
 def _tile(image: Picture, index: NDArray[np.uint8], colours: Sequence[Colour]) -> Picture:
-    """The image within TILE×TILE, aspect kept, with its zones, on white."""
+    """The image with its zones, its longer side TILE pixels."""
     scale = TILE / max(image.shape[:2])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
@@ -95,10 +118,7 @@ def _tile(image: Picture, index: NDArray[np.uint8], colours: Sequence[Colour]) -
     small = _striped(small, part == IGNORED)
     for number, colour in enumerate(colours, 1):
         small = _tinted(small, part == number, colour)
-    tile = np.full((TILE, TILE, 3), 255, np.uint8)
-    top, left = (TILE - size[1]) // 2, (TILE - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = small
-    return tile
+    return small
 
 
 def _tinted(image: Picture, zone: NDArray[np.bool_], colour: Colour) -> Picture:
@@ -109,8 +129,8 @@ def _tinted(image: Picture, zone: NDArray[np.bool_], colour: Colour) -> Picture:
 
 
 def _striped(image: Picture, zone: NDArray[np.bool_]) -> Picture:
-    """What is ignored, darkened in stripes so that one still sees what lies there."""
+    """What is ignored, in dark and light stripes so that one still sees what lies there."""
     ys, xs = np.indices(zone.shape)
     dark = ((xs + ys) // STRIPE) % 2 == 0
-    shaded = np.where(dark[:, :, None], image // 4, image // 4 * 3)
+    shaded = np.where(dark[:, :, None], image // 4, image // 2 + 110)
     return np.where(zone[:, :, None], shaded, image).astype(np.uint8)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from blemish.core.errors import UserError
+from blemish.core.errors import UserError, suggestion
 from blemish.core.params import PARAMS_FILE, Params
-from blemish.datasets.registry import check_unit, suggestion
+from blemish.datasets.registry import check_unit
 from blemish.methods.registry import METHODS
 
 
@@ -33,6 +33,8 @@ def check_grid(params: Params) -> None:
     for key in ("units", "data.foreground"):
         for index, unit in enumerate(lists[key]):
             check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `{key}.{index}`")
+    for unit in params.data.zones:
+        check_unit(unit, params.data.folders, f"{PARAMS_FILE}: a unit of `data.zones`")
     _check_framings(params)
 
 

@@ -193,8 +193,9 @@ def draw_until_seen(
         if not len(missing):
             return results
     raise UserError(
-        f"no defect met the foreground in {ATTEMPTS} attempts: the foreground mask is empty or "
-        "nearly so: correct it, or turn the foreground off"
+        f"no defect met the foreground in {ATTEMPTS} attempts: the foreground mask, or what the "
+        "zone `ignore` leaves of it, is empty or nearly so: correct them, or turn the foreground "
+        "off"
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.offsets import CoordinateConvolution
 from blemish.methods.dmad.params import Params
+from tests.models import new
 
 SIZE = 64
 REVERSE = 1_000_003  # further along the sequence: the weights of O2ᵀ and O1ᵀ
@@ -74,14 +75,14 @@ def small(**changes: Any) -> Dmad:
             "offset_width": 8, "compressed": 8, "codes": 12, "decoder_blocks": [2, 1, 1],
         } | changes
     )  # fmt: skip
-    return Dmad(params, 0).double()
+    return new("dmad", params).double()
 
 
 @cache
 def filled(vq: bool = True) -> Dmad:
     """The published networks, filled, float64, in evaluation mode. Shared: do not change."""
     params = Params(backbone="wide_resnet50_2", weights="random", image_size=SIZE, vq=vq)
-    model = Dmad(params, 0).double()
+    model = new("dmad", params).double()
     fill(model)
     fill_heads(model)
     if model.quantiser is not None:

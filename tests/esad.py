@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from blemish.methods.esad.detector import Esad
 from blemish.methods.esad.params import Params
 from tests.methods.tiny import TINY
+from tests.models import new
 
 SECTION = TINY["esad"].params
 
 
 def esad(**changes: Any) -> Esad:
     """A small ESAD in float64 whose BatchNorms have seen something."""
-    method = Esad(Params(**(SECTION | {"draws": 2} | changes)), 0).double()
+    method = new("esad", Params(**(SECTION | {"draws": 2} | changes))).double()
     generator = torch.Generator().manual_seed(0)
     for module in method.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -14,6 +14,7 @@ from blemish.methods.glass.hidden_ascent import Ascent, AscentResult, Projection
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
 from blemish.nn.patches import PatchEmbedding
+from tests.models import new
 
 TINY: dict[str, Any] = {
     "backbone": "efficientnet_lite0", "strides": [8, 16], "image_size": 64, "resize": "crop",
@@ -26,7 +27,7 @@ STEPS = 2  # an epoch stops after the batch that exceeds images_per_epoch
 
 
 def glass(**changes: Any) -> Glass:
-    return Glass(Params(**(TINY | changes)), seed=5)
+    return new("glass", Params(**(TINY | changes)), 5)
 
 
 def double(**changes: Any) -> Glass:

@@ -81,7 +81,7 @@ def test_extra_slices_stay_outside_the_headline(tmp_path) -> None:
 
 
 def test_numbers_follow_from_the_scores_written(tmp_path) -> None:
-    folder = results(tmp_path, size=32)  # small, so that thin lines fade and scores differ
+    folder = results(tmp_path, image_size=32)  # small, so that thin lines fade and scores differ
     scores, found = scores_of(folder), metrics_of(folder)
     main = scores[scores["headline"]]
     assert main["score"].nunique() > 3

@@ -23,10 +23,10 @@ from blemish.evaluation.scoring import mask_to_model, score_images
 from blemish.images.framing import Framing
 from blemish.images.manifest import read_manifest
 from blemish.methods.author_protocol import AuthorProtocol
-from blemish.methods.detector import create
 from blemish.methods.registry import METHODS
 from blemish.methods.saved import load, load_state
 from stages import evaluate, train
+from tests.models import new
 from tests.units import NAME, PARAMS, params_folder, run_stage, tiny_unit
 
 
@@ -208,5 +208,5 @@ def test_the_registry_knows_which_methods_choose_an_epoch(name: str) -> None:
     from tests.methods.tiny import tiny
 
     with params_folder({name: tiny(name).params}):
-        protocol = create(name, load_params().method(name), 0).author_protocol("elpv/mono")
+        protocol = new(name, load_params().method(name)).author_protocol("elpv/mono")
     assert METHODS[name].chooses_epoch == bool(protocol and protocol.chosen_by)

@@ -2,27 +2,29 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from blemish.core.params import Section
-from blemish.images.framing import Framing
-from blemish.methods.detector import Detector, create, score_all
+from blemish.images.framing import Framing, Resize
+from blemish.methods.detector import Detector, Measured
 from blemish.methods.loop import Loop
 from blemish.methods.saved import save
+from blemish.methods.scoring import score_each
 from blemish.methods.training_data import TrainingUnit
+from blemish.methods.view_params import ViewParams
+from tests.models import new
 from tests.units import NAME, Unit, evaluate_model, tiny_unit
 
 
-class Params(Section):
+class Params(ViewParams):
     """`level` 255 finds the painted defects, which are pure white; 256 finds nothing."""
 
     level: int = 255
-    size: int = 96
-    resize: str = "squash"
+    image_size: int = 96
+    resize: Resize | Literal["auto"] = "squash"
 
 
 class White(Detector):
@@ -30,18 +32,17 @@ class White(Detector):
 
     name = "white"
 
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing.square(params.size, params.resize)
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
+        super().__init__(params, seed, framing)
         self.scale = nn.Parameter(torch.ones(1))
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:
         """Nothing to learn."""
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor) -> Measured:
         above = (images.float().mean(dim=1) - 220).clamp(min=0) / 35
         maps = above * (self.params.level == 255)
-        return maps, maps.amax(dim=(1, 2)).double()
+        return Measured(maps, maps)
 
     def views(self, images: Tensor) -> dict[str, Tensor]:
         return {"as the network sees it": images, "negative": 255 - images[:, :, ::2, ::3]}
@@ -50,9 +51,10 @@ class White(Detector):
 def model(folder: Path, unit: Unit | None = None, **params: Any) -> Path:
     """A saved detector with the scores of the unit's validation normals."""
     folder.mkdir(parents=True)
-    detector = create("white", Params(**params), 0)
-    normals = (unit or tiny_unit()).open().normals(detector.framing, "val")
-    save(detector, folder, NAME, *score_all(detector, normals, "scoring"))
+    detector = new("white", Params(**params))
+    held_out = (unit or tiny_unit()).open()
+    pictures = held_out.pictures(detector.framing, "val")
+    save(detector, folder, NAME, score_each(detector, pictures, held_out.sizes_of("val")))
     return folder
 
 

@@ -17,7 +17,6 @@ from blemish.methods.dlas_lcd.coherent import (
     draw_regions,
     spread_of,
 )
-from blemish.methods.dlas_lcd.detector import DlasLcd
 from blemish.methods.dlas_lcd.params import Params
 from blemish.methods.dlas_lcd.plain import coherent_loss
 from blemish.methods.glass.ascent import band
@@ -26,8 +25,8 @@ from blemish.methods.glass.hidden_ascent import Ascent, Projection
 from blemish.methods.glass.losses import anomalous_loss
 from blemish.methods.glass.plain import Plain
 from blemish.methods.trainer import trainer_of
-from blemish.nn.smoothing import top_cells_score
 from tests.glass import ascended
+from tests.models import new
 
 TINY: dict[str, Any] = {
     "backbone": "efficientnet_lite0", "weights": "random", "strides": [16], "image_size": 128,
@@ -86,7 +85,7 @@ class Batch:
     """A model in float64 as after some training, and the features of two images."""
 
     def __init__(self, **changes: Any) -> None:
-        self.model = DlasLcd(Params(**TINY | changes), 0).double().train()
+        self.model = new("dlas_lcd", Params(**TINY | changes)).double().train()
         images = torch.rand(2, 3, 128, 128, dtype=torch.float64, generator=seeded(4))
         self.levels = self.model.features(images)
         self.cells = self.model.features.cells(images)
@@ -146,7 +145,7 @@ def share_clipped(length: float, projection: Projection) -> float:
 
 def test_the_band_is_active_with_the_defaults_and_that_of_glass_is_not() -> None:
     p, unit = Params(), 0.015 * 1536**0.5
-    assert trainer_of(DlasLcd(Params(**TINY), 0)).bounds == pytest.approx(
+    assert trainer_of(new("dlas_lcd", Params(**TINY))).bounds == pytest.approx(
         (0.9 * 0.015 * 4, 1.3 * 0.015 * 4)  # √16 = 4
     )
     assert share_clipped(0.001, band(0.5, 1.0)) == 0
@@ -162,11 +161,13 @@ def test_each_part_can_be_turned_off() -> None:
         assert ("loss_coherent" in losses) == coherent
         assert all(loss > 0 for loss in losses.values())
     lengths = torch.tensor([[0.01], [0.2], [9.0]])
-    clipped = DlasLcd(Params(**TINY, shell="adaptive", band_unit="absolute", band=[0.5, 1.0]), 0)
+    clipped = new(
+        "dlas_lcd", Params(**TINY, shell="adaptive", band_unit="absolute", band=[0.5, 1.0])
+    )
     assert trainer_of(clipped).projection(None)(lengths).flatten().tolist() == pytest.approx(
         [0.8, 0.8, 1.2]
     )
-    plain = DlasLcd(Params(**TINY, shell="band", band_unit="absolute", band=[0.5, 1.0]), 0)
+    plain = new("dlas_lcd", Params(**TINY, shell="band", band_unit="absolute", band=[0.5, 1.0]))
     assert trainer_of(plain).projection(None)(lengths).flatten().tolist() == [0.5, 0.5, 1.0]
     # On the hypersphere a band is GLASS's; the adaptive projection uses no radius.
     radius = torch.tensor(0.15)
@@ -182,10 +183,11 @@ def test_the_image_score_is_a_mean_of_the_largest_cells() -> None:
     cells = torch.tensor([[[0.1, 0.9], [0.5, 0.3]], [[0.2, 0.2], [0.2, 0.2]]])
     expected = {1: [0.9, 0.2], 2: [0.7, 0.2], 4: [0.45, 0.2], 9: [0.45, 0.2]}
     for count, scores in expected.items():
-        assert top_cells_score(cells, count).tolist() == pytest.approx(scores)
-    assert DlasLcd(Params(**TINY, top_cells=2), 0).image_scores(cells).tolist() == pytest.approx(
-        [0.7, 0.2]
-    )
+        model = new("dlas_lcd", Params(**TINY, top_cells=count))
+        assert model.combine(model.peaks(cells)[:, None]).tolist() == pytest.approx(scores)
+        # Of an image in two windows, the largest cells of both.
+        apart = torch.cat([model.peaks(half) for half in cells[:1].split(1, dim=1)])[None]
+        assert model.combine(apart).tolist() == pytest.approx(scores[:1])
 
 
 def test_a_reach_out_of_order_is_refused() -> None:

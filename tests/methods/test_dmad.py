@@ -21,6 +21,7 @@ from blemish.methods.trainer import trainer_of
 from stages import evaluate
 from tests.dmad import SIZE, small
 from tests.methods.tiny import TINY
+from tests.models import new
 from tests.units import PARAMS, params_folder, run_stage, tiny_unit, train_model
 
 
@@ -30,7 +31,7 @@ def images(count: int = 2, size: int = SIZE) -> Tensor:
 
 
 def tiny(**changes: object) -> Dmad:
-    return Dmad(Params(**TINY["dmad"].params | changes), 0)
+    return new("dmad", Params(**TINY["dmad"].params | changes))
 
 
 def fit(model: Dmad, **training: object) -> Loop:
@@ -111,7 +112,7 @@ def test_impossible_settings_are_named(change: dict[str, object], message: str) 
 
 
 def test_published_initialisation() -> None:
-    model = Dmad(Params(backbone="wide_resnet50_2", weights="random"), 0)
+    model = new("dmad", Params(backbone="wide_resnet50_2", weights="random"))
     block = model.decoder.stages[0][1].body
     assert block[3].weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 512)), rel=0.01)
     assert block[0].weight.std().item() == pytest.approx(math.sqrt(2 / 512), rel=0.01)
@@ -173,7 +174,7 @@ def test_a_weight_that_is_no_number_ends_the_training_before_it_is_kept(
 def test_scores_are_in_deviations_of_the_validation_normals() -> None:
     model = tiny(deformation_weight=0.0)
     fit(model)
-    normals = tiny_unit().open().normals(model.framing, "val")
+    normals = tiny_unit().open().normals(model.framing, "val")[:]
     with torch.inference_mode():
         maps, scores = model.score(normals)
         peaks = model.maps(normals).amax(dim=(2, 3)).double()

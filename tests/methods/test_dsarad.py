@@ -125,7 +125,7 @@ def new_draws(**changes: object) -> Draws:
     p = Params(image_size=64, **changes)
     loop = Loop(TrainingParams(device="cpu", threads=1), 0, "tiny")
     images = unit.normals(Framing.square(64, "squash"))
-    pixels = InputNormalisation(p.flat_field, p.image_size)
+    pixels = InputNormalisation(p.flat_field, (p.image_size, p.image_size))
     pixels.measure(images)
     return Draws(unit.with_kinds(p.kinds), images, None, p, pixels, loop)
 

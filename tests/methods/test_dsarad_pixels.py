@@ -11,7 +11,9 @@ from blemish.methods.dsarad.detector import Dsarad
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import CONTRAST, FAR, InputNormalisation, plane
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
 from blemish.methods.trainer import trainer_of
+from tests.models import new
 from tests.units import params_folder, tiny_unit
 
 SIDE = 40
@@ -36,8 +38,8 @@ def displays(count: int = 6, noise: float = 1.0) -> Tensor:
 
 
 def measured(flat_field: bool = True) -> InputNormalisation:
-    pixels = InputNormalisation(flat_field, SIDE)
-    pixels.measure(displays())
+    pixels = InputNormalisation(flat_field, (SIDE, SIDE))
+    pixels.measure(Normals.whole(displays()))
     return pixels
 
 
@@ -96,15 +98,15 @@ def test_published_pixels_are_as_they_are() -> None:
 
 
 def test_a_unit_without_contrast_divides_by_no_zero() -> None:
-    pixels = InputNormalisation(True, 8)
+    pixels = InputNormalisation(True, (8, 8))
     flat = torch.full((2, 3, 8, 8), 90, dtype=torch.uint8)
-    pixels.measure(flat)
+    pixels.measure(Normals.whole(flat))
     assert torch.allclose(pixels(flat / 255), torch.tensor(0.5), atol=1e-3)
 
 
 def flattened(seed: int) -> Dsarad:
     networks = {"width": 4, "segmenter_width": 4, "image_size": 64}
-    return Dsarad(Params(**networks, epochs=1, rotation=0, flat_field=True), seed)
+    return new("dsarad", Params(**networks, epochs=1, rotation=0, flat_field=True), seed)
 
 
 def test_a_model_keeps_its_field() -> None:
@@ -127,11 +129,11 @@ def test_a_model_keeps_its_field() -> None:
 
 def test_a_reconstruction_is_shown_in_the_pictures_own_light() -> None:
     """A student that returns what it sees shows the picture."""
-    model = Dsarad(
-        Params(width=2, segmenter_width=2, image_size=64, rotation=0, flat_field=True), 0
+    model = new(
+        "dsarad", Params(width=2, segmenter_width=2, image_size=64, rotation=0, flat_field=True), 0
     )
     images = torch.nn.functional.pad(displays(noise=0.2), (0, 24, 0, 24), mode="replicate")
-    model.pixels.measure(images)
+    model.pixels.measure(Normals.whole(images))
     model.student.forward = lambda seen: (seen, [])
     shown = model.views(images)["reconstruction"].int() - images.int()
     assert float((shown.abs() > 1).double().mean()) < 0.01  # but for what was cut off

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
-from blemish.methods.esad.detector import Esad, symmetric
+from blemish.methods.esad.detector import symmetric
 from blemish.methods.esad.masks import PARTS, divide, draw_parts, removed_pixels
 from blemish.methods.esad.params import Params
 from blemish.methods.esad.plain import Plain
@@ -20,6 +20,7 @@ from blemish.methods.saved import load
 from blemish.methods.trainer import trainer_of
 from tests.esad import SECTION, esad, images
 from tests.methods.tiny import CPU, pictures, trained
+from tests.models import new
 from tests.units import PARAMS, evaluate_model, tiny_unit, train_model
 
 
@@ -31,7 +32,7 @@ def test_1024_cells_are_divided_into_342_341_and_341() -> None:
 
 @pytest.mark.parametrize("cell", [2, 4, 16])
 def test_three_masks_remove_each_cell_exactly_once(cell: int) -> None:
-    parts = draw_parts(64, cell, torch.Generator().manual_seed(3))
+    parts = draw_parts((64, 64), cell, torch.Generator().manual_seed(3))
     removed = removed_pixels(parts, cell)
     assert removed.shape == (3, 1, 64, 64)
     assert (removed.sum(dim=0) == 1).all()
@@ -39,12 +40,12 @@ def test_three_masks_remove_each_cell_exactly_once(cell: int) -> None:
         cells = mask.view(64 // cell, cell, 64 // cell, cell).permute(0, 2, 1, 3).flatten(2)
         assert torch.equal(cells.any(dim=2), cells.all(dim=2))
         assert torch.equal(cells.any(dim=2), parts == number)
-    assert not torch.equal(parts, draw_parts(64, cell, torch.Generator().manual_seed(4)))
+    assert not torch.equal(parts, draw_parts((64, 64), cell, torch.Generator().manual_seed(4)))
 
 
 def test_features_made_once_are_those_of_every_step() -> None:
     unit = tiny_unit().open()
-    method = Esad(Params(**SECTION), 0)
+    method = new("esad", Params(**SECTION))
     loop = Loop(TrainingParams(device="cpu", threads=1), 0, "cache")
     normals = unit.normals(method.framing)
     cached = trainer_of(method).embed_all(normals, loop)
@@ -52,7 +53,7 @@ def test_features_made_once_are_those_of_every_step() -> None:
     rows = torch.tensor([5, 0, 10])
     fresh = method.backbone.embed(symmetric(normals[rows]))
     torch.testing.assert_close(cached[rows], fresh, rtol=1e-4, atol=1e-5)
-    sparing = Esad(Params(**SECTION, cache_gib=0.0), 0)
+    sparing = new("esad", Params(**SECTION, cache_gib=0.0))
     assert trainer_of(sparing).embed_all(normals, loop) is None
     curves = []
     for one in (method, sparing):
@@ -90,10 +91,10 @@ def test_bfloat16_gives_nearly_the_same_losses_and_keeps_statistics_in_float32()
 
 def test_bfloat16_trains_a_model_that_scores_in_float32() -> None:
     loop = Loop(TrainingParams(device="cpu", threads=1, precision="bfloat16"), 0, "low")
-    method = Esad(Params(**SECTION), 0)
+    method = new("esad", Params(**SECTION))
     trainer_of(method).fit(tiny_unit().open(), loop)
     whole = Loop(TrainingParams(device="cpu", threads=1), 0, "whole")
-    trainer_of(Esad(Params(**SECTION), 0)).fit(tiny_unit().open(), whole)
+    trainer_of(new("esad", Params(**SECTION))).fit(tiny_unit().open(), whole)
     for low, high in zip(loop.curves, whole.curves, strict=True):
         assert low == pytest.approx(high, rel=0.2)
     assert loop.curves != whole.curves
@@ -170,10 +171,10 @@ def test_the_authors_test_uses_batch_statistics_and_leaves_the_model_as_it_was()
         expected = 0
         plain = Plain(method.train())
         for cell in (4, 8):
-            kept = (~removed_pixels(draw_parts(64, cell, generator), cell)).float()
+            kept = (~removed_pixels(draw_parts((64, 64), cell, generator), cell)).float()
             expected = expected + plain.difference(x, kept)
     torch.testing.assert_close(
-        torch.from_numpy(maps[0]), smoothed_map(expected, 64, 5), rtol=1e-4, atol=1e-5
+        torch.from_numpy(maps[0]), smoothed_map(expected, (64, 64), 5), rtol=1e-4, atol=1e-5
     )
 
 

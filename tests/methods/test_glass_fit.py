@@ -65,7 +65,7 @@ def framed(random: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 def test_judge_takes_the_variant_of_the_mean_squashed_image() -> None:
     compact, loose = write_unit(scratch() / "framed", framed), tiny_unit()
-    crop, squash = Framing.square(64, "crop"), Framing(64, "squash")
+    crop, squash = Framing.square(64, "crop"), Framing.square(64, "squash")
     normals = compact.open().normals
     assert judge(mean_image(normals(squash))).hypersphere
     assert not judge(mean_image(normals(crop))).hypersphere  # else the test would prove nothing

@@ -16,7 +16,6 @@ from blemish.datasets.dataset import data_set
 from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.store import load_images
-from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
@@ -25,6 +24,7 @@ from blemish.metrics.image_metrics import image_metrics
 from blemish.prepare.unit import prepare
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.textures import TextureBank
+from tests.models import new
 from tests.units import texture_bank
 
 # The quick profile, at a quarter of the pixels and a sixth of the epochs.
@@ -64,7 +64,7 @@ def test_auroc_moves_by_less_than_three_thousandths(elpv: Manifest) -> None:
     images = load_images([elpv.root / name for name in rows["image"]], FRAMING, "reading")
 
     def trained(precision: str, seed: int) -> tuple[float, Tensor]:
-        glass = Glass(PARAMS, seed)
+        glass = new("glass", PARAMS, seed)
         training = TrainingParams(device="cpu", precision=precision)
         trainer_of(glass).fit(unit, Loop(training, seed, "elpv/mono"))
         glass.eval()

@@ -8,11 +8,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from blemish.core.params import TrainingParams
-from blemish.methods.detector import score_all
 from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
+from tests.models import new
+from tests.scoring import score_all
 from tests.units import tiny_unit
 
 TINY: dict[str, Any] = {
@@ -22,7 +23,7 @@ TINY: dict[str, Any] = {
 
 
 def glass(**changes: Any) -> Glass:
-    return Glass(Params(**(TINY | changes)), seed=0)
+    return new("glass", Params(**(TINY | changes)))
 
 
 class Waits(TorchDispatchMode):
@@ -81,8 +82,8 @@ def test_bfloat16_changes_the_products_and_hardly_the_result(variant: str) -> No
         settings = TrainingParams(device="cpu", threads=1, precision=precision)  # type: ignore[arg-type]
         trainer_of(ours).fit(unit, Loop(settings, 0, "tiny"))
         assert {weight.dtype for weight in ours.parameters()} == {torch.float32}
-        images = unit.normals(ours.framing, "val")
-        trained[precision] = (ours.state_dict(), score_all(ours, images, "scoring")[1])
+        images = unit.normals(ours.framing, "val")[:]
+        trained[precision] = (ours.state_dict(), score_all(ours, images)[1])
     exact, low = trained["float32"], trained["bfloat16"]
     difference = (exact[0]["adaptor.linear.weight"] - low[0]["adaptor.linear.weight"]).abs().max()
     assert 0 < difference < 0.01

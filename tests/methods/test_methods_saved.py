@@ -13,32 +13,39 @@ from safetensors.torch import save_file
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
-from blemish.methods.detector import create, score_all
 from blemish.methods.loop import Loop
 from blemish.methods.saved import load, save
+from blemish.methods.scoring import Scored
 from blemish.methods.trainer import trainer_of
 from tests.methods.tiny import CPU, every_method, pictures, tiny, trained
+from tests.models import new
+from tests.scoring import score_all
 from tests.units import NAME, params_folder, tiny_unit
+
+
+def scored(anomaly_map: list[list[float]], score: float) -> Scored:
+    return Scored(np.array(anomaly_map, np.float32), np.array([score]))
 
 
 @every_method
 def test_what_is_loaded_scores_like_what_was_trained(method: str, tmp_path) -> None:
     unit, section = tiny_unit().open(), tiny(method).params
     with params_folder({method: section}):
-        fresh = create(method, load_params().method(method), seed=0)
+        fresh = new(method, load_params().method(method))
     trainer_of(fresh).fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
     images = pictures(method)
-    maps, scores = score_all(fresh, images, "scoring")
-    normal_maps = np.array([[[0, 1, 2, 9]], [[1, 1, 3, 3]], [[0, 0, 0, 0.5]]], np.float32)
-    save(fresh, tmp_path, NAME, normal_maps, np.array([0.5, 0.25, 0.75]))
+    maps, scores = score_all(fresh, images)
+    normals = [scored([[0, 1, 2, 9]], 0.5), scored([[1, 1, 3, 3]], 0.25), scored([[0, 0.5]], 0.75)]
+    save(fresh, tmp_path, NAME, normals, framing_reason="asked for")
     loaded, record = load(tmp_path, CPU)
-    loaded_maps, loaded_scores = score_all(loaded, images, "scoring")
+    loaded_maps, loaded_scores = score_all(loaded, images)
     assert maps.tobytes() == loaded_maps.tobytes()
     assert scores.tobytes() == loaded_scores.tobytes()
     assert (record.method, record.unit, record.seed) == (method, NAME, 0)
+    assert (record.framing, record.framing_reason) == (fresh.framing, "asked for")
     assert record.validation.normal_scores == [0.25, 0.5, 0.75]
     assert record.validation.map_maxima == [0.5, 3.0, 9.0]
-    assert record.validation.map_level == 1.5  # the median of 1.5, 2 and 0
+    assert record.validation.map_level == 1.5  # the median of 1.5, 2 and 0.25
     assert record.validation.map_threshold(0.34) == 3.0
     assert record.validation.map_threshold(0.33) == 9.0
     # The stage trained the same model.
@@ -50,9 +57,9 @@ def test_what_is_loaded_scores_like_what_was_trained(method: str, tmp_path) -> N
 def test_a_score_that_is_no_number_is_not_saved(method: str, tmp_path) -> None:
     found, _ = load(trained(method), CPU)
     with pytest.raises(UserError, match=f"{method} seed 0: a validation normal scored NaN"):
-        save(found, tmp_path, NAME, np.zeros((2, 4, 4), np.float32), np.array([0.5, np.nan]))
+        save(found, tmp_path, NAME, [scored([[0.0]], 0.5), scored([[0.0]], np.nan)])
     with pytest.raises(UserError, match=f"{method} seed 0: a validation normal scored NaN"):
-        save(found, tmp_path, NAME, np.full((2, 4, 4), np.inf, np.float32), np.array([0.5, 0.5]))
+        save(found, tmp_path, NAME, [scored([[0.0, np.inf]], 0.5)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -110,7 +117,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         overwrite("model.safetensors", pickle.dumps(Bomb())),
         "model.safetensors: ",
     ),
-    "another format": (edit(format=2), "format: Input should be 1"),
+    "another format": (edit(format=1), "format: Input should be 2"),
     "unknown method": (edit(method="nope"), "nope"),
     "a path as method": (edit(method="../../evil"), "method"),
     "a module as method": (edit(method="base"), "base"),
@@ -118,10 +125,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "params of another version": (edit(params={"no_such_key": 1}), "no_such_key"),
     "scores are text": (edit(validation={"normal_scores": ["high"]}), "normal_scores.0"),
     "a score is no number": (edit(validation={"normal_scores": [float("nan")]}), "normal_scores"),
+    "a framing of no pixels": (edit(framing={"height": 0}), "framing.height"),
+    "an unheard-of framing": (
+        edit(framing={"height": 64, "width": 64, "resize": "bend"}),
+        "framing.resize",
+    ),
     "an unknown key": (edit(more=1), "more"),
 } | {
     f"no {key}": (edit(**{key: None}), f"{key}: Field required")
-    for key in ("method", "unit", "seed", "params", "facts", "validation")
+    for key in ("method", "unit", "seed", "params", "framing", "facts", "validation")
 }
 
 

@@ -11,10 +11,11 @@ import torch
 
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams, load_params
-from blemish.methods.detector import create, score_all
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
 from tests.methods.tiny import TINY, every_method, tiny, trained
+from tests.models import new
+from tests.scoring import score_all
 from tests.units import NAME, bytes_of, params_folder, tiny_unit, train_model
 
 
@@ -24,8 +25,8 @@ def test_a_trained_model_is_complete(method: str) -> None:
     assert set(bytes_of(folder)) == {"model.safetensors", "model.json", "curves.csv"}
     record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert set(record) == {
-        "format", "method", "unit", "seed", "params", "preprocessing", "levels", "facts",
-        "validation", "versions",
+        "format", "method", "unit", "seed", "params", "framing", "framing_reason", "levels",
+        "facts", "validation", "versions",
     }  # fmt: skip
     assert (record["method"], record["unit"], record["seed"]) == (method, NAME, 0)
     assert record["params"] | tiny(method).params == record["params"]
@@ -124,9 +125,9 @@ def test_two_training_images_are_enough(method: str) -> None:
     recipes = whole.recipes[whole.recipes["image"].isin(names)].reset_index(drop=True)
     small = replace(whole, manifest=manifest, recipes=recipes)
     with params_folder({method: tiny(method).params}):
-        found = create(method, load_params().method(method), seed=0)
+        found = new(method, load_params().method(method))
     trainer_of(found).fit(small, Loop(TrainingParams(device="cpu", threads=1), 0, "two"))
-    _, scores = score_all(found, small.normals(found.framing), "scoring")
+    _, scores = score_all(found, small.normals(found.framing)[:])
     assert np.isfinite(scores).all()
 
 

@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from blemish.core.errors import UserError
 from blemish.core.params import TrainingParams
 from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, Moment
-from blemish.methods.detector import create
 from blemish.methods.loop import Loop
 from blemish.methods.patchcore import plain
 from blemish.methods.patchcore.detector import PatchCore
@@ -20,6 +19,7 @@ from blemish.methods.trainer import trainer_of
 from blemish.nn.patches import PatchEmbedding
 from stages import evaluate, train
 from tests.methods.tiny import TINY, pictures, trained
+from tests.models import new
 from tests.units import (
     NAME,
     PARAMS,
@@ -41,7 +41,7 @@ def loop(seed: int = 0) -> Loop:
 
 
 def untrained(**changes: object) -> PatchCore:
-    method = create("patchcore", Params(**SECTION | changes), 0)
+    method = new("patchcore", Params(**SECTION | changes))
     assert isinstance(method, PatchCore)
     return method
 

@@ -16,12 +16,12 @@ SCORE = """
 import json, sys
 from pathlib import Path
 import torch
-from blemish.methods.detector import score_all
+from blemish.methods.scoring import score_picture
 from blemish.methods.saved import load
 
 detector, _ = load(Path(sys.argv[1]), torch.device("cpu"))
-size = detector.framing.size
-score_all(detector, torch.randint(256, (1, 3, size, size), dtype=torch.uint8), "scoring")
+size = detector.framing.window
+score_picture(detector, torch.randint(256, (3, *size), dtype=torch.uint8), size)
 print(json.dumps(sorted(sys.modules)))
 """
 TRAINING = ("trainer", "loop", "training_data", "checkpoint")

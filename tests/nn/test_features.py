@@ -8,13 +8,26 @@ import torch
 from torch import Tensor
 
 from blemish.core.errors import UserError
-from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.feature_cache import BATCH, GIB, FeatureCache
 from blemish.methods.glass.features import Levels
 from blemish.methods.glass.params import Params
 from blemish.nn.patches import PatchEmbedding
+from tests.models import new
 
 IMAGES = 2 * BATCH + 5
+
+
+class Rows:
+    """What a cache needs of `Normals`, with rows of any kind in the pictures' place."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, size: int) -> tuple[Tensor, ...]:
+        return self.rows.split(size)
 
 
 def images() -> Tensor:
@@ -29,7 +42,7 @@ def embed(batch: Tensor) -> Levels:
 
 @pytest.mark.parametrize("limit", [1e9, 0], ids=["memory", "file"])
 def test_rows_are_those_embedded_afresh(limit: float, tmp_path: Path) -> None:
-    cache = FeatureCache(images(), embed, limit=limit, folder=tmp_path)
+    cache = FeatureCache(Rows(images()), embed, limit=limit, folder=tmp_path)
     chosen = torch.tensor([30, 2, 36, 2])
     for kept, level in zip(cache.rows(chosen), embed(images()[chosen]), strict=True):
         assert torch.equal(kept, level)
@@ -43,8 +56,8 @@ def test_rows_are_those_embedded_afresh(limit: float, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1e9, 0], ids=["memory", "file"])
 def test_float16_takes_a_quarter_of_float64_and_rounds(limit: float, tmp_path: Path) -> None:
-    exact = FeatureCache(images(), embed)
-    half = FeatureCache(images(), embed, half=True, limit=limit, folder=tmp_path)
+    exact = FeatureCache(Rows(images()), embed)
+    half = FeatureCache(Rows(images()), embed, half=True, limit=limit, folder=tmp_path)
     assert 4 * half.bytes == exact.bytes
     rows = slice(0, IMAGES)
     for kept, level in zip(half.rows(rows), exact.rows(rows), strict=True):
@@ -54,7 +67,7 @@ def test_float16_takes_a_quarter_of_float64_and_rounds(limit: float, tmp_path: P
 
 
 def test_the_mean_is_that_of_all_images() -> None:
-    cache = FeatureCache(images(), embed)
+    cache = FeatureCache(Rows(images()), embed)
     for mean, level in zip(cache.mean(), embed(images()), strict=True):
         torch.testing.assert_close(mean, level.mean(dim=0, keepdim=True), rtol=0, atol=1e-14)
 
@@ -73,7 +86,7 @@ def test_files_leave_no_name_and_need_no_memory(tmp_path: Path) -> None:
         return [torch.ones(len(batch), 1, 1, 1).expand(-1, 1024, 32, 32)]
 
     before = anonymous_bytes()
-    cache = FeatureCache(pictures, level, limit=1e6, folder=tmp_path)
+    cache = FeatureCache(Rows(pictures), level, limit=1e6, folder=tmp_path)
     assert cache.bytes == 4 * BATCH * 4 * 2**20
     assert anonymous_bytes() - before < cache.bytes / 4
     assert list(tmp_path.iterdir()) == []
@@ -84,9 +97,9 @@ def test_a_feature_beyond_float16_is_an_error_with_advice() -> None:
     def large(batch: Tensor) -> Levels:
         return [batch * 1e6]
 
-    assert FeatureCache(images(), large).rows(slice(1))[0].isfinite().all()
+    assert FeatureCache(Rows(images()), large).rows(slice(1))[0].isfinite().all()
     with pytest.raises(UserError, match=r"exceeds the 65,504 of float16: set .*`cache` to `exact`"):
-        FeatureCache(images(), large, half=True)
+        FeatureCache(Rows(images()), large, half=True)
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +108,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\): free"):
-        FeatureCache(images(), embed, limit=0, folder=tmp_path)
+        FeatureCache(Rows(images()), embed, limit=0, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,9 +116,9 @@ def test_two_thousand_published_images_fit_24_gib() -> None:
     """Pooled to 768 numbers at 36² and at 18², whatever the backbone's weights."""
     embedding = PatchEmbedding([512, 1024], 1536, 1536)
     levels = [torch.zeros(1, 512, 36, 36), torch.zeros(1, 1024, 18, 18)]
-    cache = FeatureCache(torch.zeros(1, 1), lambda _: embedding.pool(levels))
+    cache = FeatureCache(Rows(torch.zeros(1, 1)), lambda _: embedding.pool(levels))
     assert cache.bytes == 4_976_640
-    half = FeatureCache(torch.zeros(1, 1), lambda _: embedding.pool(levels), half=True)
+    half = FeatureCache(Rows(torch.zeros(1, 1)), lambda _: embedding.pool(levels), half=True)
     assert 2000 * half.bytes < 4.7 * GIB
     assert 2000 * cache.bytes < 9.3 * GIB
     assert Params().cache_gib == 8  # beyond it lies a file, which counts as no process's memory
@@ -178,12 +191,12 @@ def test_the_table_has_the_published_number_of_hypersphere_categories() -> None:
 
 
 def test_wood_is_seen_through_the_published_crop() -> None:
-    glass = Glass(tiny().for_unit("mvtec/wood"), 0)
-    assert (glass.framing.size, glass.framing.enlarge) == (288, 329 / 288)
+    glass = new("glass", tiny().for_unit("mvtec/wood"))
+    assert (glass.framing.window, glass.framing.enlarge) == ((288, 288), 329 / 288)
     ramp = torch.arange(658, dtype=torch.float32)[None, :, None].expand(658, -1, 3) * 255 / 658
     seen = glass.framing.to_model(ramp.to(torch.uint8).numpy())
     # 329 pixels a side, of which the central 288: rows 20 to 307 of the half-sized picture.
     assert seen.shape == (3, 288, 288)
     assert seen[0, 0, 0] == pytest.approx(20.5 * 255 / 329, abs=1)
     assert seen[0, 0, -1] == pytest.approx(307.5 * 255 / 329, abs=1)
-    assert Glass(tiny().for_unit("visa/wood"), 0).framing.enlarge == 1
+    assert new("glass", tiny().for_unit("visa/wood")).framing.enlarge == 1

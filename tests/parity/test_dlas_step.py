@@ -21,6 +21,7 @@ from blemish.metrics.image_metrics import image_metrics
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map
 from tests.glass import offsets
+from tests.models import new
 
 
 def test_the_defaults_are_the_published_settings() -> None:
@@ -99,7 +100,7 @@ TINY = {
 def tiny(hypersphere: bool, noise: float) -> Dlas:
     """A small model in float64; its gradients are large enough for the step factor to matter."""
     variant = "hypersphere" if hypersphere else "manifold"
-    model = Dlas(Params(**TINY, variant=variant, noise=noise, ascent_length=0.02), 0)
+    model = new("dlas", Params(**TINY, variant=variant, noise=noise, ascent_length=0.02))
     return model.double().train()
 
 

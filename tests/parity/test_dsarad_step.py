@@ -17,6 +17,7 @@ from blemish.methods.dsarad.networks import Reconstruction
 from blemish.methods.dsarad.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
+from tests.models import new
 from tests.units import tiny_unit
 
 SMALL: dict[str, Any] = {
@@ -31,7 +32,7 @@ def loop(**changes: Any) -> Loop:
 
 
 def small(**changes: Any) -> Dsarad:
-    return Dsarad(Params(**SMALL | changes), 0)
+    return new("dsarad", Params(**SMALL | changes))
 
 
 def double(**changes: Any) -> Dsarad:
@@ -111,8 +112,8 @@ def test_precise_statistics_are_the_mean_over_one_more_epoch() -> None:
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     unit = tiny_unit().open().with_kinds(running.params.kinds)
     images = unit.normals(running.framing)
-    pixels = running.pixels
-    draws = Draws(unit, images, unit.foregrounds(running.framing), running.params, pixels, loop())
+    inside = unit.foregrounds(running.framing, images)
+    draws = Draws(unit, images, inside, running.params, running.pixels, loop())
     running.train()
     kept = first.running_mean.clone()
     for _, corrupted, _ in draws.synthetic(2, torch.float32):

@@ -61,7 +61,7 @@ def test_one_matrix_an_axis_equals_interpolation_and_mean_filter(cells, size, wi
     generator = torch.Generator().manual_seed(0)
     difference = torch.rand(2, cells, cells, dtype=torch.float64, generator=generator)
     expected = plain_smoothed_map(difference, size, window)
-    found = smoothed_map(difference, size, window)
+    found = smoothed_map(difference, (size, size), window)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 

@@ -16,6 +16,7 @@ from blemish.methods.esad.networks import UNet
 from blemish.methods.esad.params import Params
 from blemish.methods.esad.smoothing import smoothed_map
 from blemish.methods.trainer import trainer_of
+from tests.models import new
 
 
 def hashed(count: int, offset: int) -> Tensor:
@@ -51,7 +52,7 @@ def fill(network: nn.Module, offset: int = 0) -> None:
 
 @pytest.fixture(scope="module")
 def esad() -> Esad:
-    method = Esad(Params(weights="random", image_size=64, draws=1), 0).double().eval()
+    method = new("esad", Params(weights="random", image_size=64, draws=1)).double().eval()
     fill(method.inpainter, offset=1_000_003)
     fill(method.reconstructor)
     fill(method.backbone.network)
@@ -83,7 +84,7 @@ def tensors(esad: Esad, x: Tensor, removed: Tensor) -> dict[str, Tensor]:
             "pre": inpainted,
             "rec, test fill": tested,
             "feature difference": difference,
-            "smoothed map": smoothed_map(difference, 64, 21),
+            "smoothed map": smoothed_map(difference, (64, 64), 21),
         }
 
 

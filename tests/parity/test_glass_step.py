@@ -7,6 +7,7 @@ from torch import Tensor
 from blemish.methods.glass import plain
 from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.feature_cache import embed_all
+from blemish.methods.normals import Normals
 from blemish.methods.trainer import trainer_of
 from tests.glass import double, loop
 from tests.units import tiny_unit
@@ -79,7 +80,7 @@ def test_scores_equal_those_of_the_plain_form() -> None:
     unit = tiny_unit().open()
     trainer_of(ours).fit(unit, loop())
     theirs = plain.Plain(ours.params).with_weights(ours.adaptor, ours.discriminator).eval()
-    pictures = unit.normals(ours.framing, "val")
+    pictures = unit.normals(ours.framing, "val")[:]
     ours.eval()
     maps, scores = ours.score(pictures)
     features = embed(ours, pictures)
@@ -99,8 +100,9 @@ def embed(ours: Glass, pictures: Tensor) -> Tensor:
 
 def test_cached_features_equal_embedding_afresh() -> None:
     ours, unit = double(), tiny_unit().open()
-    pictures = unit.normals(ours.framing)
-    cached = embed_all(ours.features, pictures.repeat(2, 1, 1, 1), "tiny")  # more than one batch
+    pictures = unit.normals(ours.framing)[:]
+    twice = Normals.whole(pictures.repeat(2, 1, 1, 1))
+    cached = embed_all(ours.features, twice, "tiny")  # more than one batch
     assert len(cached) == 22
     for number, picture in enumerate(pictures):
         afresh = ours.features(picture[None].float() / 255)
@@ -119,7 +121,7 @@ def test_center_is_the_mean_of_the_adapted_features_of_each_cell(standardise, we
     ours, unit = double(standardise=standardise, center_weights=weights), tiny_unit().open()
     pictures = unit.normals(ours.framing)
     normals = embed_all(ours.features, pictures, "tiny")
-    cells = ours.features.cells(pictures.float() / 255)
+    cells = ours.features.cells(pictures[:].float() / 255)
     if standardise:
         rows = cells.flatten(0, 2)
         torch.testing.assert_close(rows.mean(dim=0), torch.zeros(16).double(), atol=1e-9, rtol=0)

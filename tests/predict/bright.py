@@ -1,7 +1,7 @@
 """A detector of brightness, images for it, and the command that judges them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,21 +10,24 @@ from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from blemish.commands.app import app
-from blemish.core.params import Section
-from blemish.images.framing import Framing
-from blemish.methods.detector import Detector
+from blemish.images.framing import Framing, Resize
+from blemish.methods.detector import Detector, Measured
 from blemish.methods.loop import Loop
 from blemish.methods.saved import save
+from blemish.methods.scoring import Scored
 from blemish.methods.training_data import TrainingUnit
+from blemish.methods.view_params import ViewParams
+from tests.models import new
 
 COLUMNS = ["image", "score", "decision", "regions", "area", "map_maximum", "width", "height"]
 SIZE = 64
 
 
-class Params(Section):
+class Params(ViewParams):
     """`resize` as in `Framing`."""
 
-    resize: str = "squash"
+    image_size: int = SIZE
+    resize: Resize | Literal["auto"] = "squash"
 
 
 class Bright(Detector):
@@ -32,28 +35,31 @@ class Bright(Detector):
 
     name = "bright"
 
-    def __init__(self, params: Params, seed: int) -> None:
-        super().__init__(params, seed)
-        self.framing = Framing.square(SIZE, params.resize)
+    def __init__(self, params: Params, seed: int, framing: Framing) -> None:
+        super().__init__(params, seed, framing)
         self.gain = nn.Parameter(torch.ones(1))
 
     def fit(self, unit: TrainingUnit, loop: Loop) -> None:
         """Nothing to learn."""
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor) -> Measured:
         maps = images.float().mean(dim=1) / 255 * self.gain
-        return maps, 10 * maps.amax(dim=(1, 2)).double()
+        return Measured(maps, maps)
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        return 10 * super().combine(peaks)
 
 
 def write_model(
     folder: Path, gain: float = 1.0, levels: tuple[int, int] | None = None, **params: Any
 ) -> Path:
     folder.mkdir()
-    detector = Bright(Params(**params), 0)
+    detector = new("bright", Params(**params))
     detector.gain.data.fill_(gain)
     maps = np.full((20, 8, 8), 0.2, np.float32)
     maps[:, 0, 0] = np.arange(31, 51) / 100
-    save(detector, folder, "tiny/bolts", maps, 10 * maps.max(axis=(1, 2)).astype(float), levels)
+    normals = [Scored(one, np.array([10.0 * one.max()])) for one in maps]
+    save(detector, folder, "tiny/bolts", normals, levels)
     return folder
 
 

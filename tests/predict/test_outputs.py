@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 from torch import Tensor
 
+from blemish.methods.detector import Measured
 from tests.predict.bright import COLUMNS, Bright, files, predict, write_image
 
 pytestmark = pytest.mark.usefixtures("bright")
@@ -129,14 +130,14 @@ def test_globs_lists_and_files_keep_their_names(model: Path, images: Path, tmp_p
 def test_an_interrupted_run_leaves_whole_files(
     model: Path, images: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    score, calls = Bright.score, iter(range(9))
+    measure, calls = Bright.measure, iter(range(9))
 
-    def interrupted(self: Bright, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def interrupted(self: Bright, batch: Tensor) -> Measured:
         if next(calls) == 2:
             raise KeyboardInterrupt
-        return score(self, batch)
+        return measure(self, batch)
 
-    monkeypatch.setattr(Bright, "score", interrupted)
+    monkeypatch.setattr(Bright, "measure", interrupted)
     out = tmp_path / "out"
     done = predict(model, images, "--labelme", out, "--scores", out / "s.csv")
     assert done.exit_code == 130

@@ -4,22 +4,17 @@ A picture is scored, and again with 32 mirrored pixels on every side, so that ev
 elsewhere. The network sees its windows' borders padded with zeros, and that it can tell.
 """
 
-from typing import Any
-
 import cv2
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blemish.images.framing import Framing
 from blemish.methods.detector import AnyDetector, Detector, Measured
-from blemish.methods.saved import load
 from blemish.methods.scoring import score_picture
 from blemish.methods.view_params import ViewParams
-from tests.methods.tiny import CPU, tiny
-from tests.units import scratch, stripes, tiny_unit, train_model
+from tests.units import stripes
 
 SHIFT = 32
 WINDOW, SCALE = 256, 4.0

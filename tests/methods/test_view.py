@@ -38,11 +38,11 @@ def test_images_up_to_some_times_the_window_are_seen_at_once(size: Size, window:
 
 TILES: list[tuple[Size, float]] = [
     ((615, 615), 1.0),
-    ((700, 1000), 1.0),
-    ((1024, 1024), 1.0),  # four windows a side
-    ((2048, 2048), 0.5),  # larger ones are reduced to that
-    ((1024, 4096), 0.5),
-    ((3000, 4000), 1024 / (3000 * 4000) ** 0.5),
+    ((600, 1000), 1.0),
+    ((832, 832), 1.0),  # four windows a side
+    ((1024, 1024), 0.8125),  # larger ones are reduced to that
+    ((1024, 4096), 0.40625),
+    ((3000, 4000), 832 / (3000 * 4000) ** 0.5),
 ]
 
 

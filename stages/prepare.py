@@ -9,6 +9,7 @@ from blemish.core.params import load_params
 from blemish.datasets.dataset import data_set, split_unit
 from blemish.prepare.foreground import FOREGROUNDS
 from blemish.prepare.unit import prepare
+from blemish.prepare.zones import ZONES
 
 
 def main(unit: str, source: str, raw: str, out: str) -> None:
@@ -18,7 +19,7 @@ def main(unit: str, source: str, raw: str, out: str) -> None:
     foregrounds = FOREGROUNDS / unit if described["foreground"] is not None else None
     dataset = data_set(name, params.data.folders)
     with finished_folder(Path(out)) as folder:
-        prepare(dataset, category, Path(raw), params.data, folder, foregrounds)
+        prepare(dataset, category, Path(raw), params.data, folder, foregrounds, ZONES / unit)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,15 @@ def main(code: str, folders: str, out: str) -> None:
     with finished_folder(Path(out)) as folder:
         for unit in params.units:
             name, _ = split_unit(unit)
+            framing = params.data.framing.get(unit)
             described = OWN_FOLDER if name in params.data.folders else name
             source = {
                 "unit": unit,
                 "options": options(unit, params, Path(folders)),
                 "runs": read_json(Path(code) / f"{described}.json"),
                 "foreground": hand_made(unit) if unit in params.data.foreground else None,
+                "zones": zones(unit, params),
+                "framing": framing.model_dump() if framing else None,
             }
             write_json(folder / f"{unit}.json", source)
 
@@ -44,6 +47,18 @@ def options(unit: str, params: Params, folders: Path) -> dict[str, Any]:
 def hand_made(unit: str) -> dict[str, str]:
     """The hashes of a unit's hand-made foreground masks."""
     return {file.name: sha256(file) for file in images_in(Path("data/foreground") / unit)}
+
+
+def zones(unit: str, params: Params) -> dict[str, Any]:
+    """The tolerances of a unit's zones, in their order, which decides where they overlap, and the
+    hashes of the files that say where they are."""
+    folder = Path("data/zones") / unit
+    listed = params.data.zones.get(unit, {}).items()
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "tolerances": [[name, each.model_dump()] for name, each in listed],
+        "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+    }
 
 
 def read_json(path: Path) -> Any:

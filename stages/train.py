@@ -35,7 +35,7 @@ def main(
     store = ImageStore(STORE, params.data.store_gib * GIB)
     folders = (Path(prepared), Path(synthetic), Path(textures))
     data = TrainingUnit.open(*folders, params.synthesis, store)
-    method_params = params.method(method, unit)
+    method_params = params.method(method, unit).asked(data.manifest.framing())
     framing, reason = choose_view(method_params, data.sizes_of("train"))
     print(f"{unit} {method}: {framing.said}, {reason}")
     detector = create(method, method_params, int(seed), framing)
@@ -77,8 +77,8 @@ def _key(
         "machine": [torch.__version__, torch.get_num_threads(), torch.cuda.is_available()],
     }
     # The manifest holds a digest of each image.
-    inputs = [code, prepared / "manifest.parquet", prepared / "foreground", textures]
-    inputs += [synthetic / "recipes.parquet", synthetic / "crops"]
+    inputs = [code, prepared / "manifest.parquet", prepared / "foreground", prepared / "zones"]
+    inputs += [textures, synthetic / "recipes.parquet", synthetic / "crops"]
     return key_of(facts, inputs)
 
 

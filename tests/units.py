@@ -111,7 +111,13 @@ def stripes(random: np.random.Generator, height: int, width: int) -> Picture:
     return np.repeat((wave + grain).clip(0, 200).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def write_unit(root: Path, paint: Painter = stripes, masks: str = "pixel") -> Unit:
+def write_unit(
+    root: Path,
+    paint: Painter = stripes,
+    masks: str = "pixel",
+    params: DataParams | None = None,
+    zones: Path | None = None,
+) -> Unit:
     """Paint pictures, prepare them, and run the stage `synthesize` on them."""
     unit = Unit(root)
     raw = root / "raw"
@@ -123,7 +129,7 @@ def write_unit(root: Path, paint: Painter = stripes, masks: str = "pixel") -> Un
         fetch=lambda *_: None, layout=lambda *_: layout,
     )  # fmt: skip
     unit.prepared.mkdir(parents=True)
-    prepare(data_set, "bolts", raw, DataParams(), unit.prepared)
+    prepare(data_set, "bolts", raw, params or DataParams(), unit.prepared, None, zones)
     shutil.copytree(texture_bank(), unit.textures)
     run_stage(synthesize.main, {}, unit.prepared, unit.textures, NO_CROPS, unit.synthetic)
     return unit

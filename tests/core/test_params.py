@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from blemish.core.errors import UserError
-from blemish.core.params import BlendParams, load_params, read_yaml
+from blemish.core.params import BlendParams, Tolerance, load_params, read_yaml
 from blemish.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +126,39 @@ WRONG = [
     ("data.folders", {"elpv": "x"}, ["`data.folders.elpv`", "registered", "another name"]),
     ("data.folders", {"my set": "x"}, ["`data.folders.my set` is 'my set'", "pattern"]),
     ("data.folders", {"bolts": 5}, ["`data.folders.bolts` is 5", "string"]),
+    ("data.zones", {"elpv/mno": {}}, ["a unit of `data.zones` is 'elpv/mno'", "mean 'mono'"]),
+    ("data.zones", {"elpv/mono": {"Edge": {}}}, ["`data.zones.elpv/mono.Edge`", "pattern"]),
+    ("data.zones", {"elpv/mono": {"edge": None}}, ["`data.zones.elpv/mono.edge` is None"]),
+    (
+        "data.zones",
+        {"elpv/mono": {"edge": {"min_areas": 4}}},
+        ["unknown key `data.zones.elpv/mono.edge.min_areas`", "did you mean `min_area`"],
+    ),
+    (
+        "data.zones",
+        {"elpv/mono": {"edge": {"false_alarm_rate": 1.0}}},
+        ["`data.zones.elpv/mono.edge.false_alarm_rate` is 1.0", "less than 1"],
+    ),
+    (
+        "data.zones",
+        {"elpv/mono": {"edge": {"min_area": -1}}},
+        ["`data.zones.elpv/mono.edge.min_area` is -1", "greater than or equal to 0"],
+    ),
+    (
+        "data.zones",
+        {"elpv/mono": {"ignore": {"min_area": 3}}},
+        ["`data.zones.elpv/mono`", "`ignore` is never judged", "ignore: {}"],
+    ),
+    (
+        "data.zones",
+        {"elpv/mono": {"train": {}}},
+        ["`data.zones.elpv/mono`: a zone cannot be called `train`", "another name"],
+    ),
+    (
+        "data.zones",
+        {"elpv/mono": {f"z{number}": {} for number in range(21)}},
+        ["`data.zones.elpv/mono`: 21 zones, more than 20"],
+    ),
 ]
 
 
@@ -138,6 +171,16 @@ def test_one_line_names_key_value_and_choices(
     for part in parts:
         assert part in message
     assert len(message) < 600
+
+
+def test_zones_keep_their_order_and_tolerances(tmp_path: Path) -> None:
+    most = {f"z{number}": {} for number in range(19)}
+    named = {"rim": {"false_alarm_rate": 0.2, "min_area": 40}, **most, "ignore": {}}
+    path = with_value("data.zones", {"elpv/mono": named}, tmp_path / "params.yaml")
+    zones = load_params(path).data.zones["elpv/mono"]
+    assert list(zones) == list(named)
+    assert zones["rim"] == Tolerance(false_alarm_rate=0.2, min_area=40)
+    assert zones["z0"] == Tolerance(false_alarm_rate=None, min_area=0)
 
 
 def test_a_missing_axis_is_named(tmp_path: Path) -> None:

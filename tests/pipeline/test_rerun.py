@@ -106,6 +106,18 @@ def test_a_new_crop_concerns_the_synthesis_alone(clean: Workspace) -> None:
     assert clean.repro("--dry").ran == SYNTHESIZE | ALWAYS
 
 
+def test_a_unit_s_zones_concern_this_unit_alone(clean: Workspace) -> None:
+    clean.set({"data.zones": {RENDERED: {"rim": {"min_area": 4}}}})
+    mask = np.zeros((96, 96), np.uint8)
+    mask[:8] = 255
+    folder = clean.root / "data/zones" / RENDERED
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "rim.png"), mask)
+    assert clean.repro("sources").ran == {"folder@parts", "sources"}
+    stages = {f"{stage}@{RENDERED}" for stage in ("fetch", "prepare")}
+    assert clean.repro("--dry").ran == stages | ALWAYS
+
+
 def test_comments_and_docstrings_concern_nothing(clean: Workspace) -> None:
     """In every file of the code at once; only the stage that describes the code runs."""
     for file in [*clean.root.glob("src/blemish/**/*.py"), *clean.root.glob("stages/*.py")]:

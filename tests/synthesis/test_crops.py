@@ -82,7 +82,7 @@ def test_a_crop_is_pasted_at_its_size_and_never_with_its_background(tmp_path) ->
     crop = prepared(tmp_path, np.where(on(WHITE) == 255, 255, on(WHITE)).astype(np.uint8))
     areas, centres = [], []
     for seed in range(60):
-        pasted = paste_crop(crop, 0.4, seed, 100, 140)
+        pasted = paste_crop(crop, 40, seed, 100, 140)
         assert pasted.shape == (100, 140, 4)
         inside = pasted[:, :, 3] > 127
         if inside.any():

@@ -40,7 +40,7 @@ def rows(kind: str, visibility: float, count: int = len(SEEDS)) -> pd.DataFrame:
 
 @pytest.mark.parametrize("kind", SOFT)
 def test_profiles_peak_at_one_and_labels_are_where_they_are_strong(kind: str) -> None:
-    profile, label = SOFT[kind](SEEDS, 96, 128)
+    profile, label = SOFT[kind](SEEDS, 96, 128, 0.096)
     assert profile.dtype == torch.float32
     assert label.dtype == torch.bool
     strength = profile.abs()
@@ -67,7 +67,9 @@ AREAS = {
 def test_sizes_scale_with_the_resolution(kind: str) -> None:
     medians = []
     for side in (256, 512):
-        labels = torch.cat([SOFT[kind](part, side, side)[1] for part in SEEDS.split(20)])
+        labels = torch.cat(
+            [SOFT[kind](part, side, side, side / 1000)[1] for part in SEEDS.split(20)]
+        )
         areas = labels.flatten(1).double().mean(dim=1)
         medians.append(areas[areas > 0].median().item())
     low, high = AREAS[kind]
@@ -77,7 +79,7 @@ def test_sizes_scale_with_the_resolution(kind: str) -> None:
 
 
 def test_lines_and_bands_follow_the_specified_shares() -> None:
-    labels = SOFT["line"](torch.arange(400), 64, 64)[1]
+    labels = SOFT["line"](torch.arange(400), 64, 64, 0.064)[1]
     axis_aligned = [
         (label.any(dim=0).sum() <= 3) or (label.any(dim=1).sum() <= 3) for label in labels
     ]

@@ -110,6 +110,29 @@ def test_tall_wide_large_and_small_pictures_keep_their_aspect(tmp_path) -> None:
         assert (first[~picture] == 235).all()
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 257), (256, 16)])
+def test_elongated_pictures_are_broken_into_lines_that_fill_a_tile(
+    tmp_path, height: int, width: int
+) -> None:
+    normal = np.zeros((height, width, 3), np.uint8)
+    length = -(-max(height, width) // 4)  # of a line
+    along = np.arange(max(height, width)) // length * 50
+    normal += (along[None] if width > height else along[:, None]).astype(np.uint8)[..., None]
+    mask = np.zeros((height, width), bool)
+    mask[height // 2 : height // 2 + 4, width // 2 : width // 2 + 4] = True
+    pixels = sheet([Sample(normal, normal, mask, "train", "spot")], tmp_path / "preview.png")
+    first, marked = (tile(pixels, 0, picture) for picture in (0, 1))
+    if height > width:
+        first, marked = first.swapaxes(0, 1), marked.swapaxes(0, 1)
+    found = [np.nonzero((first == level).all(axis=2).any(axis=1))[0] for level in (0, 50, 100, 150)]
+    for number, rows in enumerate(found):
+        # Nine of a tile's pixels each where the picture is not broken.
+        assert 30 < len(rows) < 40
+        assert number == 0 or rows[0] > found[number - 1][-1]
+    assert (first == 235).all(axis=2).mean() < 0.15
+    assert 4 < (marked == OUTLINE).all(axis=2).sum() < 500
+
+
 def test_the_stage_shows_every_purpose() -> None:
     preview = np.asarray(Image.open(tiny_unit().synthetic / "preview.png"))
     # train 6, validation's 6, and 2 of each of two β and a visibility.

@@ -1,7 +1,8 @@
 """The one error a user can cause, and how a stage reports it."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from blemish.core.surroundings import adapt_to_surroundings
 
@@ -28,3 +29,9 @@ def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> 
     except KeyboardInterrupt:
         print("interrupted: nothing half-written was kept", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def suggestion(word: str, valid: Sequence[str]) -> str:
+    """` (did you mean …?)` where a valid word is close, else nothing."""
+    close = difflib.get_close_matches(word, valid, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -7,86 +7,45 @@ Light on purpose: every stage checks the whole file before it does anything, so 
 import difflib
 import importlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from blemish.core.data_params import DataParams, LcdsimParams, Levels, Tolerance, UnitFraming
 from blemish.core.errors import UserError
 from blemish.core.kinds import TRAINED
+from blemish.core.section import Count, Fraction, Section, Seed
+
+# What the sections are made of lies in modules of its own; who reads params.yaml finds it here.
+__all__ = [
+    "PARAMS_FILE",
+    "BlendParams",
+    "Count",
+    "DataParams",
+    "EvaluationParams",
+    "Fraction",
+    "KindParams",
+    "LcdsimParams",
+    "Levels",
+    "Params",
+    "Section",
+    "Seed",
+    "SynthesisParams",
+    "TextureParams",
+    "Tolerance",
+    "TrackingParams",
+    "TrainingParams",
+    "UnitFraming",
+    "VisibilityParams",
+    "default_settings",
+    "load_params",
+    "read_yaml",
+]
 
 PARAMS_FILE = Path("params.yaml")
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Model = TypeVar("Model", bound=BaseModel)
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: unknown keys are errors, values are never coerced or changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    def for_unit(self, unit: str) -> Self:  # noqa: ARG002
-        """With whatever depends on the unit's name decided; a method's section may have such."""
-        return self
-
-
-def _black_below_white(levels: list[int]) -> list[int]:
-    if len(levels) != 2 or not 0 <= levels[0] < levels[1] <= 65535:
-        raise ValueError(f"{levels}: give black and white, such as [0, 4095]")
-    return levels
-
-
-Levels = Annotated[list[int], AfterValidator(_black_below_white)]
-
-
-class UnitFraming(Section):
-    """How all methods see a unit's images; what is None each method decides."""
-
-    resize: Literal["auto", "squash", "crop", "fit", "tiles"] | None = None
-    scale: Annotated[float, Field(gt=0, le=16)] | None = None
-
-
-class LcdsimParams(Section):
-    """How displays are rendered for the units `lcdsim/*`."""
-
-    train: Count = 60
-    test_good: Count = 30
-    test_defective: Count = 30
-    size: Annotated[int, Field(ge=96, le=4096)] = 1000
-    seed: Seed = 0
-    contrast: Annotated[float, Field(gt=0, le=10)] = 1.0
-
-
-class DataParams(Section):
-    """Where data comes from and how it is split."""
-
-    split_seed: Seed = 0
-    validation_fraction: Fraction = 0.15
-    test_fraction: Fraction = 0.2
-    folders: dict[Name, str] = {}
-    foreground: list[str] = []
-    levels: dict[str, Levels] = {}
-    framing: dict[str, UnitFraming] = {}
-    store_gib: Annotated[float, Field(ge=0)] = 20.0
-    lcdsim: LcdsimParams = LcdsimParams()
-
-    def levels_of(self, unit: str) -> tuple[int, int] | None:
-        """Black and white of a unit's 16-bit images, given for it or for its whole data set."""
-        given = self.levels.get(unit) or self.levels.get(unit.partition("/")[0])
-        return (given[0], given[1]) if given else None
 
 
 class TextureParams(Section):
@@ -170,8 +129,8 @@ class SynthesisParams(Section):
     blend: BlendParams = BlendParams()
     visibility: VisibilityParams = VisibilityParams()
     validation_images: Count = 40
-    weak: list[Annotated[float, Field(ge=0, lt=1)]] = [0.1, 0.3, 0.5, 0.7]
-    weak_visibility: list[Annotated[float, Field(gt=0, le=1)]] = [1.0, 0.5, 0.25]
+    weak: list[Annotated[float, Field(ge=0, lt=1)]] = Field(default=[0.1, 0.3, 0.5, 0.7])
+    weak_visibility: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[1.0, 0.5, 0.25])
     weak_images: Annotated[int, Field(ge=0)] = 15
     textures: TextureParams = TextureParams()
 
@@ -221,7 +180,7 @@ class Params(Section):
     training: TrainingParams = TrainingParams()
     evaluation: EvaluationParams = EvaluationParams()
     tracking: TrackingParams = TrackingParams()
-    method_sections: dict[str, dict[str, Any]] = {}
+    method_sections: dict[str, dict[str, Any]] = Field(default={})
 
     def method(self, name: str, unit: str = "") -> Any:
         """The validated parameters of one method for a unit, an instance of its own `Params`."""
@@ -319,18 +278,26 @@ def _describe(error: ValidationError, model: type[BaseModel], where: str) -> str
 
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys that are valid at a path of keys; nothing where no section is there."""
+    here: Any = model
     for part in path:
-        inner = model.model_fields[part].annotation
-        choices = get_args(inner) or (inner,)  # an optional section is `Section | None`
-        sections = [
-            choice
-            for choice in choices
-            if isinstance(choice, type) and issubclass(choice, BaseModel)
-        ]
-        if not sections:
-            return []
-        model = sections[0]
-    return list(model.model_fields)
+        fields = here.model_fields if _is_section(here) else None
+        # Of a mapping, whose keys are the user's names, every value has the same type.
+        here = _plain(fields[part].annotation if fields else get_args(here)[-1])
+    return list(here.model_fields) if _is_section(here) else []
+
+
+def _plain(annotation: Any) -> Any:
+    """A type without what `Annotated` says of it; of `Section | None` the section."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        return annotation
+    return next(filter(_is_section, get_args(annotation)), annotation)
+
+
+def _is_section(choice: Any) -> bool:
+    return isinstance(choice, type) and issubclass(choice, BaseModel)
 
 
 def _suggest(word: str, valid: list[str]) -> str:

@@ -2,9 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from blemish.core.errors import UserError
+from blemish.core.errors import UserError, suggestion
 from blemish.datasets.dataset import DataSet, data_set, split_unit
 
 # Name → the module of blemish.datasets that defines it. `blemish units` keeps this order.
@@ -106,10 +106,4 @@ def _unit_suggestion(unit: str, folders: Mapping[str, str]) -> str:
     same = [known for known in units if words and split_unit(known)[1] == words[-1].lower()]
     close = difflib.get_close_matches(unit, same, n=1, cutoff=0) if same else []
     close = close or difflib.get_close_matches(unit, units, n=1, cutoff=0.75)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def suggestion(word: str, valid: Sequence[str]) -> str:
-    """` (did you mean …?)` where a valid word is close, else nothing."""
-    close = difflib.get_close_matches(word, valid, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from blemish.core.data_params import Tolerance, UnitFraming
 from blemish.core.errors import UserError
 
 SCHEMA = pa.schema(
@@ -26,6 +27,7 @@ SCHEMA = pa.schema(
         ("digest", pa.string()),  # SHA-256 of the decoded pixels
         ("channels", pa.string()),  # folder of the defect's channels (LOCO), or null
         ("foreground", pa.string()),  # mask of the part, where defects may lie, or null
+        ("zones", pa.string()),  # map of the image's zones (`images.zones`), or null
     ]
 )
 
@@ -45,18 +47,25 @@ class Row(TypedDict, total=False):
     digest: str
     channels: str | None
     foreground: str | None
+    zones: str | None
 
 
 @dataclass(frozen=True)
 class Facts:
     """The metadata of a manifest. `masks`: "pixel", "boxes", "polygons" (drawn) or "none";
-    `levels`: which values of 16-bit files became 0 and 255, None where there are none."""
+    `levels`: which values of 16-bit files became 0 and 255, None where there are none; `zones`:
+    names in the order of params.yaml, without `ignore`; `tolerances`: of each its name, false-alarm
+    rate (None: the evaluation's) and least area in pixels, see `Manifest.tolerances`; `framing`:
+    what `data.framing` asks of all methods, None where it asks nothing."""
 
     unit: str
     masks: str
     extra_slices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     levels: tuple[int, int] | None = None
+    zones: tuple[str, ...] = ()
+    tolerances: tuple[tuple[str, float | None, int], ...] = ()
+    framing: Mapping[str, str | float] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,18 @@ class Manifest:
         if label is not None:
             chosen &= self.rows["label"] == label
         return self.rows[chosen].reset_index(drop=True)
+
+    def framing(self) -> UnitFraming:
+        """How all methods are asked to see the unit."""
+        return UnitFraming.model_validate(dict(self.facts.framing or {}))
+
+    def tolerances(self) -> dict[str, Tolerance]:
+        """Zone → tolerance, in the order of `facts.zones`; `ignore`, which needs none, is not in
+        it."""
+        return {
+            name: Tolerance(false_alarm_rate=rate, min_area=area)
+            for name, rate, area in self.facts.tolerances
+        }
 
 
 def write_manifest(rows: Sequence[Mapping[str, object]], facts: Facts, path: Path) -> None:
@@ -101,8 +122,18 @@ def read_manifest(root: Path) -> Manifest:
         raise UserError(
             f"{path}: not a manifest of Blemish ({error}); prepare the unit again"
         ) from None
-    facts = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
+    facts = {name: _tuples(value) for name, value in facts.items()}
     return Manifest(table.to_pandas(), Facts(**facts), root)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, at any depth."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def listed_tolerances(zones: Mapping[str, Tolerance]) -> tuple[tuple[str, float | None, int], ...]:
+    """`Facts.tolerances` from zone → tolerance."""
+    return tuple((name, each.false_alarm_rate, each.min_area) for name, each in zones.items())
 
 
 def read_notes(root: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from blemish.images.framing import Framing, Size
 from blemish.methods.view_params import ViewParams
 
 REDUCED = 2.4  # times that images may shrink, in length, before "auto" looks through windows
-FINEST = 4.0  # times a window's length that "auto" makes an image at most: what it costs
+FINEST = 3.25  # times a window's length that "auto" makes an image at most: 16 windows of a square
 ALIKE = 1.02  # ratio of the sides up to which images count as squares
 
 

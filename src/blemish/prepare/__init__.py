@@ -1,1 +1,1 @@
-"""Restructuring a unit: split, masks, foregrounds, twins, manifest."""
+"""Restructuring a unit: split, masks, foregrounds, zones, twins, manifest."""

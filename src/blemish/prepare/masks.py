@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from blemish.core.errors import UserError
-from blemish.datasets.dataset import Item, Outline, images_in
+from blemish.datasets.dataset import Item, images_in
 from blemish.images.masks import Mask, ReadMask, interpret_mask, read_mask
+from blemish.images.outlines import draw_outlines
 
 
 def item_mask(item: Item, size: tuple[int, int]) -> ReadMask:
@@ -23,7 +22,7 @@ def item_mask(item: Item, size: tuple[int, int]) -> ReadMask:
         return ReadMask(_sized(item.mask, read.mask, item, size), read.how)
     if item.channels is not None:
         return ReadMask(_united(item, item.channels, size))
-    return ReadMask(_drawn(item, size))
+    return ReadMask(draw_outlines(item.outlines, size))
 
 
 def _united(item: Item, channels: Path, size: tuple[int, int]) -> Mask:
@@ -43,22 +42,6 @@ def _sized(path: Path, mask: Mask, item: Item, size: tuple[int, int]) -> Mask:
             f"{item.image.name} is {size[1]}×{size[0]}: give both the same size"
         )
     return mask
-
-
-def _drawn(item: Item, size: tuple[int, int]) -> Mask:
-    mask = np.zeros(size, np.uint8)
-    for outline in item.outlines:
-        if len(outline) == 2:
-            (left, top), (right, bottom) = outline
-            rows = slice(max(0, round(top)), max(0, round(bottom)))
-            mask[rows, max(0, round(left)) : max(0, round(right))] = 1
-        else:
-            cv2.fillPoly(mask, [_corners(outline)], (1,))
-    return mask.astype(bool)
-
-
-def _corners(outline: Outline) -> NDArray[np.int32]:
-    return np.rint(np.array(outline, np.float64)).astype(np.int32)[:, None]
 
 
 def write_mask(mask: Mask, target: Path) -> None:

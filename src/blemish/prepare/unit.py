@@ -17,15 +17,17 @@ from blemish.core.files import link
 from blemish.core.params import DataParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import DataSet, Item, Layout
-from blemish.images.manifest import Facts, Row, write_manifest
+from blemish.images.manifest import Facts, Row, listed_tolerances, write_manifest
 from blemish.images.masks import mask_notes
 from blemish.images.reading import Levels
+from blemish.images.zones import IGNORE
 from blemish.prepare.depth import find_levels, levels_note, value_range
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, Placed, decode, place, unique_names
 from blemish.prepare.split import keep_groups_whole, split_items
 from blemish.prepare.twin_report import leak_notes, write_twins
 from blemish.prepare.twins import find_twins, join_groups
+from blemish.prepare.zones import add_zones
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -39,6 +41,7 @@ def prepare(
     params: DataParams,
     folder: Path,
     foregrounds: Path | None = None,
+    zones: Path | None = None,
 ) -> None:
     """Fill `folder` with `train/good`, `test/<type>`, `ground_truth/<type>` and the manifest.
 
@@ -47,6 +50,7 @@ def prepare(
     become 8-bit PNG 0/255 of the image's size. Images that show the same thing stay on one side
     of our own splits; where the published split has them on both, a note says so.
     `foregrounds`: make foreground masks of the normals; hand-made ones lie in that folder.
+    `zones`: the folder of the unit's zone files, which may be missing.
     Raises UserError naming the first file that is damaged or does not fit.
     """
     unit = f"{data_set.name}/{category}"
@@ -61,13 +65,27 @@ def prepare(
         # What is wrong must be put right where it came from: DVC would only copy it again.
         origin = f" ({raw} is a copy of {data_set.home})" if data_set.home else ""
         raise UserError(f"{error}{origin}") from None
+    listed = params.zones.get(unit)
+    zone_notes = add_zones(unit, rows, folder, zones, listed) if zones is not None else []
     for file in layout.files:
         link(file, folder / file.name)
     write_twins(placed.twins, rows, folder / "twins.csv")
     # A set of one scene says itself what its twins mean.
     leaks = [] if layout.one_scene else leak_notes(placed.twins, rows)
-    notes = [*layout.notes, *placed.notes, *leaks, *_count_notes(data_set, category, rows)]
-    facts = Facts(unit, layout.masks, layout.extra_slices, tuple(notes), placed.levels)
+    counts = _count_notes(data_set, category, rows)
+    notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes)
+    named = {name: each for name, each in (listed or {}).items() if name != IGNORE}
+    asked = params.framing.get(unit)
+    facts = Facts(
+        unit,
+        layout.masks,
+        layout.extra_slices,
+        notes,
+        placed.levels,
+        tuple(named),
+        listed_tolerances(named),
+        asked.model_dump(exclude_none=True) if asked else None,
+    )
     write_manifest(rows, facts, folder / "manifest.parquet")
 
 

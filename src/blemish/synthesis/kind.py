@@ -13,7 +13,7 @@ from blemish.core.params import VisibilityParams
 from blemish.synthesis import contrast
 from blemish.synthesis.blend import blend
 from blemish.synthesis.masks import draw_masks, draw_until_seen
-from blemish.synthesis.shapes import ShapeMaker
+from blemish.synthesis.shapes import SIDE, ShapeMaker
 from blemish.synthesis.textures import Pixels, TextureBank, draw_under
 
 MaskMaker = Callable[[Tensor, int, int], Tensor]
@@ -79,7 +79,8 @@ class Kind:
 class Batch:
     """Recipes of one kind with what they are drawn on.
 
-    images: (B, 3, H, W) uint8; foreground: (B, H, W) bool or None; seeds: (B,) int64.
+    images: (B, 3, H, W) uint8; foreground: (B, H, W) bool or None; seeds: (B,) int64; whole: the
+    shorter side of the image that these are cut from, in their pixels, None if they are whole.
     """
 
     recipes: pd.DataFrame
@@ -88,6 +89,12 @@ class Batch:
     seeds: Tensor
     textures: TextureBank
     cell: int
+    whole: float | None = None
+
+    @property
+    def side(self) -> float:
+        """What sizes are relative to: the shorter side of the whole image, in these pixels."""
+        return min(self.size) if self.whole is None else self.whole
 
     @property
     def size(self) -> tuple[int, int]:
@@ -136,7 +143,7 @@ def contrasting(shape: ShapeMaker, amplitude: tuple[float, float]) -> Kind:
 
     def draw(batch: Batch) -> Drawn:
         def draw_shapes(seeds: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-            profile, label = shape(seeds, *batch.size)
+            profile, label = shape(seeds, *batch.size, batch.side / SIDE)
             return label, profile
 
         labels, profiles = batch.until_seen(draw_shapes)

@@ -13,39 +13,49 @@ from blemish.synthesis.perlin import perlin_exceeds
 from blemish.synthesis.random import uniforms
 
 ATTEMPTS = 100
+STRETCHED = 1.25  # the largest aspect of a picture that a Perlin field is stretched over
 DLAS_SIDE = 288  # pixels that the sizes of DLAS-Net's shapes refer to
+SMALLEST = 6  # pixels of the smallest held-out shape of an image larger than 300
 
 
 def perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """The masks of GLASS before rejection (`docs/spec/glass.md` §3.1–3.2).
 
-    Two thresholded Perlin fields, joined by union, intersection, or the first alone.
+    Two thresholded Perlin fields, joined by union, intersection, or the first alone. Their cells
+    are parts of the picture that the network sees, also where that is a window of a larger image.
     seeds: (B,) int64. Returns (B, height, width) bool; may be empty.
     """
-    on_cpu = seeds.cpu()
-    masks = perlin_exceeds(on_cpu, 1, height, width).numpy()
+    on_cpu, square = seeds.cpu(), enclosing_square(height, width)
+    masks = perlin_exceeds(on_cpu, 1, height, width, square).numpy()
     choice = uniforms(on_cpu, 3, 1)[:, 0].numpy()
     two = (choice > 1 / 3).nonzero()[0]
     if len(two):
-        second = perlin_exceeds(on_cpu[two], 2, height, width).numpy()
+        second = perlin_exceeds(on_cpu[two], 2, height, width, square).numpy()
         for row, other in zip(two, second, strict=True):
             join = np.logical_or if choice[row] > 2 / 3 else np.logical_and
             join(masks[row], other, out=masks[row])
     return torch.from_numpy(masks).to(seeds.device)
 
 
+def enclosing_square(height: int, width: int) -> int | None:
+    """The side of the square whose field is cut, so that defects on elongated pictures keep their
+    shape; None up to an aspect of STRETCHED, where the field is stretched over the picture."""
+    return max(height, width) if max(height, width) > STRETCHED * min(height, width) else None
+
+
 def single_perlin_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """The masks of DSARAD: one thresholded Perlin field (`docs/spec/dsarad.md` §2.4)."""
-    return perlin_exceeds(seeds, 1, height, width)
+    return perlin_exceeds(seeds, 1, height, width, enclosing_square(height, width))
 
 
 def dlas_masks(seeds: Tensor, height: int, width: int) -> Tensor:
     """The masks of DLAS-Net before rejection (`docs/spec/dlas-net.md` §2).
 
     One thresholded Perlin field, to which lines, points or nothing are added, a third each. The
-    published pixel sizes belong to 288 pixels and scale with the shorter side.
+    published pixel sizes belong to 288 pixels and scale with the shorter side of the picture that
+    the network sees, also where that is a window of a larger image.
     """
-    masks = perlin_exceeds(seeds, 1, height, width)
+    masks = perlin_exceeds(seeds, 1, height, width, enclosing_square(height, width))
     choice = uniforms(seeds, 60, 1)[:, 0]
     branches = ((choice > 2 / 3, line_masks), ((choice > 1 / 3) & (choice <= 2 / 3), point_masks))
     for chosen, shapes in branches:
@@ -100,16 +110,21 @@ def _boxes(
     return rows.float() @ columns.float() > 0  # counts of boxes: exact
 
 
-def shape_masks(seeds: Tensor, height: int, width: int) -> Tensor:
+def shape_masks(seeds: Tensor, height: int, width: int, side: float | None = None) -> Tensor:
     """One to four turned ellipses and rectangles: masks that training never sees.
 
-    Sides are log-uniform between 2 % and 25 % of the shorter image side.
-    seeds: (B,) int64. Returns (B, height, width) bool.
+    Their longer sides are log-uniform between 2 % and 25 % of the image's shorter side, but from
+    SMALLEST pixels on where that is less: held-out sets are drawn at the images' own size, and on
+    large images small defects have to be among them. seeds: (B,) int64; side: the shorter side of
+    the whole image in pixels of this picture, None if this is the whole. Returns (B, height, width)
+    bool.
     """
     most = 4
     count = 1 + torch.floor(uniforms(seeds, 40, 1) * most)
     x, y, long, ratio, angle, kind = uniforms(seeds, 41, 6 * most).view(-1, 6, most).unbind(dim=1)
-    half = 0.5 * min(height, width) * 0.02 * (0.25 / 0.02) ** long
+    side = min(height, width) if side is None else side
+    least = min(0.02, SMALLEST / side)
+    half = 0.5 * side * least * (0.25 / least) ** long
     half_other = half * (0.15 + 0.85 * ratio)
     cosine, sine = torch.cos(angle * math.pi), torch.sin(angle * math.pi)
     ys = torch.arange(height, device=seeds.device, dtype=torch.float32)[:, None]
@@ -178,8 +193,9 @@ def draw_until_seen(
         if not len(missing):
             return results
     raise UserError(
-        f"no defect met the foreground in {ATTEMPTS} attempts: the foreground mask is empty or "
-        "nearly so: correct it, or turn the foreground off"
+        f"no defect met the foreground in {ATTEMPTS} attempts: the foreground mask, or what the "
+        "zone `ignore` leaves of it, is empty or nearly so: correct them, or turn the foreground "
+        "off"
     )
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blemish.synthesis.perlin_cpu import exceeds_nearly, fade
+from blemish.synthesis.perlin_cpu import exceeds_nearly, fade, middle_of
 from blemish.synthesis.random import uniforms
 
 MOST_CELLS = 32  # cells a side, 2^5
@@ -20,18 +20,26 @@ Doubles = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 
-def perlin_field(seeds: Tensor, stream: int, height: int, width: int) -> Tensor:
+def perlin_field(
+    seeds: Tensor, stream: int, height: int, width: int, square: int | None = None
+) -> Tensor:
     """Gradient noise × √2, turned about the image's centre (`docs/spec/glass.md` §3.1).
 
-    Cells a side are 2^a, a uniform in {0…5}, each axis its own. This is the definition;
+    Cells a side are 2^a, a uniform in {0…5}, each axis its own: stretched over the picture or, if
+    `square` is given, of a square of that side whose middle is the picture. This is the definition;
     `perlin_exceeds` says faster where it exceeds the threshold. Returns (B, height, width) float64.
     """
     cells, turns, angles = draw_numbers(seeds, stream)
-    field = straight_field(cells, angles, height, width)
-    return _turned(field, turns)
+    if square is None:
+        return _turned(straight_field(cells, angles, height, width), turns)
+    top, left = middle_of(square, (height, width))
+    field = _turned(straight_field(cells, angles, square, square), turns)
+    return field[:, top : top + height, left : left + width]
 
 
-def perlin_exceeds(seeds: Tensor, stream: int, height: int, width: int) -> Tensor:
+def perlin_exceeds(
+    seeds: Tensor, stream: int, height: int, width: int, square: int | None = None
+) -> Tensor:
     """`perlin_field(…) > 0.5`, bit for bit, with far less work: (B, height, width) bool.
 
     A rounding that differs between libraries or processors must not move a pixel across the
@@ -40,8 +48,12 @@ def perlin_exceeds(seeds: Tensor, stream: int, height: int, width: int) -> Tenso
     """
     cells, turns, angles = (numbers.numpy() for numbers in draw_numbers(seeds.cpu(), stream))
     bounds = THRESHOLD - MARGIN, THRESHOLD + MARGIN
-    exceeds, close = exceeds_nearly(cells, turns, angles, (height, width), *bounds)
-    exact = _exact(cells, turns, angles, close, height, width)
+    exceeds, close = exceeds_nearly(cells, turns, angles, (height, width), *bounds, square)
+    row, y, x = np.unravel_index(close, exceeds.shape)
+    if square is not None:
+        top, left = middle_of(square, (height, width))
+        y, x, height, width = y + top, x + left, square, square
+    exact = _exact(cells[row], turns[row], angles, (row, y, x), (height, width))
     exceeds.reshape(-1)[close] = exact > THRESHOLD
     return torch.from_numpy(exceeds).to(seeds.device)
 
@@ -96,18 +108,25 @@ def _turned(field: Tensor, turns: Tensor) -> Tensor:
 
 
 def _exact(
-    cells: Doubles, turns: Doubles, angles: Doubles, places: Whole, height: int, width: int
+    cells: Doubles,
+    turns: Doubles,
+    angles: Doubles,
+    places: tuple[Whole, Whole, Whole],
+    size: tuple[int, int],
 ) -> Doubles:
-    """The turned field in float64 at pixels given by their flat indices in (B, H, W), (K,)."""
-    row, y, x = np.unravel_index(places, (len(cells), height, width))
-    cosine, sine = np.cos(turns)[row], np.sin(turns)[row]
+    """The turned field of `size` in float64 at pixels (row of the batch, y, x), (K,) each.
+
+    cells: (K, 2) and turns: (K,) of each pixel's row; angles: (B, 33, 33).
+    """
+    (row, y, x), (height, width) = places, size
+    cosine, sine = np.cos(turns), np.sin(turns)
     down, right = y - (height - 1) / 2, x - (width - 1) / 2
     source_y = sine * right + cosine * down + (height - 1) / 2
     source_x = cosine * right - sine * down + (width - 1) / 2
     share_y, pixel_y = _bilinear(source_y, height)  # (K, 2)
     share_x, pixel_x = _bilinear(source_x, width)
-    position_y = cells[row, :1] * (pixel_y / height)
-    position_x = cells[row, 1:] * (pixel_x / width)
+    position_y = cells[:, :1] * (pixel_y / height)
+    position_x = cells[:, 1:] * (pixel_x / width)
     corners = _noise_at(angles, row, position_y, position_x)  # (K, 2, 2)
     return np.asarray((share_y[:, :, None] * share_x[:, None, :] * corners).sum(axis=(1, 2)))
 

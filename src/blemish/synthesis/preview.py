@@ -1,5 +1,6 @@
 """preview.png: a contact sheet of synthetic defects, to judge them at a glance."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,6 +17,7 @@ HEADING = 26
 GAP = 10
 PER_ROW = 2
 OUTLINE = (255, 64, 64)
+GREY = 235
 CLOSEST, FARTHEST = 0.12, 0.5  # parts of the shorter side that a close-up shows
 MOST_STRETCH = 4.0  # of a close-up's contrast
 Picture = NDArray[np.uint8]
@@ -37,7 +39,8 @@ def write_preview(samples: Sequence[Sample], path: Path) -> None:
 
     Each as four tiles: normal | synthetic with an outline around the mask | the two close up, where
     the largest part of the defect lies, without an outline and both with the same stretched
-    contrast (up to fourfold), so that a faint defect shows.
+    contrast (up to fourfold), so that a faint defect shows. An elongated picture is broken into
+    lines, as a text is, so that there is something to see of it.
     """
     width, height = 4 * (TILE + 1) + GAP, TILE + CAPTION + GAP
     sections = [
@@ -64,7 +67,7 @@ def _paste(sheet: Image.Image, sample: Sample, left: int, top: int) -> None:
     close = close_up(sample.mask)
     outlined = _outlined(sample.synthetic, sample.mask)
     stretched = _stretched(sample.normal[close], sample.synthetic[close])
-    pictures = (sample.normal, outlined, *stretched)
+    pictures = (in_lines(sample.normal), in_lines(outlined), *stretched)
     for column, picture in enumerate(pictures):
         place = (left + column * (TILE + 1), top + CAPTION)
         sheet.paste(Image.fromarray(_tile(picture)), place)
@@ -84,9 +87,31 @@ def close_up(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(top, top + side), slice(left, left + side)
 
 
+def lines_of(picture: Picture) -> int:
+    """Into how many lines a picture is broken so that it is about a square; 1 to an aspect of 4."""
+    return math.isqrt(max(picture.shape[:2]) // min(picture.shape[:2]))
+
+
+def in_lines(picture: Picture) -> Picture:
+    """A wide picture as equal pieces one below the other, a tall one as pieces side by side."""
+    height, width = picture.shape[:2]
+    lines = lines_of(picture)
+    if lines == 1:
+        return picture
+    if height > width:
+        return np.ascontiguousarray(in_lines(picture.swapaxes(0, 1)).swapaxes(0, 1))
+    length = -(-width // lines)
+    step = height + max(1, round(4 * length / TILE))  # a gap of four pixels of the tile
+    page = np.full((lines * step - step + height, length, 3), GREY, dtype=np.uint8)
+    for number in range(lines):
+        piece = picture[:, number * length : (number + 1) * length]
+        page[number * step : number * step + height, : piece.shape[1]] = piece
+    return page
+
+
 def _outlined(image: Picture, mask: NDArray[np.bool_]) -> Picture:
     # Drawn thick enough to survive the reduction to a tile, and beside the defect, not over it.
-    thickness = max(1, round(max(image.shape[:2]) / TILE))
+    thickness = max(1, round(max(image.shape[:2]) / lines_of(image) / TILE))
     grown = cv2.dilate(mask.astype(np.uint8), np.ones((4 * thickness + 1,) * 2, np.uint8))
     contours, _ = cv2.findContours(grown, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(image.copy(), contours, -1, OUTLINE, thickness))
@@ -108,7 +133,7 @@ def _tile(picture: Picture) -> Picture:
     small = cv2.resize(
         picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     )
-    tile = np.full((TILE, TILE, 3), 235, dtype=np.uint8)
+    tile = np.full((TILE, TILE, 3), GREY, dtype=np.uint8)
     top, left = (TILE - size[1]) // 2, (TILE - size[0]) // 2
     tile[top : top + size[1], left : left + size[0]] = small
     return tile

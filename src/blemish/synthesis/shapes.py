@@ -1,9 +1,10 @@
 """What the soft shapes of defects are made of: batched functions of seeds and of a picture's size.
 
 A shape is the defect's profile, (B, H, W) float32 in [−1, 1] with its peak at 1 or −1, and its
-label, (B, H, W) bool. Sizes are in pixels of a picture of 1000 (`docs/spec/dlas-net.md` §8.2) and
-scale with the shorter side, but no defect is thinner than a pixel. Parameters are drawn in
-float64; everything per pixel is elementwise, so that a batch's size changes no bit.
+label, (B, H, W) bool. Sizes are in pixels of a whole image of 1000 (`docs/spec/dlas-net.md` §8.2)
+and scale with its shorter side, but no defect is thinner than a pixel. A picture may be a window
+of the image: then a shape's middle lies in it, and what reaches beyond is cut off. Parameters are
+drawn in float64; everything per pixel is elementwise, so that a batch's size changes no bit.
 """
 
 from collections.abc import Callable
@@ -11,21 +12,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SIDE = 1000
+SIDE = 1000  # pixels of the shorter side of the image that sizes refer to
 FAINTEST = 0.1  # of the peak; thinner parts of lines and scratches are no defect
 Shape = tuple[Tensor, Tensor]
-# Seeds (B,), height, width → B shapes.
-ShapeMaker = Callable[[Tensor, int, int], Shape]
+# Seeds (B,), height and width of a picture, its pixels for one of a whole image of SIDE → B shapes.
+ShapeMaker = Callable[[Tensor, int, int, float], Shape]
 
 
 def log_uniform(share: Tensor, low: float, high: float) -> Tensor:
     """Shares in [0, 1) spread evenly over the logarithms from low to high."""
     return low * (high / low) ** share
-
-
-def scale_of(height: int, width: int) -> float:
-    """Pixels of this picture for one of a picture of SIDE."""
-    return min(height, width) / SIDE
 
 
 def column(values: Tensor) -> Tensor:

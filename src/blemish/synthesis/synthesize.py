@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import torch
 from PIL import Image
 
 from blemish.core.errors import UserError
+from blemish.core.files import link
 from blemish.core.params import SynthesisParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import images_in
-from blemish.images.manifest import Facts, Manifest, read_manifest, write_manifest
+from blemish.images.manifest import Manifest, read_manifest, write_manifest
 from blemish.images.masks import read_mask
 from blemish.images.reading import read_image
+from blemish.images.zones import read_zone_map
 from blemish.synthesis.crops import prepare_crops
 from blemish.synthesis.preview import Sample, write_preview
 from blemish.synthesis.recipes import draw_recipes, write_recipes
@@ -48,8 +51,10 @@ def synthesize(
     held_out = held_out_recipes(manifest, unseen, params)
     write_recipes(held_out, folder / "held_out.parquet")
     rows = _render_all(held_out, manifest, unseen, params, folder)
+    _add_zones(rows, manifest, folder)
     slices = tuple(name for name in dict.fromkeys(held_out["purpose"]) if name != "validation")
-    write_manifest(rows, Facts(manifest.facts.unit, "pixel", slices), folder / "manifest.parquet")
+    facts = replace(manifest.facts, masks="pixel", extra_slices=slices, notes=(), levels=None)
+    write_manifest(rows, facts, folder / "manifest.parquet")
     _write_preview(training, held_out, manifest, (known, unseen), params, folder / "preview.png")
 
 
@@ -168,11 +173,29 @@ def _sample(
 
 
 def _foreground(manifest: Manifest, image: str) -> torch.Tensor | None:
-    """Where defects may lie, (1, H, W) bool; None where the unit has no foreground masks."""
-    path = manifest.rows.set_index("image")["foreground"][image]
-    if not isinstance(path, str):
-        return None
-    return torch.from_numpy(read_mask(manifest.root / path).copy())[None]
+    """Where defects may lie, (1, H, W) bool: on the part, outside the zone `ignore`. None is
+    everywhere, where the image has neither."""
+    row = manifest.rows.set_index("image").loc[image]
+    masks = []
+    if isinstance(row["foreground"], str):
+        masks.append(read_mask(manifest.root / row["foreground"]))
+    if isinstance(row["zones"], str):
+        size = (int(str(row["height"])), int(str(row["width"])))
+        zones = read_zone_map(manifest.root / row["zones"], manifest.facts.zones, size)
+        masks.append(zones.judged())
+    return torch.from_numpy(np.logical_and.reduce(masks))[None] if masks else None
+
+
+def _add_zones(rows: Sequence[dict[str, Any]], manifest: Manifest, folder: Path) -> None:
+    """A rendered image has the zones of the normal that it is drawn on: the map is linked below
+    `folder`, under the same path, and named in the row."""
+    maps = manifest.rows.set_index("image")["zones"]
+    for row in rows:
+        zones = maps[row["group"]]
+        if isinstance(zones, str):
+            row["zones"] = zones
+            if not (folder / zones).exists():
+                link(manifest.root / zones, folder / zones)
 
 
 def _caption(row: pd.Series) -> str:

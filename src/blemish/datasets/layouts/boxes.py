@@ -9,7 +9,9 @@ from xml.etree.ElementTree import Element, ParseError
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Outline
+from blemish.images.annotation_files import check_length
 from blemish.images.formats import IMAGE_FORMATS
+from blemish.images.labelme import check_near
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,6 @@ def image_size(path: Path) -> tuple[int, int]:
             f"{path}: not a whole image ({error}); replace or remove the file"
         ) from None
     return (height, width) if lies else (width, height)
-
-
-LONGEST = 20_000_000  # bytes of a file of boxes: thousands of them take a hundredth of it
-FAR = 5.0  # sizes of the image; a polygon that reaches further outside is not of this image
-
-
-def check_length(path: Path, longest: int = LONGEST) -> None:
-    """Raise UserError where an annotation file is missing or too long to be one."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: fetch the unit again") from None
-    if size > longest:
-        raise UserError(f"{path}: {size} bytes, more than {longest}: refused; split the file")
 
 
 def voc_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
@@ -139,8 +127,7 @@ def polygon_box(kind: str, values: Sequence[float], size: tuple[int, int], where
     """
     xs, ys = values[::2], values[1::2]
     around = _box(kind, [min(xs), min(ys), max(xs), max(ys)], size, where)
-    if any(abs(x) > FAR * size[0] for x in xs) or any(abs(y) > FAR * size[1] for y in ys):
-        raise UserError(f"{where}: the outline lies far outside the image")
+    check_near(values, size, where)
     corners = tuple(zip(xs, ys, strict=True))
     return replace(around, polygon=corners if len(corners) > 2 else ())
 

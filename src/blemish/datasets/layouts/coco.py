@@ -9,7 +9,7 @@ from typing import Any
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Outline
 from blemish.datasets.layouts.boxes import Box, polygon_box
-from blemish.datasets.layouts.labelme import is_number, read_json
+from blemish.images.annotation_files import is_number, read_json
 
 Entry = Mapping[str, Any]
 MOST_RUNS = 500_000  # of one mask: its every second pixel in a thousand columns

@@ -1,16 +1,9 @@
-"""Outlines as the program LabelMe saves them: one JSON file an image."""
+"""Defects that were outlined with the program LabelMe."""
 
-import json
-import math
 from pathlib import Path
-from typing import Any
 
-from blemish.core.errors import UserError
-from blemish.datasets.layouts.boxes import Box, check_length, polygon_box
-
-LARGEST = 100_000_000  # bytes: the file may hold its image
-CORNERS = 180  # of the polygon that a circle becomes
-FORMS = ("polygon", "rectangle", "circle")
+from blemish.datasets.layouts.boxes import Box, polygon_box
+from blemish.images.labelme import labelme_shapes
 
 
 def labelme_polygons(path: Path, size: tuple[int, int]) -> list[Box]:
@@ -19,76 +12,7 @@ def labelme_polygons(path: Path, size: tuple[int, int]) -> list[Box]:
     Raises UserError naming the file, and the shape, that is damaged, encloses nothing (a line, a
     point), or does not fit the image.
     """
-    content = read_json(path, "a file of LabelMe")
-    _check_size(content, path, size)
-    boxes = []
-    for number, shape in enumerate(_shapes(content, path), 1):
-        where = f"{path}, shape {number}"
-        form = shape.get("shape_type") or "polygon"
-        if form not in FORMS:
-            raise UserError(
-                f"{where}: a {str(form)[:20]!r}, which encloses no area that is read: draw it as "
-                f"a {', '.join(FORMS[:-1])} or {FORMS[-1]}"
-            )
-        values = _values(shape.get("points"), form, where)
-        boxes.append(polygon_box(str(shape.get("label") or ""), values, size, where))
-    return boxes
-
-
-def _values(points: object, form: str, where: str) -> list[float]:
-    """The corners x, y, x, y …, two of a rectangle."""
-    fits = isinstance(points, list) and all(
-        isinstance(point, list) and len(point) == 2 and all(map(is_number, point))
-        for point in points
-    )
-    if not isinstance(points, list) or not fits:
-        raise UserError(f"{where}: expected points [[x, y], …] of finite numbers")
-    if len(points) < (3 if form == "polygon" else 2) or (form == "circle" and len(points) > 2):
-        raise UserError(f"{where}: {len(points)} points do not make a {form}")
-    values = [float(value) for point in points for value in point]
-    return _circle(*values) if form == "circle" else values
-
-
-def _circle(x: float, y: float, edge_x: float, edge_y: float) -> list[float]:
-    """A polygon around a centre through a point of the edge."""
-    radius = math.hypot(edge_x - x, edge_y - y)
-    angles = (2 * math.pi * corner / CORNERS for corner in range(CORNERS))
     return [
-        value
-        for angle in angles
-        for value in (x + radius * math.cos(angle), y + radius * math.sin(angle))
+        polygon_box(shape.label, shape.values, size, shape.where)
+        for shape in labelme_shapes(path, size)
     ]
-
-
-def is_number(value: object) -> bool:
-    """Whether a value of a JSON file is a finite number, of a size that images have."""
-    return type(value) in {int, float} and abs(value) < 1e9  # type: ignore[arg-type]
-
-
-def read_json(path: Path, what: str = "valid JSON") -> Any:
-    """The value of a JSON file that is to be `what`. Raises UserError naming one that is damaged or
-    too large."""
-    check_length(path, LARGEST)
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:80]
-        raise UserError(f"{path}: not {what} ({reason}): mend or replace the file") from None
-
-
-def _shapes(content: Any, path: Path) -> list[dict[str, object]]:
-    shapes = content.get("shapes") if isinstance(content, dict) else None
-    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
-        raise UserError(f"{path}: not a file of LabelMe: `shapes` must be a list of objects")
-    return shapes
-
-
-def _check_size(content: Any, path: Path, size: tuple[int, int]) -> None:
-    """The stated size, where there is one, must be the image's: else the shapes lie elsewhere."""
-    keys = ("imageWidth", "imageHeight")
-    stated = tuple(content.get(key) for key in keys) if isinstance(content, dict) else (0, 0)
-    if all(map(is_number, stated)) and all(stated) and stated != size:
-        raise UserError(
-            f"{path}: describes an image of {stated[0]:g}×{stated[1]:g}, but it is "
-            f"{size[0]}×{size[1]}: the two do not belong together"
-        )

@@ -16,9 +16,10 @@ def draw(batch: Batch) -> Drawn:
     names = batch.recipes["texture"].tolist()
 
     def paste(seeds: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        crops = [batch.textures.crop(names[row]) for row in rows.tolist()]
         pasted = [
-            paste_crop(*batch.textures.crop(names[row]), seed, *batch.size)
-            for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True)
+            paste_crop(crop, extent * batch.side, seed, *batch.size)
+            for (crop, extent), seed in zip(crops, seeds.tolist(), strict=True)
         ]
         layers = torch.from_numpy(np.stack(pasted)).to(seeds.device)
         return layers[..., 3] > 127, layers
@@ -31,13 +32,13 @@ def draw(batch: Batch) -> Drawn:
     return normal + opacity * (colours[:, :3] - normal), masks
 
 
-def paste_crop(crop: Picture, extent: float, seed: int, height: int, width: int) -> Picture:
+def paste_crop(crop: Picture, longer: float, seed: int, height: int, width: int) -> Picture:
     """One crop on an empty picture, uint8 (height, width, 4): colours, and opacity in channel 3.
 
-    Placed, turned and mirrored at random, its size varied by up to 20 %.
+    Placed, turned and mirrored at random. longer: its longer side in pixels, varied by up to 20 %.
     """
     random = np.random.default_rng([seed, 10])
-    longer = extent * min(height, width) * 1.2 ** random.uniform(-1, 1)
+    longer = longer * 1.2 ** random.uniform(-1, 1)
     scale = max(longer, 2.0) / max(crop.shape[:2])
     if scale < 1:  # warpAffine would skip pixels
         size = [max(1, round(side * scale)) for side in crop.shape[1::-1]]

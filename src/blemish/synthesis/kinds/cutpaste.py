@@ -25,7 +25,8 @@ def cut_and_paste(images: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
     """CutPaste (section 2.2 of the paper): a piece of an image pasted elsewhere in it.
 
     Half are patches (2–15 % of the area, aspect 0.3–3.3), half scars (2–16 × 10–25 pixels at 256,
-    turned by up to 45°); brightness and contrast change by up to 10 %.
+    turned by up to 45°), of the picture that the network sees, also where that is a window of a
+    larger image; brightness and contrast change by up to 10 %.
     images: uint8 (B, 3, H, W). Returns masks (B, H, W) bool and the pasted picture, float32
     (B, 3, H, W) in [0, 1], of which only the pixels under the mask are meant.
     """

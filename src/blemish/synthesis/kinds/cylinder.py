@@ -10,16 +10,16 @@ from torch import Tensor
 
 from blemish.synthesis.kind import contrasting
 from blemish.synthesis.random import uniforms
-from blemish.synthesis.shapes import Shape, column, log_uniform, normalised, scale_of, turned_grid
+from blemish.synthesis.shapes import Shape, column, log_uniform, normalised, turned_grid
 
 
-def cylinder(seeds: Tensor, height: int, width: int) -> Shape:
+def cylinder(seeds: Tensor, height: int, width: int, scale: float) -> Shape:
     """A bubble or fibre under the film, 6–18 wide and up to seven times as long.
 
     Lit from one side and shaded on the other.
     """
     x, y, angle, size, long, light, tint = uniforms(seeds, 83, 7).unbind(1)
-    radius = (log_uniform(size, 3, 9) * scale_of(height, width)).clamp(min=1)
+    radius = (log_uniform(size, 3, 9) * scale).clamp(min=1)
     straight = column(radius * (log_uniform(long, 1, 7) - 1))
     along, across = turned_grid(x * width, y * height, angle * math.pi, height, width)
     beyond = torch.maximum(along - straight, torch.zeros_like(along)) + torch.minimum(

@@ -13,26 +13,25 @@ from blemish.synthesis.shapes import (
     grid,
     log_uniform,
     normalised,
-    scale_of,
     turned_grid,
 )
 
 
-def mura(seeds: Tensor, height: int, width: int) -> Shape:
+def mura(seeds: Tensor, height: int, width: int, scale: float) -> Shape:
     """An uneven cloud or band of deviation 30–150, or the peaks of a smooth random field."""
     choice = uniforms(seeds, 73, 1)[:, 0]
     profile = torch.empty(len(seeds), height, width, device=seeds.device)
     for chosen, draw in ((choice < 0.7, _cloud), (choice >= 0.7, _peaks)):
         rows = chosen.nonzero()[:, 0]
         if len(rows):
-            profile[rows] = draw(seeds[rows], height, width)
+            profile[rows] = draw(seeds[rows], height, width, scale)
     return normalised(profile, 0.5)
 
 
-def _cloud(seeds: Tensor, height: int, width: int) -> Tensor:
+def _cloud(seeds: Tensor, height: int, width: int, scale: float) -> Tensor:
     """Four overlapping Gaussians; one in three is so long that it is a band."""
     x, y, size, angle, band = uniforms(seeds, 74, 5).unbind(1)
-    sigma = log_uniform(size, 30, 150) * scale_of(height, width)
+    sigma = log_uniform(size, 30, 150) * scale
     along, across = turned_grid(x * width, y * height, angle * math.pi, height, width)
     stretch = torch.where(band < 1 / 3, 1e3, 1 + band)
     total = torch.zeros_like(along)
@@ -45,9 +44,9 @@ def _cloud(seeds: Tensor, height: int, width: int) -> Tensor:
     return total
 
 
-def _peaks(seeds: Tensor, height: int, width: int) -> Tensor:
+def _peaks(seeds: Tensor, height: int, width: int, scale: float) -> Tensor:
     """Softly cut peaks of a sum of waves in random directions."""
-    sigma = log_uniform(uniforms(seeds, 80, 1)[:, 0], 30, 150) * scale_of(height, width)
+    sigma = log_uniform(uniforms(seeds, 80, 1)[:, 0], 30, 150) * scale
     ys, xs = grid(height, width, seeds.device)
     waves = 6
     angle, phase, length = (uniforms(seeds, 81, 3 * waves).view(-1, 3, waves) * 2).unbind(1)

@@ -7,13 +7,12 @@ from torch import Tensor
 
 from blemish.synthesis.kind import contrasting
 from blemish.synthesis.random import uniforms
-from blemish.synthesis.shapes import Shape, column, cut, log_uniform, scale_of, turned_grid
+from blemish.synthesis.shapes import Shape, column, cut, log_uniform, turned_grid
 
 
-def scratch(seeds: Tensor, height: int, width: int) -> Shape:
+def scratch(seeds: Tensor, height: int, width: int, scale: float) -> Shape:
     """A bent scratch of width 1–3 and length 70–420 whose depth varies and skips."""
     x, y, angle, long, size, bow, wave, rate, phase = uniforms(seeds, 82, 9).unbind(1)
-    scale = scale_of(height, width)
     length = column(log_uniform(long, 70, 420) * scale)
     thick = column(((1 + 2 * size) * scale).clamp(min=1))
     along, across = turned_grid(x * width, y * height, angle * math.pi, height, width)

@@ -5,15 +5,15 @@ from torch import Tensor
 
 from blemish.synthesis.kind import contrasting
 from blemish.synthesis.random import uniforms
-from blemish.synthesis.shapes import Shape, grid, log_uniform, normalised, scale_of
+from blemish.synthesis.shapes import Shape, grid, log_uniform, normalised
 
 
-def spot(seeds: Tensor, height: int, width: int) -> Shape:
+def spot(seeds: Tensor, height: int, width: int, scale: float) -> Shape:
     """One to eight blobs of radius 1–8, each Gaussian or a disc with soft edges."""
     most = 8
     count = 1 + torch.floor(uniforms(seeds, 70, 1) * most)
     x, y, size, flat = uniforms(seeds, 71, 4 * most).view(-1, 4, most).unbind(1)
-    radius = (log_uniform(size, 1, 8) * scale_of(height, width)).clamp(min=0.7)
+    radius = (log_uniform(size, 1, 8) * scale).clamp(min=0.7)
     # A Gaussian, raised and cut at one, is a disc; either is at one half at the radius.
     gain = torch.where(flat < 0.5, 1.0, 8.0)
     sigma = radius / torch.sqrt(2 * torch.log(2 * gain))

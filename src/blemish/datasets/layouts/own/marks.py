@@ -7,19 +7,18 @@ from typing import Any, NamedTuple
 
 from blemish.core.errors import UserError
 from blemish.datasets.dataset import Outline
-from blemish.datasets.layouts.boxes import Box, check_length, image_size, voc_boxes, yolo_boxes
+from blemish.datasets.layouts.boxes import Box, image_size, voc_boxes, yolo_boxes
 from blemish.datasets.layouts.class_names import LISTS, TABLES, class_names
 from blemish.datasets.layouts.coco import CocoMask
-from blemish.datasets.layouts.labelme import labelme_polygons, read_json
+from blemish.datasets.layouts.labelme import labelme_polygons
 from blemish.datasets.layouts.own.pairs import Pairs, named_like, pair
 from blemish.datasets.layouts.own.tree import Tree
 from blemish.datasets.layouts.own.words import MASKS, word
+from blemish.images.annotation_files import check_length, read_json
+from blemish.images.outlines import half_down
 
 SUFFIXES = (".json", ".xml", ".txt")
 UNNAMED = tuple(f"class_{number}" for number in range(1000))  # of YOLO, where no file names them
-# Corners are rounded to whole pixels: a half one to the pixel whose centre it is, as in the files
-# that `blemish predict --labelme` writes, rather than to an even one.
-HALF_DOWN = 1e-3
 _YOLO = re.compile(rb"\s*(\d+([ \t]+[-+.\deE]+){4,}\s*(\r?\n|\Z)|\Z)")
 
 
@@ -38,8 +37,7 @@ def mark(defect: Box | CocoMask) -> Mark:
         return Mark(defect.kind, defect.outlines, defect.area, "pixel")
     if not defect.polygon:
         return Mark(defect.kind, defect.outlines, abs(_area(defect)), "boxes")
-    corners = tuple((x - HALF_DOWN, y - HALF_DOWN) for x, y in defect.polygon)
-    return Mark(defect.kind, (corners,), abs(_area(defect)), "polygons")
+    return Mark(defect.kind, (half_down(defect.polygon),), abs(_area(defect)), "polygons")
 
 
 def _area(box: Box) -> float:

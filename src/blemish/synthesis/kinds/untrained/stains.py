@@ -7,10 +7,10 @@ from torch import Tensor
 
 from blemish.synthesis.kind import contrasting
 from blemish.synthesis.random import uniforms
-from blemish.synthesis.shapes import Shape, column, grid, log_uniform, normalised, scale_of
+from blemish.synthesis.shapes import Shape, column, grid, log_uniform, normalised
 
 
-def stains(seeds: Tensor, height: int, width: int) -> Shape:
+def stains(seeds: Tensor, height: int, width: int, scale: float) -> Shape:
     """A blot of radius 40–200 whose outline swings in and out and whose edge fades."""
     x, y, size, soft = uniforms(seeds, 104, 4).unbind(1)
     swing, phase = uniforms(seeds, 105, 6).view(-1, 2, 3).unbind(1)
@@ -28,7 +28,7 @@ def stains(seeds: Tensor, height: int, width: int) -> Shape:
             turned_cosine * cosine - turned_sine * sine,
             turned_sine * cosine + turned_cosine * sine,
         )
-    reach = column(log_uniform(size, 40, 200) * scale_of(height, width)) * radius
+    reach = column(log_uniform(size, 40, 200) * scale) * radius
     share = ((1 - distance / reach) / column(0.1 + 0.9 * soft)).clamp(0, 1)
     return normalised(share * share * (3 - 2 * share), 0.5)
 

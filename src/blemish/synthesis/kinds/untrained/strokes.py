@@ -7,16 +7,15 @@ from torch import Tensor
 
 from blemish.synthesis.kind import contrasting
 from blemish.synthesis.random import uniforms
-from blemish.synthesis.shapes import Shape, column, cut, log_uniform, scale_of, turned_grid
+from blemish.synthesis.shapes import Shape, column, cut, log_uniform, turned_grid
 
 PIECES = 4  # of a stroke
 
 
-def strokes(seeds: Tensor, height: int, width: int) -> Shape:
+def strokes(seeds: Tensor, height: int, width: int, scale: float) -> Shape:
     """A thin stroke of width 1–6 and length 50–1,400 with hard edges: straight, half of these
     along an axis, or of four pieces at angles of up to 60°."""
     x, y, turn, straight, aligned, long, thick = uniforms(seeds, 100, 7).unbind(1)
-    scale = scale_of(height, width)
     quarter = torch.floor(4 * turn) * (math.pi / 2)
     direction = torch.where((straight < 0.5) & (aligned < 0.5), quarter, turn * 2 * math.pi)
     bends = (uniforms(seeds, 101, PIECES) - 0.5) * (2 * math.pi / 3)

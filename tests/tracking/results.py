@@ -41,7 +41,7 @@ MODEL = {
         "long": list(range(400)),
         "odd key!": None,
     },
-    "preprocessing": {"size": 224, "order": "RGB"},
+    "framing": {"height": 224, "width": 320, "resize": "fit"},
 }
 
 CURVES = "epoch,loss,validation_image_auroc\n0,1.5,\n1,0.75,0.9\n2,0.5,0.97\n"

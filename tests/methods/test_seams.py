@@ -6,15 +6,18 @@ elsewhere. The network sees its windows' borders padded with zeros, and that it 
 
 import cv2
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blemish.images.framing import Framing
 from blemish.methods.detector import AnyDetector, Detector, Measured
+from blemish.methods.saved import load
 from blemish.methods.scoring import score_picture
 from blemish.methods.view_params import ViewParams
-from tests.units import stripes
+from tests.methods.tiny import CPU, tiny
+from tests.units import scratch, stripes, tiny_unit, train_model
 
 SHIFT = 32
 WINDOW, SCALE = 256, 4.0

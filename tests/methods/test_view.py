@@ -41,13 +41,8 @@ TILES: list[tuple[Size, float]] = [
     ((615, 615), 1.0),
     ((600, 1000), 1.0),
     ((832, 832), 1.0),  # four windows a side
-<<<<<<< HEAD
-    ((1024, 1024), 0.8125),  # larger ones are reduced to that
-    ((1024, 4096), 0.40625),
-=======
     ((1664, 1664), 0.5),  # larger ones are reduced to that
     ((832, 3328), 0.5),
->>>>>>> tests
     ((3000, 4000), 832 / (3000 * 4000) ** 0.5),
 ]
 

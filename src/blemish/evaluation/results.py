@@ -1,5 +1,6 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
+import sys
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -21,6 +22,7 @@ from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.scoring import score_as_published, score_images
+from blemish.evaluation.warning import early_warning
 from blemish.images.framing import partly_seen
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_image
@@ -80,6 +82,10 @@ def write_results(
         own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
         numbers["metrics"] |= own
         numbers["notes"] += said
+    warning = early_warning(checked.metrics.get("image_auroc"))
+    if warning:
+        print(f"{record.unit} {record.method} seed {record.seed}: {warning}", file=sys.stderr)
+    numbers["warning"] = warning
     numbers["input_size"] = list(method.framing.window)
     numbers["framing"] = method.framing.said
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):

@@ -35,6 +35,12 @@ class Params(GlassParams):
     epochs: Count = 100
 
     @model_validator(mode="after")
+    def _regions_need_images(self) -> "Params":
+        if self.pool is not None and self.coherent:
+            raise ValueError("`coherent` shifts regions, which a `pool` of cells has not: drop one")
+        return self
+
+    @model_validator(mode="after")
     def _reach_is_ordered(self) -> "Params":
         if self.coherent_reach[0] > self.coherent_reach[1]:
             raise ValueError(

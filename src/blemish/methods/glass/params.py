@@ -57,6 +57,11 @@ class Params(ViewParams):
     radius_quantile: Annotated[float, Field(gt=0, le=1)] = 0.75
     hard_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
+    pool: Count | None = None  # ours: images whose cells many steps see
+    renewed: Annotated[float, Field(gt=0, le=1)] = 0.2  # ours: the share that an epoch replaces
+    rows: Annotated[int, Field(ge=16)] = 1024  # ours: cells of a step
+    steps: Count = 40  # ours: steps of an epoch
+
     epochs: Count = 640
     average_last: Count = 1  # the last epoch alone, as published; averaging is ours
     images_per_epoch: Count = 392
@@ -103,6 +108,12 @@ class Params(ViewParams):
     def _band_is_ordered(self) -> Self:
         if self.band[0] > self.band[1]:
             raise ValueError(f"the lower bound of `band` exceeds the upper one: {self.band}")
+        return self
+
+    @model_validator(mode="after")
+    def _pool_is_of_the_manifold(self) -> Self:
+        if self.pool is not None and self.variant != "manifold":
+            raise ValueError("`pool` forgets where a cell lies, so it needs `variant: manifold`")
         return self
 
     @model_validator(mode="after")

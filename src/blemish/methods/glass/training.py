@@ -5,10 +5,12 @@ gradient ascent in feature space (global) and by defects drawn on the images (lo
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -22,12 +24,16 @@ from blemish.methods.glass.features import Levels
 from blemish.methods.glass.heads import composed
 from blemish.methods.glass.hidden_ascent import Ascent, Projection
 from blemish.methods.glass.losses import anomalous_loss, normal_loss, synthesis_loss
+from blemish.methods.glass.pool import Drawn, Pool
 from blemish.methods.loop import Loop
 from blemish.methods.normals import Normals
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
 from blemish.synthesis.masks import cell_masks
 from blemish.synthesis.render import render
+
+# Rows of images and an epoch → features of the normals, synthetic images, masks (B, H, W).
+Draw = Callable[[Tensor, int], tuple[Levels, Tensor, Tensor]]
 
 
 class GlassTrainer(Trainer[Glass]):
@@ -69,27 +75,68 @@ class GlassTrainer(Trainer[Glass]):
             drawn = render(recipes, batch, unit.textures, self.cell, inside, images.side)
             return normals.rows(rows, loop.device), *drawn
 
+        pool = None if p.pool is None else self.pool_of(p.pool, len(images), draw, loop)
         self.detector.train()
         for epoch in loop.epochs(p.epochs, self.detector, average, *optimizers, noise):
-            *_, last = loop.batches(len(images), p.batch_size, len(images), epoch)
-            center = None if mean is None else self.center(mean, normals, last)
-            batches = loop.batches(len(images), p.batch_size, p.images_per_epoch, epoch)
-            jobs = (partial(draw, rows, epoch) for rows in batches)
-            for features, synthetic, masks in loop.prefetch(jobs):
-                with loop.autocast():
-                    losses = self.losses(
-                        features, self.detector.features(synthetic), masks, center, noise
-                    )
-                for optimizer in optimizers:
-                    optimizer.zero_grad(set_to_none=True)
-                sum(losses.values(), torch.zeros((), device=loop.device)).backward()
-                for optimizer in optimizers:
-                    optimizer.step()
+            if pool is not None:
+                steps = self.on_cells(pool, epoch, noise, loop)
+            else:
+                *_, last = loop.batches(len(images), p.batch_size, len(images), epoch)
+                center = None if mean is None else self.center(mean, normals, last)
+                steps = self.on_images(len(images), draw, epoch, center, noise, loop)
+            for losses in steps:
+                descend(losses, optimizers)
                 loop.log(**losses)
             loop.save_epoch(self.detector, epoch)
             if epoch >= p.epochs - p.average_last:
                 average.update_parameters(heads)
         heads.load_state_dict(average.module.state_dict())
+
+    def on_images(
+        self,
+        count: int,
+        draw: Draw,
+        epoch: int,
+        center: Tensor | None,
+        noise: torch.Generator,
+        loop: Loop,
+    ) -> Iterator[dict[str, Tensor]]:
+        """The losses of each step of an epoch, of all cells of the images drawn for it."""
+        p = self.detector.params
+        batches = loop.batches(count, p.batch_size, p.images_per_epoch, epoch)
+        jobs = (partial(draw, rows, epoch) for rows in batches)
+        for features, synthetic, masks in loop.prefetch(jobs):
+            with loop.autocast():
+                twins = self.detector.features(synthetic)
+                losses = self.losses(features, twins, masks, center, noise)
+            yield losses
+
+    def on_cells(
+        self, pool: Pool, epoch: int, noise: torch.Generator, loop: Loop
+    ) -> Iterator[dict[str, Tensor]]:
+        """The losses of each step of an epoch, of some cells of the pool (ours)."""
+        p = self.detector.params
+        pool.bring_to(epoch, p.batch_size)
+        for _ in range(p.steps):
+            x, y, anomalous = pool.sample(p.rows, noise)
+            with loop.autocast():
+                first = composed(self.detector.adaptor, self.detector.discriminator)
+                u, f = (F.linear(cells.to(first[0].dtype), *first) for cells in (x, y))
+                offsets = self.noise_like(x, noise).to(u.dtype)
+                losses = self.three_losses(*self.manifold_logits(u, f, offsets), anomalous)
+            yield losses
+
+    def pool_of(self, size: int, images: int, draw: Draw, loop: Loop) -> Pool:
+        """A pool of the unit's images: scaled cells, in half precision as they are many."""
+
+        def cells(rows: Tensor, epoch: int) -> Drawn:
+            normal, synthetic, masks = draw(rows, epoch)
+            features = self.detector.features
+            own = features.scaled(normal)
+            twins = features.scaled(features(synthetic))
+            return own.half(), twins.half(), cell_masks(masks, *own.shape[1:3])
+
+        return Pool(size, self.detector.params.renewed, images, loop.seed, cells)
 
     def learn_statistics(self, normals: FeatureCache) -> None:
         """Learn what else training needs of the normal features; GLASS needs nothing."""
@@ -111,18 +158,27 @@ class GlassTrainer(Trainer[Glass]):
         """
         p = self.detector.params
         anomalous = cell_masks(masks, *normals[0].shape[2:]).flatten()
-        shape = (anomalous.numel(), p.target_dim)
-        noise = torch.randn(shape, generator=generator, device=masks.device).mul_(p.noise)
-        noise = noise.to(normals[0].dtype)
+        rows = masks.new_empty((anomalous.numel(), p.target_dim), dtype=torch.float32)
+        noise = self.noise_like(rows, generator).to(normals[0].dtype)
         if center is None:
-            logits, local = self.on_manifold(normals, synthetic, noise)
+            logits = self.on_manifold(normals, synthetic, noise)
         else:
-            logits, local = self.on_hypersphere(normals, synthetic, noise, anomalous, center)
+            logits = self.on_hypersphere(normals, synthetic, noise, anomalous, center)
+        return self.three_losses(*logits, anomalous)
+
+    def noise_like(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The noise that the ascent starts from, float32 of the shape of `rows`."""
+        noise = torch.randn(rows.shape, generator=generator, device=rows.device)
+        return noise.mul_(self.detector.params.noise)
+
+    def three_losses(self, logits: Tensor, local: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        """From the logits of [u; g], (2N,), and of the synthetic rows, (N,)."""
         normal, synthesised = logits.chunk(2)
+        quantile = self.detector.params.hard_quantile
         return {
             "loss_normal": normal_loss(normal),
             "loss_global": anomalous_loss(synthesised),
-            "loss_local": synthesis_loss(torch.sigmoid(local), anomalous, p.hard_quantile),
+            "loss_local": synthesis_loss(torch.sigmoid(local), anomalous, quantile),
         }
 
     def on_manifold(
@@ -137,11 +193,14 @@ class GlassTrainer(Trainer[Glass]):
             self.detector.features.linear(levels, *first).flatten(0, 2)
             for levels in (normals, synthetic)
         )
-        g = ascent.manifold_ascent(
-            self.detector.discriminator, u, noise, self.ascent, self.projection(None)
-        )
-        logits = self.detector.discriminator.after_first(torch.cat([u, g]))
-        return logits, self.detector.discriminator.after_first(f)
+        return self.manifold_logits(u, f, noise)
+
+    def manifold_logits(self, u: Tensor, f: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of hidden rows u and f, (N, H); noise (N, C)."""
+        discriminator = self.detector.discriminator
+        g = ascent.manifold_ascent(discriminator, u, noise, self.ascent, self.projection(None))
+        logits = discriminator.after_first(torch.cat([u, g]))
+        return logits, discriminator.after_first(f)
 
     def on_hypersphere(
         self, normals: Levels, synthetic: Levels, noise: Tensor, anomalous: Tensor, center: Tensor
@@ -213,6 +272,16 @@ class GlassTrainer(Trainer[Glass]):
             torch.optim.Adam(adaptor, lr=rate, weight_decay=1e-5, fused=True),
             torch.optim.AdamW(discriminator, lr=2 * rate, weight_decay=0.01, fused=True),
         ]
+
+
+def descend(losses: dict[str, Tensor], optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """One step down the sum of the losses."""
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    values = list(losses.values())
+    sum(values, values[0].new_zeros(())).backward()
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def mean_image(images: Normals) -> Any:

@@ -1,5 +1,6 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
+from collections.abc import Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -21,6 +22,14 @@ from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.scoring import score_as_published, score_images
+from blemish.evaluation.zone_decisions import (
+    by_zone,
+    decided,
+    hidden_note,
+    names_of_alarms,
+    notes_of,
+    rules_of,
+)
 from blemish.images.framing import partly_seen
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_image
@@ -28,6 +37,7 @@ from blemish.images.store import IN_MEMORY, ImageStore
 from blemish.methods.detector import AnyDetector
 from blemish.methods.saved import Record, load
 from blemish.methods.scoring import views_of
+from blemish.methods.zone_rules import ZoneRule
 from blemish.metrics.table import Place, is_in
 from blemish.metrics.threshold import expected_rate, threshold_at, threshold_note
 
@@ -51,17 +61,22 @@ def write_results(
     method, record = load(model, choose_device(training.device, training.threads))
     unit, made = read_manifest(prepared), read_manifest(synthetic)
     score = partial(score_images, scratch=folder, store=store)
-    test = score(method, unit, unit.of("test"), "test")
-    weak = score(method, made, made.of("weak"), "weak defects")
-    validation = [
-        score(method, unit, unit.of("val", 0), "validation normals"),
-        score(method, made, made.of("validation"), "validation defects"),
-    ]
+    rules = rules_of(record, unit, params.false_alarm_rate)
+    test, weak, *validation = (
+        decided(score(method, source, rows, title), rules)
+        for source, rows, title in (
+            (unit, unit.of("test"), "test"),
+            (made, made.of("weak"), "weak defects"),
+            (unit, unit.of("val", 0), "validation normals"),
+            (made, made.of("validation"), "validation defects"),
+        )
+    )
+    hidden = test.rows["image"][test.hidden]
     threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
     extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
 
     def headline(rows: pd.DataFrame) -> pd.Series:
-        return ~rows["slice"].isin(extra)
+        return ~rows["slice"].isin(extra) & ~rows["image"].isin(hidden)
 
     masks = unit.facts.masks
     judge = partial(
@@ -73,6 +88,10 @@ def write_results(
     tested = judge(test, weak, headline=headline, masks=masks)
     checked = judge(*validation, headline=_all_rows, masks="pixel")
     numbers = _numbers(tested, checked, record, params, unit, headline)
+    if rules:
+        numbers["zones"] = by_zone(test, rules, headline)
+        numbers["notes"] += notes_of(rules)
+    numbers["notes"] += hidden_note(len(hidden))
     sizes = zip(test.rows["height"], test.rows["width"], strict=True)
     numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
     if masks != "none":
@@ -88,12 +107,13 @@ def write_results(
         numbers["oracle"] = as_published(method, protocol, model, test, again, headline, masks)
     write_json(folder / "metrics.json", numbers)
     aupimo = [*tested.aupimo, *checked.aupimo]
-    _write_scores([test, weak, *validation], aupimo, headline, threshold, folder / "scores.parquet")
+    parts = [test, weak, *validation]
+    _write_scores(parts, aupimo, headline, threshold, rules, folder / "scores.parquet")
     _write_curves(tested, folder / "curves")
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
-    _write_pictures(method, test, headline, thresholds, params, folder)
+    _write_pictures(method, test, headline, thresholds, rules, params, folder)
 
 
 def _numbers(
@@ -106,7 +126,7 @@ def _numbers(
 ) -> dict[str, Any]:
     """What was measured on the test set and the validation set, and under which rules."""
     normals, rate = len(record.validation.normal_scores), params.false_alarm_rate
-    note = threshold_note(normals, rate)
+    note = None if unit.facts.zones else threshold_note(normals, rate)  # there zones decide
     return {
         "unit": record.unit,
         "method": record.method,
@@ -165,6 +185,7 @@ def _write_pictures(
     test: Predictions,
     headline: Headline,
     thresholds: tuple[float, float],
+    rules: Sequence[ZoneRule],
     params: EvaluationParams,
     folder: Path,
 ) -> None:
@@ -173,11 +194,12 @@ def _write_pictures(
     def views(image: Path) -> dict[str, NDArray[np.uint8]]:
         return views_of(method, torch.from_numpy(method.framing.to_model(read_image(image))))
 
-    shown = write_heatmaps(test, headline, thresholds, folder / "heatmaps", params.heatmaps, views)
+    at = folder / "heatmaps"
+    shown = write_heatmaps(test, headline, thresholds, at, params.heatmaps, views, rules)
     write_json(folder / "heatmaps.json", shown)
-    rows = scored_rows(test, headline)
+    rows = scored_rows(test, headline, thresholds[0], rules)
     if params.animation and len(rows):
-        scale = scale_of(test, rows, thresholds)
+        scale = scale_of(test, rows, thresholds, rules)
         write_animation(test, rows, scale, folder / "animation.gif", params.animation)
 
 
@@ -186,15 +208,19 @@ def _write_scores(
     aupimo: list[NDArray[np.float64]],
     headline: Headline,
     threshold: float,
+    rules: Sequence[ZoneRule],
     path: Path,
 ) -> None:
-    """One row an image; `headline` marks the main test set."""
+    """One row an image; `headline` marks the main test set. Where zones decide, `zone_alarms` are
+    those that do."""
     tables = []
     for part, values in zip(parts, aupimo, strict=True):
         table = part.rows[["image", "split", "label", "defect", "slice"]].copy()
         table["headline"] = headline(part.rows) & (part.rows["split"] == "test")
         table["score"] = part.scores
-        table["decision"] = (part.scores > threshold).astype(np.int8)
+        table["decision"] = part.decisions(threshold).astype(np.int8)
+        if rules:
+            table["zone_alarms"] = names_of_alarms(part, rules)
         table["aupimo"] = values
         tables.append(table)
     pd.concat(tables, ignore_index=True).to_parquet(path, index=False)

@@ -10,8 +10,8 @@ the published batch of 1. As `benchmarks/glass.py`, with the plain form of `docs
 import sys
 
 from glass import Batch, Case, compare
+from untrained import untrained
 
-from blemish.methods.dlas.detector import Dlas
 from blemish.methods.dlas.params import Params
 from blemish.methods.dlas.plain import Plain
 from blemish.synthesis.masks import dlas_masks
@@ -20,7 +20,7 @@ from blemish.synthesis.masks import dlas_masks
 def case(images: int, variant: str) -> Case:
     params = Params(weights="random", variant=variant)
     batch = Batch(images, params.strides[0], dlas_masks)
-    return Case(f"batch{images}_{variant}", lambda: Dlas(params, 0).train(), Plain, batch)
+    return Case(f"batch{images}_{variant}", lambda: untrained("dlas", params).train(), Plain, batch)
 
 
 def main(repeat: int = 1) -> None:

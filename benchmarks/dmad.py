@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from untrained import untrained
 
 from blemish.core.params import load_params
-from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.params import Params
 from blemish.methods.dmad.plain import Plain
 from blemish.methods.trainer import trainer_of
@@ -58,7 +58,7 @@ def fastest(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]
 
 def compare(params: Params, batch: int, rounds: int) -> dict[str, float]:
     """Seconds of a training step and of scoring `batch` images, in both forms."""
-    model = Dmad(params.model_copy(update={"weights": "random"}), 0)
+    model = untrained("dmad", params.model_copy(update={"weights": "random"}))
     plain = Plain(model)
     generator = torch.Generator().manual_seed(0)
     shape = (batch, 3, params.image_size, params.image_size)

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from untrained import untrained
 
 from blemish.methods.dsarad import plain
 from blemish.methods.dsarad.detector import Dsarad, anomaly_probability
@@ -61,7 +62,7 @@ def measure(work: Callable[[], Any], device: str, repeat: int) -> tuple[float, f
 
 def new_model(width: int, segmenter_width: int, size: int, is_plain: bool, device: str) -> Dsarad:
     params = Params(image_size=size, width=width, segmenter_width=segmenter_width)
-    model = Dsarad(params, 0).to(device)
+    model = untrained("dsarad", params).to(device)
     if is_plain:
         plain.make_plain(model)
     return model

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from untrained import untrained
 
 from blemish.methods.esad.detector import Esad, symmetric
 from blemish.methods.esad.masks import draw_parts, removed_pixels
@@ -67,7 +68,7 @@ def training(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
     x, p = symmetric(images), esad.params
     cached = esad.backbone.embed(x)
     generator = torch.Generator().manual_seed(1)
-    removed = removed_pixels(draw_parts(p.image_size, p.cells[0], generator), p.cells[0])
+    removed = removed_pixels(draw_parts(esad.framing.window, p.cells[0], generator), p.cells[0])
     kept = (~removed).to(x.dtype)
 
     def ours() -> Tensor:
@@ -127,7 +128,7 @@ def scoring(esad: Esad, plain: Plain, images: Tensor) -> dict[str, float]:
 
 def main(size: int = 128, width: int = 64) -> None:
     params = Params(weights="random", image_size=size, width=width)
-    esad = Esad(params, 0)
+    esad = untrained("esad", params)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (BATCH, 3, size, size), generator=generator).to(torch.uint8)
     settle(esad, symmetric(images))

@@ -28,7 +28,7 @@ from blemish.evaluation.heatmaps import write_heatmaps
 from blemish.evaluation.scoring import score_images
 from blemish.images.framing import Framing
 from blemish.images.manifest import Facts, Manifest
-from blemish.methods.detector import Detector
+from blemish.methods.detector import Detector, Measured
 
 LIMIT = 1.5 * 2**30
 
@@ -39,16 +39,15 @@ class Brightness(Detector):
     name = "brightness"
 
     def __init__(self, size: int) -> None:
-        super().__init__(None, 0)
-        self.framing = Framing.square(size, "squash")
+        super().__init__(None, 0, Framing.square(size, "squash"))
         self.weight = nn.Parameter(torch.ones(1))
 
     def fit(self, *_: Any) -> None:
         """Nothing to learn."""
 
-    def score(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor) -> Measured:
         maps = (images.float().mean(dim=1) - 128).abs() / 128
-        return maps, maps.amax(dim=(1, 2)).double()
+        return Measured(maps, maps)
 
 
 def make_unit(root: Path, count: int, size: int) -> Manifest:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from untrained import untrained
 
 from blemish.core.device import keep_freed_memory
 from blemish.methods.glass.detector import Glass
@@ -174,7 +175,7 @@ def main(repeat: int = 1, *variants: str) -> None:
 
     def case(variant: str) -> Case:
         params = Params(weights="random", variant=variant)
-        return Case(variant, lambda: Glass(params, 0).train(), Plain, batch)
+        return Case(variant, lambda: untrained("glass", params).train(), Plain, batch)
 
     compare(map(case, variants or ("manifold", "hypersphere")), repeat, bfloat16=True)
 

@@ -19,15 +19,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from untrained import untrained
 
 from blemish.core.params import TrainingParams
 from blemish.datasets import elpv
 from blemish.images.framing import Framing
 from blemish.images.store import load_images
 from blemish.methods.loop import Loop
+from blemish.methods.normals import Normals
 from blemish.methods.patchcore import plain
 from blemish.methods.patchcore.coreset import Coreset
-from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.patchcore.params import Params
 from blemish.methods.trainer import trainer_of
 
@@ -49,9 +50,11 @@ def patches(count: int) -> Tensor:
                 folder / name for name, probability in csv.reader(stream) if not float(probability)
             ]
         images = load_images(good[: -(-count // CELLS)], Framing.square(SIZE, "squash"), "reading")
-    method = PatchCore(PARAMS, 0)
+    method = untrained("patchcore", PARAMS)
     loop = Loop(TrainingParams(device="cpu"), 0, "benchmark")
-    return trainer_of(method).project(images, loop.generator(2), loop)[:count].clone()
+    return (
+        trainer_of(method).project(Normals.whole(images), loop.generator(2), loop)[:count].clone()
+    )
 
 
 def by_products(squares: Tensor) -> plain.Distances:

@@ -23,9 +23,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from untrained import untrained
 
 from blemish.core.params import SynthesisParams, TextureParams, load_params
-from blemish.methods.glass.detector import Glass
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
 from blemish.synthesis.augment import augment
@@ -177,9 +177,10 @@ def check_agreement(ours: list[Any], plain: list[Any]) -> None:
 def idle_share(bank: TextureBank, steps: int = 16) -> tuple[float, float]:
     """The share of GLASS's training of params.yaml that waits for synthesis, and a step's time."""
     params = load_params()
-    glass = Glass(params.method("glass").model_copy(update={"weights": "random"}), 0).train()
-    size, count = glass.framing.size, glass.params.batch_size
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
+    random = params.method("glass").model_copy(update={"weights": "random"})
+    glass = untrained("glass", random).train()
+    size, count = glass.framing.window, glass.params.batch_size
+    images = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8)
     normals = glass.features(images.float() / 255)
     noise, optimizers = torch.Generator().manual_seed(0), trainer_of(glass).optimizers()
 

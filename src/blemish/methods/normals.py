@@ -45,8 +45,8 @@ class Normals:
     ) -> "Normals":  # fmt: skip
         """Windows of framed pictures of `sizes`.
 
-        All of an image is covered by windows that are then moved at random, so that every place
-        can come to lie anywhere in a window. most: how many windows there are of all images; each
+        All of an image is covered by windows that are then moved at random, but for those at its
+        border, so that what is inside can come to lie anywhere in a window. most: how many windows there are of all images; each
         image gives its share.
         """
         random = np.random.default_rng([seed, STREAM])
@@ -104,9 +104,11 @@ def _spread(size: Size, framing: Framing, random: np.random.Generator) -> NDArra
         starts.append(axis(pixels, length, framing.overlap if pixels > length else 0, step).starts)
     grid = np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, 2)
     room = np.array(size) - framing.window
-    # By half of what neighbours share: nothing falls between two windows.
+    # By half of what neighbours share: nothing falls between two windows. Those at a border stay
+    # there, as no other one sees it.
     moved = grid + random.integers(-framing.overlap // 2, framing.overlap // 2 + 1, grid.shape)
-    return random.permutation(np.clip(moved, 0, room))
+    at_border = (grid == 0) | (grid == room)
+    return random.permutation(np.where(at_border, grid, np.clip(moved, 0, room)))
 
 
 def _fair(counts: Sequence[int], most: int | None) -> NDArray[np.int64]:

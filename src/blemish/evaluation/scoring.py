@@ -21,6 +21,7 @@ from blemish.images.seen_zones import ZoneReader
 from blemish.images.store import IN_MEMORY, ImageStore, decoded, sizes_of
 from blemish.methods.detector import AnyDetector, Components
 from blemish.methods.scoring import score_each
+from blemish.methods.zone_rules import zone_scores
 
 BLOCK = 1 << 26  # bytes of images in memory at a time
 
@@ -46,10 +47,7 @@ def score_images(
     def scored() -> Iterator[Components]:
         of_images = zip(each, reader.each(rows), by_zone, strict=True)
         for (anomaly_map, scores), zones, target in of_images:
-            if zones:
-                target[zones.present] = scores[1:][zones.present]
-            else:
-                target[-1] = scores[0]  # all of the image is the rest
+            target[:] = zone_scores(scores, zones, len(target))
             yield anomaly_map[None], scores[:1]
 
     (found,) = _collect(scored(), 1, method.framing, manifest, rows, title, scratch)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.core.data_params import Tolerance
+from blemish.images.seen_zones import SeenZones
 from blemish.images.zones import REST, Mask, ZoneMap
 from blemish.methods.validation import Validation, ZoneNormals
 from blemish.metrics.threshold import threshold_at, threshold_note
@@ -73,6 +74,19 @@ def _rule(name: str, tolerance: Tolerance, known: Validation, usual: float) -> Z
         tolerance.min_area,
         count,
     )
+
+
+def zone_scores(
+    scores: NDArray[np.float64], seen: SeenZones | None, count: int
+) -> NDArray[np.float64]:
+    """Of the `count` zones, the rest included, the scores (count,): −∞ where an image has none of
+    it. scores: of the image as `score_picture` gives them by `seen`; None: all is the rest."""
+    by_zone = np.full(count, -np.inf)
+    if seen is None:
+        by_zone[-1] = scores[0]
+    else:
+        by_zone[seen.present] = scores[1:][seen.present]
+    return by_zone
 
 
 def zone_alarms(

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from blemish.core.progress import progress
 from blemish.core.surroundings import printable_json
 from blemish.images.framing import partly_seen
 from blemish.methods.saved import Record, load
+from blemish.methods.zone_rules import ZoneRule, zone_rules
 from blemish.metrics.threshold import threshold_at, threshold_note
 from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
 from blemish.predict.stream import Prediction, Rules, Unreadable, predict_each
+from blemish.predict.zones import open_zones
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
 TABLES = (".csv", ".parquet")
@@ -48,6 +50,7 @@ class Request:
     device: str
     as_json: bool
     maps_as_tiff: bool = False
+    zones: Path | None = None
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -86,19 +89,20 @@ def run(request: Request) -> int:
         check_distinct(sources)
         _check_inputs_stay(request, sources)
     method, record = load(request.model, choose_device(request.device, where="`--device`"))
+    zones = open_zones(request.zones, request.model, record, sources)
     rules, tally = _rules(request, record), Tally()
     writers = _writers(request, rules, record)
     try:
         levels = None if record.levels is None else (record.levels[0], record.levels[1])
-        results = predict_each(method, sources, rules, levels)
-        _stream(request, results, len(sources), writers, tally)
+        results = predict_each(method, sources, rules, levels, zones.of)
+        _stream(request, results, len(sources), writers, tally, zoned=bool(rules.zones))
     except KeyboardInterrupt:
         done = tally.images + len(tally.unreadable)
         missing = f", {request.scores} is not written" if request.scores else ""
         print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
         return INTERRUPTED
     kept = sum(writer.kept for writer in writers if isinstance(writer, LabelMe))
-    _print_summary(request, rules, record, tally, kept)
+    _print_summary(request, rules, record, tally, kept, zones.notes())
     return SKIPPED if tally.unreadable else 0
 
 
@@ -142,7 +146,17 @@ def _rules(request: Request, record: Record) -> Rules:
         threshold = threshold_at(known.normal_scores, rate)
     if map_threshold is None:
         map_threshold = known.map_threshold(rate)
-    return Rules(threshold, map_threshold, request.min_area, request.tolerance)
+    zones = tuple(
+        replace(
+            rule,
+            threshold=rule.threshold if request.threshold is None else request.threshold,
+            map_threshold=rule.map_threshold
+            if request.map_threshold is None
+            else request.map_threshold,
+        )
+        for rule in zone_rules(known, record.zones, rate)
+    )
+    return Rules(threshold, map_threshold, request.min_area, request.tolerance, zones)
 
 
 def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
@@ -154,21 +168,26 @@ def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
     if request.labelme:
         writers.append(LabelMe(request.labelme, request.label, request.overwrite))
     if request.heatmaps:
-        writers.append(Pictures(request.heatmaps, *scale, over_image=False))
+        writers.append(Pictures(request.heatmaps, *scale, False, rules.zones))
     if request.overlays:
-        writers.append(Pictures(request.overlays, *scale, over_image=True))
+        writers.append(Pictures(request.overlays, *scale, True, rules.zones))
     if request.maps:
         writers.append(RawMaps(request.maps, request.maps_as_tiff))
     return writers
 
 
 def _stream(
-    request: Request, results: Iterator[Result], total: int, writers: list[Write], tally: Tally
+    request: Request,
+    results: Iterator[Result],
+    total: int,
+    writers: list[Write],
+    tally: Tally,
+    zoned: bool,
 ) -> None:
     printed = request.as_json or not (writers or request.scores)
     if not (printed and sys.stdout.isatty()):  # lines on a terminal are progress enough
         results = progress(results, "predicting", total, "image")
-    with score_table(request.scores) if request.scores else nullcontext() as table:
+    with score_table(request.scores, zoned) if request.scores else nullcontext() as table:
         for result in results:
             if isinstance(result, Unreadable):
                 tally.unreadable.append(result.reason)
@@ -186,10 +205,19 @@ def _stream(
 
 def _line(row: Row) -> str:
     verdict = "alarm" if row["decision"] else "-"
-    return f"{verdict:5}  {row['score']:<10.5g}  {row['regions']:3} region(s)  {row['image']}"
+    zones = f"  (in {row['zone_alarms']})" if row.get("zone_alarms") else ""
+    regions = f"{row['regions']:3} region(s)"
+    return f"{verdict:5}  {row['score']:<10.5g}  {regions}  {row['image']}{zones}"
 
 
-def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally, kept: int) -> None:
+def _print_summary(
+    request: Request,
+    rules: Rules,
+    record: Record,
+    tally: Tally,
+    kept: int,
+    zone_notes: Sequence[str],
+) -> None:
     summary: dict[str, Any] = {
         "unit": record.unit,
         "method": record.method,
@@ -203,22 +231,47 @@ def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally,
         "unreadable": tally.unreadable,
         "least_seen": min(tally.seen, default=1.0),
     }
+    if rules.zones:
+        summary["zones"] = {rule.name: _stated(rule) for rule in rules.zones}
+    if zone_notes:
+        summary["notes"] = list(zone_notes)
     if request.as_json:
         print(printable_json({"summary": summary}))
         return
-    print(
-        f"{tally.images} images by {record.method} of {record.unit}: {tally.alarms} alarms (score "
-        f"above {rules.threshold:.4g}), {tally.regions} regions (map above "
-        f"{rules.map_threshold:.4g})",
-        file=sys.stderr,
-    )
-    notes: list[str | None] = [*partly_seen(tally.seen)]
+    print(_headline(rules, record, tally), file=sys.stderr)
+    notes: list[str | None] = [*partly_seen(tally.seen), *zone_notes]
     if request.threshold is None or request.map_threshold is None:
-        normals = len(record.validation.normal_scores)
-        notes.append(threshold_note(normals, request.false_alarm_rate))
+        notes += _threshold_notes(rules, record, request.false_alarm_rate)
     if kept:
         notes.append(f"{kept} LabelMe file(s) were there and are kept; --overwrite replaces them.")
     if tally.unreadable:
         notes.append(f"{len(tally.unreadable)} image(s) could not be read and are skipped.")
     for note in filter(None, notes):
         print(note, file=sys.stderr)
+
+
+def _headline(rules: Rules, record: Record, tally: Tally) -> str:
+    """The sentence on alarms and regions, and what both are above."""
+    if rules.zones:
+        said = ", ".join(rule.said for rule in rules.zones)
+        alarms, regions = f" (by zone: {said})", ""
+    else:
+        alarms = f" (score above {rules.threshold:.4g})"
+        regions = f" (map above {rules.map_threshold:.4g})"
+    return (
+        f"{tally.images} images by {record.method} of {record.unit}: {tally.alarms} alarms"
+        f"{alarms}, {tally.regions} regions{regions}"
+    )
+
+
+def _threshold_notes(rules: Rules, record: Record, rate: float) -> list[str | None]:
+    if rules.zones:
+        return [note for rule in rules.zones for note in rule.notes]
+    return [threshold_note(len(record.validation.normal_scores), rate)]
+
+
+def _stated(rule: ZoneRule) -> dict[str, float]:
+    """What the summary says of a zone."""
+    facts = asdict(rule)
+    del facts["name"], facts["normals"]
+    return facts

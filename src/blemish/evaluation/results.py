@@ -91,7 +91,8 @@ def write_results(
     if rules:
         numbers["zones"] = by_zone(test, rules, headline)
         numbers["notes"] += notes_of(rules)
-    numbers["notes"] += hidden_note(len(hidden))
+    left_out = test.hidden & ~test.rows["slice"].isin(extra).to_numpy()
+    numbers["notes"] += hidden_note(int(left_out.sum()))
     sizes = zip(test.rows["height"], test.rows["width"], strict=True)
     numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
     if masks != "none":

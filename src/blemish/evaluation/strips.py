@@ -123,7 +123,7 @@ def _write_scale(
     strip.paste(Image.fromarray(bar), (start, top + 3))
     draw.text((end + 6, top), high, _GREY, font(12))
     place = (scale.map_threshold - scale.low) / (scale.high - scale.low)
-    if 0 <= place <= 1:
+    if 0 <= place <= 1 and not scale.rules:  # of zones each has its own
         tick = start + round(place * (end - start - 1))
         draw.line((tick, top, tick, top + 15), ABOVE, 2)
     draw.text((left, top + 18), "anomaly map, one scale for the whole run", _GREY, font(12))

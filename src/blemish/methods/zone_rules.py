@@ -114,10 +114,21 @@ def largest_region(mask: Mask) -> int:
     return int(stats[1:, cv2.CC_STAT_AREA].max(initial=0))
 
 
+def _large(mask: Mask, least: int) -> Mask:
+    """The 8-connected regions of at least so many pixels."""
+    if least < 2 or not mask.any():
+        return mask
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= least
+    large[0] = False
+    return np.asarray(large[labels])
+
+
 def above_threshold(
     anomaly_map: Map, zones: ZoneMap | None, rules: Sequence[ZoneRule], otherwise: float
 ) -> Mask:
-    """Where a map (H, W) is above the threshold of its zone, nowhere in what is ignored.
+    """Where a map (H, W) is above the threshold of its zone, nowhere in what is ignored, without
+    the regions that are too small for their zone.
 
     otherwise: the threshold where there are no rules.
     """
@@ -126,7 +137,7 @@ def above_threshold(
         return np.asarray(anomaly_map > usual)
     above = np.zeros(anomaly_map.shape, bool)
     for rule in rules:
-        above |= (anomaly_map > rule.map_threshold) & zones.of(rule.name)
+        above |= _large((anomaly_map > rule.map_threshold) & zones.of(rule.name), rule.min_area)
     return above if rules else (anomaly_map > otherwise) & zones.judged()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from blemish.core.data_params import REST
 from blemish.core.workspace import Run
 from blemish.metrics.table import GLASS_PRO, Place, is_further, shown_in, title
 from blemish.report.tables import asked_rate, known, number, over_seeds, percent
@@ -128,7 +129,7 @@ def zones(runs: list[Run]) -> Table:
     """
     rows = []
     named = runs[0].record["zones"] if all("zones" in run.record for run in runs) else {}
-    for name, first in named.items():
+    for name, first in sorted(named.items(), key=lambda zone: zone[0] == REST):
         each = [run.record["zones"][name] for run in runs]
         rates = ("test_false_alarm_rate", "recall")
         false, recall = (over_seeds(zone[rate] for zone in each)["mean"] for rate in rates)

@@ -199,6 +199,23 @@ def test_a_model_that_only_ignores_keeps_the_usual_table(parts: Path, tmp_path: 
     assert "zones" not in summary
 
 
+def test_any_model_ignores_what_a_folder_says(model: Path, parts: Path, tmp_path: Path) -> None:
+    found, _ = rows(model, parts)
+    assert [row["decision"] for row in found] == [1] * 5
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    Image.fromarray((zones().index == IGNORED).astype(np.uint8) * 255).save(drawn / "ignore.png")
+    found, summary = rows(model, parts, "--zones", drawn)
+    assert [row["decision"] for row in found] == [0, 1, 1, 1, 1]
+    assert found[0]["score"] == pytest.approx(2)
+    assert list(found[0]) == COLUMNS
+    assert not {"zones", "notes"} & set(summary)
+    Image.new("L", (128, 96), 255).save(drawn / "rim.png")
+    done = predict(model, parts, "--zones", drawn)
+    with pytest.raises(UserError, match=r"rim.png: unknown zone 'rim'; known: ignore"):
+        raise done.exception or AssertionError
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

@@ -45,6 +45,8 @@ MARKERS = {
             "methods/test_methods_scoring.py",
             "methods/test_methods_training.py",
             "methods/test_scoring_imports.py",
+            "methods/test_seams.py",
+            "methods/test_tiles.py",
             "report/test_build.py",
             "synthesis/test_display_defects.py",
             "synthesis/test_render.py",

@@ -140,6 +140,7 @@ def _record(
         "protocol": "honest",
         "resolution": "original",
         "input_size": [224, 224],
+        "framing": "squash to 224×224",
         "masks": "pixel" if masked else "none",
         "counts": {
             "train": 400,

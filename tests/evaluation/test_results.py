@@ -33,9 +33,9 @@ pytestmark = pytest.mark.usefixtures("white")
 def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     found = metrics_of(results(tmp_path))
     assert set(found) == {
-        "unit", "method", "seed", "protocol", "resolution", "input_size", "masks", "counts",
-        "metrics", "intervals", "threshold", "by_defect", "slices", "by_area", "weak_curve",
-        "validation", "notes",
+        "unit", "method", "seed", "protocol", "resolution", "input_size", "framing", "masks",
+        "counts", "metrics", "intervals", "threshold", "by_defect", "slices", "by_area",
+        "weak_curve", "validation", "notes",
     }  # fmt: skip
     assert set(found["counts"]) == {"train", "val", "test_good", "test_defective"}
     assert set(found["metrics"]) == IMAGE | PIXEL
@@ -56,7 +56,8 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     assert set(found["validation"]) == SHORT - {"pixel_aupimo"}
     facts = {
         "unit": NAME, "method": "white", "seed": 0, "protocol": "honest",
-        "resolution": "original", "input_size": [96, 96], "masks": "pixel",
+        "resolution": "original", "input_size": [96, 96], "framing": "squash to 96×96",
+        "masks": "pixel",
         "counts": {"train": 11, "val": 3, "test_good": 6, "test_defective": 9},
     }  # fmt: skip
     assert found | facts == found

@@ -56,6 +56,7 @@ def a_run(unit: str, method: str, seed: int, **changes: Any) -> Run:
         "protocol": "honest",
         "resolution": "original",
         "input_size": [224, 224],
+        "framing": "squash to 224×224",
         "masks": "none",
         "counts": {"train": 100, "val": 70, "test_good": 40, "test_defective": 30},
         "metrics": {"image_auroc": 0.9, "image_f1max": 0.8},

@@ -20,6 +20,7 @@ METRICS = {
     "protocol": "honest",
     "resolution": "original",
     "input_size": [224, 224],
+    "framing": "squash to 224×224",
     "masks": "none",
     "counts": {"train": 900, "val": 160, "test_good": 220, "test_defective": 50},
     "metrics": {"image_auroc": 0.91, "image_ap": 0.8, "pixel_auroc": None},
@@ -41,7 +42,7 @@ MODEL = {
         "long": list(range(400)),
         "odd key!": None,
     },
-    "preprocessing": {"size": 224, "order": "RGB"},
+    "framing": {"height": 224, "width": 320, "resize": "fit"},
 }
 
 CURVES = "epoch,loss,validation_image_auroc\n0,1.5,\n1,0.75,0.9\n2,0.5,0.97\n"

@@ -24,7 +24,7 @@ Content = TypeVar("Content")
 Json = dict[str, Any]
 
 RECORD_KEYS = (
-    *("unit", "method", "seed", "protocol", "resolution", "input_size", "masks"),
+    *("unit", "method", "seed", "protocol", "resolution", "input_size", "framing", "masks"),
     *("counts", "metrics", "threshold", "by_defect", "slices", "notes"),
 )
 EVALUATED = (

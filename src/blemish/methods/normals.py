@@ -46,8 +46,8 @@ class Normals:
         """Windows of framed pictures of `sizes`.
 
         All of an image is covered by windows that are then moved at random, but for those at its
-        border, so that what is inside can come to lie anywhere in a window. most: how many windows there are of all images; each
-        image gives its share.
+        border, so that what is inside can come to lie anywhere in a window. most: how many windows
+        there are of all images; each image gives its share.
         """
         random = np.random.default_rng([seed, STREAM])
         places = [_spread(size, framing, random) for size in sizes]

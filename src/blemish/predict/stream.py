@@ -25,7 +25,8 @@ from blemish.methods.zone_rules import ZoneRule, lowest_where_ignored, zone_alar
 from blemish.predict.inputs import Source
 from blemish.predict.regions import Region, find_regions, regions_by_zone
 
-AHEAD = 3  # images that are read while one is scored: they may be large
+AHEAD = 3  # images that are read while one is scored,
+AHEAD_BYTES = 1 << 26  # but one where they are as large as this
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,13 @@ def _ahead(
 ) -> Iterator[Framed | Unreadable]:
     coming = iter(sources)
     running: deque[Future[Framed | Unreadable]] = deque(
-        pool.submit(read, source) for source in islice(coming, AHEAD)
+        pool.submit(read, source) for source in islice(coming, 1)
     )
     while running:
         result = running.popleft().result()
-        running.extend(pool.submit(read, source) for source in islice(coming, 1))
+        large = not isinstance(result, Unreadable) and result[0].nbytes >= AHEAD_BYTES
+        missing = (1 if large else AHEAD) - len(running)
+        running.extend(pool.submit(read, source) for source in islice(coming, max(0, missing)))
         yield result
 
 

@@ -208,6 +208,7 @@ def _row(group: list[Run]) -> Row:
         "protocol": record["protocol"],
         "resolution": record["resolution"],
         "input_size": record["input_size"],
+        "framing": record["framing"],
         "masks": record["masks"],
         "metrics": {name: over_seeds(run.metrics.get(name) for run in group) for name in names},
         "intervals": intervals(group),

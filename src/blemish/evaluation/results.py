@@ -1,6 +1,6 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -60,17 +60,10 @@ def write_results(
     """
     method, record = load(model, choose_device(training.device, training.threads))
     unit, made = read_manifest(prepared), read_manifest(synthetic)
-    score = partial(score_images, scratch=folder, store=store)
     rules = rules_of(record, unit, params.false_alarm_rate)
-    test, weak, *validation = (
-        decided(score(method, source, rows, title), rules)
-        for source, rows, title in (
-            (unit, unit.of("test"), "test"),
-            (made, made.of("weak"), "weak defects"),
-            (unit, unit.of("val", 0), "validation normals"),
-            (made, made.of("validation"), "validation defects"),
-        )
-    )
+    score = partial(score_images, method, scratch=folder, store=store)
+    parts = [decided(each, rules) for each in _scored(score, unit, made)]
+    test, weak, *validation = parts
     hidden = test.rows["image"][test.hidden]
     threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
     extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
@@ -78,7 +71,7 @@ def write_results(
     def headline(rows: pd.DataFrame) -> pd.Series:
         return ~rows["slice"].isin(extra) & ~rows["image"].isin(hidden)
 
-    masks = unit.facts.masks
+    masks, scores = unit.facts.masks, folder / "scores.parquet"
     judge = partial(
         evaluate,
         threshold=threshold,
@@ -90,9 +83,7 @@ def write_results(
     numbers = _numbers(tested, checked, record, params, unit, headline)
     if rules:
         numbers["zones"] = by_zone(test, rules, headline)
-        numbers["notes"] += notes_of(rules)
-    left_out = test.hidden & ~test.rows["slice"].isin(extra).to_numpy()
-    numbers["notes"] += hidden_note(int(left_out.sum()))
+    numbers["notes"] += [*notes_of(rules), *hidden_note(test, extra)]
     sizes = zip(test.rows["height"], test.rows["width"], strict=True)
     numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
     if masks != "none":
@@ -100,21 +91,30 @@ def write_results(
         own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
         numbers["metrics"] |= own
         numbers["notes"] += said
-    numbers["input_size"] = list(method.framing.window)
-    numbers["framing"] = method.framing.said
+    numbers |= {"input_size": list(method.framing.window), "framing": method.framing.said}
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]
         again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)
         numbers["oracle"] = as_published(method, protocol, model, test, again, headline, masks)
     write_json(folder / "metrics.json", numbers)
-    aupimo = [*tested.aupimo, *checked.aupimo]
-    parts = [test, weak, *validation]
-    _write_scores(parts, aupimo, headline, threshold, rules, folder / "scores.parquet")
+    _write_scores(parts, [*tested.aupimo, *checked.aupimo], headline, threshold, rules, scores)
     _write_curves(tested, folder / "curves")
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
     _write_pictures(method, test, headline, thresholds, rules, params, folder)
+
+
+def _scored(
+    score: Callable[[Manifest, pd.DataFrame, str], Predictions], unit: Manifest, made: Manifest
+) -> list[Predictions]:
+    """The test set, weak defects, validation normals and validation defects."""
+    return [
+        score(unit, unit.of("test"), "test"),
+        score(made, made.of("weak"), "weak defects"),
+        score(unit, unit.of("val", 0), "validation normals"),
+        score(made, made.of("validation"), "validation defects"),
+    ]
 
 
 def _numbers(

@@ -96,8 +96,10 @@ def notes_of(rules: Sequence[ZoneRule]) -> list[str]:
     return [said, *(note for rule in rules for note in rule.notes)]
 
 
-def hidden_note(count: int) -> list[str]:
-    """A sentence on the defective images of which nothing is judged, if there are any."""
+def hidden_note(test: Predictions, extra: Sequence[str]) -> list[str]:
+    """A sentence on the defective images of which nothing is judged, if there are any outside of
+    the `extra` slices."""
+    count = int((test.hidden & ~test.rows["slice"].isin(extra).to_numpy()).sum())
     images = "image lies" if count == 1 else "images lie"
     return [f"{count} defective {images} wholly in the zone `{IGNORE}`: left out."] if count else []
 

@@ -6,21 +6,20 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.core.surroundings import printable_json
-from blemish.images.framing import partly_seen
 from blemish.methods.saved import Record, load
-from blemish.methods.zone_rules import ZoneRule, zone_rules
-from blemish.metrics.threshold import threshold_at, threshold_note
+from blemish.methods.zone_rules import zone_rules
+from blemish.metrics.threshold import threshold_at
 from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
 from blemish.predict.stream import Prediction, Rules, Unreadable, predict_each
+from blemish.predict.summary import Summary, Tally
 from blemish.predict.zones import open_zones
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
@@ -59,23 +58,6 @@ class Request:
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
-@dataclass
-class Tally:
-    """Counts of what was predicted, and why some images could not be read."""
-
-    images: int = 0
-    alarms: int = 0
-    regions: int = 0
-    unreadable: list[str] = field(default_factory=list)
-    seen: list[float] = field(default_factory=list)  # share of each image that was judged
-
-    def add(self, row: Row, seen: float) -> None:
-        self.seen.append(seen)
-        self.images += 1
-        self.alarms += row["decision"]
-        self.regions += row["regions"]
-
-
 def run(request: Request) -> int:
     """Predict all that `request` names; returns the exit status.
 
@@ -102,7 +84,13 @@ def run(request: Request) -> int:
         print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
         return INTERRUPTED
     kept = sum(writer.kept for writer in writers if isinstance(writer, LabelMe))
-    _print_summary(request, rules, record, tally, kept, zones.notes())
+    summary = Summary(record, rules, tally, kept, zones.notes())
+    if request.as_json:
+        print(printable_json({"summary": summary.as_json()}))
+    else:
+        given = (request.threshold, request.map_threshold)
+        for line in summary.lines(request.false_alarm_rate, given):
+            print(line, file=sys.stderr)
     return SKIPPED if tally.unreadable else 0
 
 
@@ -208,70 +196,3 @@ def _line(row: Row) -> str:
     zones = f"  (in {row['zone_alarms']})" if row.get("zone_alarms") else ""
     regions = f"{row['regions']:3} region(s)"
     return f"{verdict:5}  {row['score']:<10.5g}  {regions}  {row['image']}{zones}"
-
-
-def _print_summary(
-    request: Request,
-    rules: Rules,
-    record: Record,
-    tally: Tally,
-    kept: int,
-    zone_notes: Sequence[str],
-) -> None:
-    summary: dict[str, Any] = {
-        "unit": record.unit,
-        "method": record.method,
-        "seed": record.seed,
-        "threshold": rules.threshold,
-        "map_threshold": rules.map_threshold,
-        "images": tally.images,
-        "alarms": tally.alarms,
-        "regions": tally.regions,
-        "labelme_kept": kept,
-        "unreadable": tally.unreadable,
-        "least_seen": min(tally.seen, default=1.0),
-    }
-    if rules.zones:
-        summary["zones"] = {rule.name: _stated(rule) for rule in rules.zones}
-    if zone_notes:
-        summary["notes"] = list(zone_notes)
-    if request.as_json:
-        print(printable_json({"summary": summary}))
-        return
-    print(_headline(rules, record, tally), file=sys.stderr)
-    notes: list[str | None] = [*partly_seen(tally.seen), *zone_notes]
-    if request.threshold is None or request.map_threshold is None:
-        notes += _threshold_notes(rules, record, request.false_alarm_rate)
-    if kept:
-        notes.append(f"{kept} LabelMe file(s) were there and are kept; --overwrite replaces them.")
-    if tally.unreadable:
-        notes.append(f"{len(tally.unreadable)} image(s) could not be read and are skipped.")
-    for note in filter(None, notes):
-        print(note, file=sys.stderr)
-
-
-def _headline(rules: Rules, record: Record, tally: Tally) -> str:
-    """The sentence on alarms and regions, and what both are above."""
-    if rules.zones:
-        said = ", ".join(rule.said for rule in rules.zones)
-        alarms, regions = f" (by zone: {said})", ""
-    else:
-        alarms = f" (score above {rules.threshold:.4g})"
-        regions = f" (map above {rules.map_threshold:.4g})"
-    return (
-        f"{tally.images} images by {record.method} of {record.unit}: {tally.alarms} alarms"
-        f"{alarms}, {tally.regions} regions{regions}"
-    )
-
-
-def _threshold_notes(rules: Rules, record: Record, rate: float) -> list[str | None]:
-    if rules.zones:
-        return [note for rule in rules.zones for note in rule.notes]
-    return [threshold_note(len(record.validation.normal_scores), rate)]
-
-
-def _stated(rule: ZoneRule) -> dict[str, float]:
-    """What the summary says of a zone."""
-    facts = asdict(rule)
-    del facts["name"], facts["normals"]
-    return facts

@@ -17,7 +17,7 @@ from torch import Tensor
 from blemish.core.errors import UserError
 from blemish.images.framing import Framing, Size
 from blemish.images.reading import Levels, read_image
-from blemish.images.seen_zones import SeenZones, see
+from blemish.images.seen_zones import SeenZones
 from blemish.images.zones import ZoneMap
 from blemish.methods.detector import AnyDetector
 from blemish.methods.scoring import score_picture
@@ -69,7 +69,7 @@ class Decision(TypedDict):
     zone_alarms: dict[str, bool] | None
 
 
-ZonesOf = Callable[[str, Size], ZoneMap | None]
+ZonesOf = Callable[[str, Size], SeenZones | None]
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,7 @@ def _read(
         image = read_image(source.path, levels)
         name = source.name.with_suffix("").as_posix()
         zones = zones_of(name, (image.shape[0], image.shape[1])) if zones_of else None
-        framed = torch.from_numpy(framing.to_model(image))
-        return image, framed, see(zones, framing) if zones else None
+        return image, torch.from_numpy(framing.to_model(image)), zones
     except UserError as error:
         return Unreadable(source, str(error))
     except Exception as error:  # decoders of damaged files raise anything; the others must go on

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blemish.core.errors import UserError
-from blemish.images.framing import Size
+from blemish.images.framing import Framing, Size
+from blemish.images.seen_zones import SeenZones, see
 from blemish.images.zone_files import ZoneFiles
 from blemish.images.zones import ZoneMap
 from blemish.methods.saved import Record, load_zones
@@ -20,31 +21,38 @@ MISSING = (
 
 @dataclass
 class ZoneSource:
-    """The zones of the images of a run.
+    """The zones of the images of a run, as the network sees them.
 
     files: those of `--zones`, None without. shared: the one map of the model's unit, if there is
     one. has_zones: whether the model was trained with any. unfit: sizes (H, W) of the images
     that `shared` was not used for.
     """
 
+    framing: Framing
     files: ZoneFiles | None
     shared: ZoneMap | None
     has_zones: bool
     unfit: list[Size] = field(default_factory=list)  # filled by several threads
+    _last: dict[Size, SeenZones | None] = field(default_factory=dict, init=False)
 
-    def of(self, name: str, size: Size) -> ZoneMap | None:
+    def of(self, name: str, size: Size) -> SeenZones | None:
         """The zones of an image of `size`, by its path without suffix; None where it has none.
 
         Raises UserError where a file of `--zones` does not fit.
         """
-        if self.files is not None:
-            return self.files.of(name, size)
-        if self.shared is None:
-            return None
-        if self.shared.index.shape != size:
+        if self.files is not None and self.files.has_own(name):
+            return self._see(self.files.of(name, size))
+        if self.shared is not None and self.shared.index.shape != size:
             self.unfit.append(size)
             return None
-        return self.shared
+        last = self._last  # the images before mostly had the same size and zones
+        if size not in last:
+            zones = self.files.of(name, size) if self.files is not None else self.shared
+            self._last = last = {size: self._see(zones)}
+        return last[size]
+
+    def _see(self, zones: ZoneMap | None) -> SeenZones | None:
+        return see(zones, self.framing) if zones else None
 
     def notes(self) -> list[str]:
         """What must be said of zones that were not used."""
@@ -69,7 +77,7 @@ def open_zones(
     """
     known = record.zones is not None
     if folder is None:
-        return ZoneSource(None, load_zones(model, record), known)
+        return ZoneSource(record.framing, None, load_zones(model, record), known)
     if not folder.is_dir():
         raise UserError(f"`--zones` is {str(folder)!r}: no such folder")
     files = ZoneFiles(folder, tuple(record.zones or ()))
@@ -82,4 +90,4 @@ def open_zones(
                 f"{folder}: {count} images are called {name}: put the zones of each into folders "
                 "as its image"
             )
-    return ZoneSource(files, None, known)
+    return ZoneSource(record.framing, files, None, known)

@@ -141,6 +141,7 @@ def _record(
         "resolution": "original",
         "input_size": [224, 224],
         "framing": "squash to 224×224",
+        "warning": None,
         "masks": "pixel" if masked else "none",
         "counts": {
             "train": 400,

@@ -35,7 +35,7 @@ def test_metrics_json_has_the_keys_of_the_contract(tmp_path) -> None:
     assert set(found) == {
         "unit", "method", "seed", "protocol", "resolution", "input_size", "framing", "masks",
         "counts", "metrics", "intervals", "threshold", "by_defect", "slices", "by_area",
-        "weak_curve", "validation", "notes",
+        "weak_curve", "validation", "notes", "warning",
     }  # fmt: skip
     assert set(found["counts"]) == {"train", "val", "test_good", "test_defective"}
     assert set(found["metrics"]) == IMAGE | PIXEL

@@ -118,6 +118,13 @@ def test_a_unit_s_zones_concern_this_unit_alone(clean: Workspace) -> None:
     assert clean.repro("--dry").ran == stages | ALWAYS
 
 
+def test_what_is_asked_for_a_unit_concerns_this_unit_alone(clean: Workspace) -> None:
+    clean.set({"data.framing": {RENDERED: {"resize": "fit"}}})
+    assert clean.repro("sources").ran == {"folder@parts", "sources"}
+    stages = {f"{stage}@{RENDERED}" for stage in ("fetch", "prepare")}
+    assert clean.repro("--dry").ran == stages | ALWAYS
+
+
 def test_comments_and_docstrings_concern_nothing(clean: Workspace) -> None:
     """In every file of the code at once; only the stage that describes the code runs."""
     for file in [*clean.root.glob("src/blemish/**/*.py"), *clean.root.glob("stages/*.py")]:

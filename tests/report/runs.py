@@ -57,6 +57,7 @@ def a_run(unit: str, method: str, seed: int, **changes: Any) -> Run:
         "resolution": "original",
         "input_size": [224, 224],
         "framing": "squash to 224×224",
+        "warning": None,
         "masks": "none",
         "counts": {"train": 100, "val": 70, "test_good": 40, "test_defective": 30},
         "metrics": {"image_auroc": 0.9, "image_f1max": 0.8},

@@ -21,6 +21,7 @@ METRICS = {
     "resolution": "original",
     "input_size": [224, 224],
     "framing": "squash to 224×224",
+    "warning": None,
     "masks": "none",
     "counts": {"train": 900, "val": 160, "test_good": 220, "test_defective": 50},
     "metrics": {"image_auroc": 0.91, "image_ap": 0.8, "pixel_auroc": None},

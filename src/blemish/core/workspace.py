@@ -24,7 +24,17 @@ Content = TypeVar("Content")
 Json = dict[str, Any]
 
 RECORD_KEYS = (
-    *("unit", "method", "seed", "protocol", "resolution", "input_size", "framing", "masks"),
+    *(
+        "unit",
+        "method",
+        "seed",
+        "protocol",
+        "resolution",
+        "input_size",
+        "framing",
+        "warning",
+        "masks",
+    ),
     *("counts", "metrics", "threshold", "by_defect", "slices", "notes"),
 )
 EVALUATED = (

@@ -1,5 +1,6 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -22,6 +23,7 @@ from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.scoring import score_as_published, score_images
+from blemish.evaluation.warning import early_warning
 from blemish.evaluation.zone_decisions import (
     by_zone,
     decided,
@@ -92,6 +94,7 @@ def write_results(
         numbers["metrics"] |= own
         numbers["notes"] += said
     numbers |= {"input_size": list(method.framing.window), "framing": method.framing.said}
+    numbers["warning"] = _warned(checked, record)
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]
         again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)
@@ -154,6 +157,14 @@ def _numbers(
         "weak_curve": _weak_curve(tested.slices),
         "notes": [*tested.notes, *unit.facts.notes, *([note] if note else [])],
     }
+
+
+def _warned(checked: Evaluation, record: Record) -> str | None:
+    """The early warning, which the terminal shows too; None where there is nothing to warn of."""
+    warning = early_warning(checked.metrics.get("image_auroc"))
+    if warning:
+        print(f"{record.unit} {record.method} seed {record.seed}: {warning}", file=sys.stderr)
+    return warning
 
 
 def _weak_curve(slices: dict[str, Metrics]) -> list[dict[str, float | None]]:

@@ -17,6 +17,7 @@ from blemish.report.tables import (
     conditions,
     known,
     leaderboard,
+    marked,
     mean_over_units,
     metric_names,
     number,
@@ -57,7 +58,7 @@ def _table(rows: list[Row], place: Place) -> Table:
         if len(methods) > 1 and unit not in (None, row["unit"]):
             table.add_section()
         first = Text(row["unit"] if row["unit"] != unit else "")
-        table.add_row(first, Text(row["method"]), *_cells(row, names, best))
+        table.add_row(first, Text(marked(row)), *_cells(row, names, best))
         unit = row["unit"]
     if any(row["unit"] != unit for row in rows):
         table.add_section()

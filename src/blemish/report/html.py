@@ -11,6 +11,7 @@ from blemish.metrics.table import Place, heading, shown_in
 from blemish.report import figures, literature, views
 from blemish.report.gallery import Assets, View, write_animation, write_figures, write_pictures
 from blemish.report.tables import (
+    MARK,
     NO_MASKS,
     RATES,
     Row,
@@ -19,6 +20,7 @@ from blemish.report.tables import (
     conditions,
     known,
     leaderboard,
+    marked,
     mean_over_units,
     metric_names,
     number,
@@ -67,7 +69,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, spread=spread, anchor=_anchor)
+    environment.filters.update(
+        number=number, percent=percent, spread=spread, anchor=_anchor, marked=marked
+    )
     return environment
 
 
@@ -144,6 +148,11 @@ def _method(assets: Assets, runs: list[Run], row: Row) -> View:
             for name in shown_in(Place.METHOD, row["metrics"])
             if name in row["metrics"]
         },
+        "warnings": [
+            f"{MARK} seed {run.seed}: {run.record['warning']}"
+            for run in runs
+            if run.record["warning"]
+        ],
         "operating_points": [views.operating_point(run, len(runs) > 1) for run in runs],
         "validation": views.validation_note(runs),
         "figures": write_figures(assets, runs),

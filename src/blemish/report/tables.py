@@ -28,6 +28,7 @@ RATES = {
     "precision": ("precision", "Precision"),
 }
 NO_MASKS = "– (no masks)"
+MARK = "†"  # beside the name of a method that gave the early warning
 
 
 def leaderboard(runs: list[Run]) -> list[Row]:
@@ -133,7 +134,7 @@ def conditions(runs: list[Run]) -> list[str]:
         for name in dict.fromkeys(run.method for run in runs)
         if training_free(name)
     ]
-    sentences += chance(runs)
+    sentences += [*doubtful(runs), *chance(runs)]
     if boxed:
         sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
     return sentences + incomplete(runs)
@@ -145,6 +146,22 @@ def incomplete(runs: list[Run]) -> list[str]:
     return [
         f"Not as published: {unit} ({' '.join(found)})" for unit, found in notes.items() if found
     ]
+
+
+def doubtful(runs: list[Run]) -> list[str]:
+    """A sentence that says what the mark in the leaderboard means, where there is one."""
+    marked = [f"{row['method']} on {row['unit']}" for row in leaderboard(runs) if row["doubtful"]]
+    if not marked:
+        return []
+    return [
+        f"{MARK} {', '.join(marked)}: some seed does not even find the rendered validation "
+        "defects, so do not rely on it; its notes say what to try."
+    ]
+
+
+def marked(row: Row) -> str:
+    """The name of a row's method, marked where it is doubtful."""
+    return f"{row['method']} {MARK}" if row["doubtful"] else str(row["method"])
 
 
 def training_free(method: str) -> bool:
@@ -204,6 +221,7 @@ def _row(group: list[Run]) -> Row:
         "unit": group[0].unit,
         "method": group[0].method,
         "training_free": training_free(group[0].method),
+        "doubtful": any(run.record["warning"] for run in group),
         "seeds": [run.seed for run in group],
         "protocol": record["protocol"],
         "resolution": record["resolution"],

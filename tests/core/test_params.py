@@ -128,6 +128,7 @@ WRONG = [
     ("data.folders", {"bolts": 5}, ["`data.folders.bolts` is 5", "string"]),
     ("data.zones", {"elpv/mno": {}}, ["a unit of `data.zones` is 'elpv/mno'", "mean 'mono'"]),
     ("data.zones", {"elpv/mono": {"Edge": {}}}, ["`data.zones.elpv/mono.Edge`", "pattern"]),
+    ("data.zones", {"elpv/mono": {"rest": {}}}, ["a zone cannot be called `rest`"]),
     ("data.zones", {"elpv/mono": {"edge": None}}, ["`data.zones.elpv/mono.edge` is None"]),
     (
         "data.zones",

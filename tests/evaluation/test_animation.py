@@ -17,7 +17,7 @@ THRESHOLDS = (0.35, 0.35)
 def written(root: Path, frames: int, **options: object) -> list[np.ndarray]:
     """The frames (H, W, 3) of the test set with peaks 0.1 … 0.3 (good) and 0.3 … 0.8."""
     test = predictions(root / "unit", **options)
-    rows = scored_rows(test, everything)
+    rows = scored_rows(test, everything, THRESHOLDS[0])
     write_animation(test, rows, scale_of(test, rows, THRESHOLDS), root / "a.gif", frames)
     with Image.open(root / "a.gif") as shown:
         assert shown.info["loop"] == 0

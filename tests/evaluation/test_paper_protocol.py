@@ -25,7 +25,9 @@ from blemish.images.manifest import read_manifest
 from blemish.methods.author_protocol import AuthorProtocol
 from blemish.methods.registry import METHODS
 from blemish.methods.saved import load, load_state
+from blemish.metrics.table import GLASS_PRO
 from stages import evaluate, train
+from tests.evaluation.zoned import ignoring_unit
 from tests.models import new
 from tests.units import NAME, PARAMS, params_folder, run_stage, tiny_unit
 
@@ -210,3 +212,21 @@ def test_the_registry_knows_which_methods_choose_an_epoch(name: str) -> None:
     with params_folder({name: tiny(name).params}):
         protocol = new(name, load_params().method(name)).author_protocol("elpv/mono")
     assert METHODS[name].chooses_epoch == bool(protocol and protocol.chosen_by)
+
+
+def test_ignored_pixels_are_out_of_the_authors_numbers_too(tmp_path: Path) -> None:
+    unit = ignoring_unit()
+    changes = {"glass": GLASS, "training": PARAMS["training"] | {"keep_every": 2}}
+    run_stage(train.main, changes, NAME, "glass", "0", *unit.inputs, tmp_path / "model")
+    paper = {"evaluation": PARAMS["evaluation"] | {"protocol": "paper"}}
+    folders = (unit.prepared, unit.synthetic, tmp_path / "out")
+    run_stage(evaluate.main, changes | paper, tmp_path / "model", *folders)
+    oracle = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["oracle"]
+    assert 0 <= oracle["metrics"]["oracle_pixel_auroc"] <= 1
+    assert oracle["metrics"][f"oracle_{GLASS_PRO}"] is None
+    method, _ = load(tmp_path / "model", torch.device("cpu"))
+    manifest = read_manifest(unit.prepared)
+    test = score_images(method, manifest, manifest.of("test"), "test")
+    sample = test.sample(0, "model")
+    assert sample.judged is not None
+    assert sample.judged.mean() == pytest.approx(1 - 28 / 96, abs=1 / 64)

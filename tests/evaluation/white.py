@@ -53,8 +53,9 @@ def model(folder: Path, unit: Unit | None = None, **params: Any) -> Path:
     folder.mkdir(parents=True)
     detector = new("white", Params(**params))
     held_out = (unit or tiny_unit()).open()
-    pictures = held_out.pictures(detector.framing, "val")
-    save(detector, folder, NAME, score_each(detector, pictures, held_out.sizes_of("val")))
+    pictures, zones = held_out.pictures(detector.framing, "val"), held_out.zones(detector.framing)
+    sizes, seen = held_out.sizes_of("val"), zones.of_normals() if zones else None
+    save(detector, folder, NAME, score_each(detector, pictures, sizes, seen), zones=zones)
     return folder
 
 

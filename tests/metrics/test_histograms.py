@@ -226,3 +226,17 @@ def test_misuse_is_refused():
         _ = coarse + fine
     with pytest.raises(ValueError, match="only a coarse"):
         fine.finer_binning()
+
+
+def test_what_is_not_judged_is_not_counted():
+    anomaly_map = np.array([[9, 1, 2], [9, 3, 4]], np.float32)
+    mask = np.array([[0, 0, 0], [0, 1, 0]], bool)
+    judged = np.array([[0, 1, 1], [0, 1, 1]], bool)
+    found, expected = PixelHistogram(), PixelHistogram()
+    bins = found.update(anomaly_map, mask, judged=judged)
+    assert (bins == expected.update(anomaly_map[:, 1:], mask[:, 1:])).all()
+    assert (found.normal == expected.normal).all()
+    assert (found.anomalous == expected.anomalous).all()
+    assert (found.normal.sum(), found.anomalous.sum()) == (3, 1)
+    with pytest.raises(ValueError, match="the mask holds pixels that are not judged"):
+        found.update(anomaly_map, ~mask, judged=judged)

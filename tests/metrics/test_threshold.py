@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from blemish.core.errors import UserError
 from blemish.metrics.threshold import (
+    decision_rates,
     expected_rate,
     operating_point,
     threshold_at,
@@ -96,3 +97,10 @@ def test_an_operating_point_without_alarms_defects_or_good_images():
     assert operating_point([0, 0], [0.1, 0.2], 0.5)["recall"] is None
     assert operating_point([1, 1], [0.1, 0.2], 0.5)["test_false_alarm_rate"] is None
     assert operating_point([], [], 0.5)["accuracy"] is None
+
+
+def test_rates_of_decisions_that_no_single_score_made():
+    labels, alarm = [0, 0, 1, 1, 1], np.array([True, False, True, False, True])
+    assert decision_rates(labels, alarm) == {
+        "precision": 2 / 3, "recall": 2 / 3, "accuracy": 0.6, "test_false_alarm_rate": 0.5,
+    }  # fmt: skip

@@ -14,3 +14,8 @@ def test_figures_are_xml_that_follows_the_colour_scheme() -> None:
     assert "DejaVu" not in svg
     texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
     assert {"good (2)", "defective (1)", "threshold"} <= set(texts)
+
+
+def test_scores_have_no_line_where_zones_decide() -> None:
+    with_line, without = (figures.score_histogram([0.1, 0.2], [0.7], at) for at in (0.5, None))
+    assert len(with_line) > len(without)

@@ -66,3 +66,23 @@ def test_undefined_numbers_leave_dashes_and_their_note(small: Path) -> None:
     assert note in text
     assert "recall – of" in text
     assert json.loads((small / "metrics" / "summary.json").read_text()) == {"glass": {}}
+
+
+def test_zones_stand_in_a_table_of_their_method(small: Path) -> None:
+    path = small / "results" / MASKED / "glass-0" / "metrics.json"
+    record = json.loads(path.read_text())
+    zone = {
+        "threshold": 0.4321, "map_threshold": 0.3, "false_alarm_rate": 0.1, "min_area": 40,
+        "validation_normals": 60, "alarms": 9, "test_good": 38, "test_false_alarm_rate": 0.1,
+        "defective": 12, "recall": 0.5,
+    }  # fmt: skip
+    note = "Zones decide: an image is an alarm where one of its zones is."
+    zoned = {"zones": {"rim": zone, "rest": zone | {"min_area": 0}}, "notes": [note]}
+    path.write_text(json.dumps(record | zoned))
+    build_in(small, [MASKED], ["glass"], [0])
+    text = (small / "report" / "index.html").read_text(encoding="utf-8")
+    assert note in text
+    assert "Recall of defects there" in text
+    assert "0.4321" in text
+    assert "each zone at its threshold" in text.casefold()
+    assert text.index(">rim<") < text.index(">rest<")

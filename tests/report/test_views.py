@@ -58,3 +58,37 @@ def test_area_quarters_aupimo_and_spro_are_shown() -> None:
     assert table.heading("pixel_spro_0.01") == "sPRO@0.01"
     assert table.heading("pixel_aupro_0.05") == "AUPRO@0.05"
     assert ("pixel metrics", "at original resolution") in views.about_unit(runs[0])
+
+
+ZONE = {
+    "threshold": 0.4, "map_threshold": 0.3, "false_alarm_rate": 0.1, "min_area": 40,
+    "validation_normals": 60, "expected_rate": 0.11, "rate_low": 0.05, "rate_high": 0.2,
+    "alarms": 9, "test_good": 38, "test_false_alarm_rate": 0.1, "defective": 12, "recall": 0.5,
+}  # fmt: skip
+
+
+def test_zones_are_a_table_and_the_decision_is_theirs() -> None:
+    rest = ZONE | {"min_area": 0, "false_alarm_rate": 0.05, "recall": None, "defective": 0}
+    runs = [
+        a_run("a/b", "glass", seed, zones={"rest": rest, "rim": ZONE | {"threshold": 0.4 + seed}})
+        for seed in (0, 1)
+    ]
+    found = views.zones(runs)
+    assert found["head"] == [
+        "Zone", "False alarms allowed", "Smallest region", "Validation normals", "Threshold",
+        "False alarms", "Recall of defects there",
+    ]  # fmt: skip
+    plain = [[cell.replace("\N{NBSP}", " ") for cell in row] for row in found["rows"]]
+    assert plain == [
+        ["rim", "10 %", "40 px", "60", "0.4, 1.4", "10.0 % of 38", "50.0 % of 12"],
+        ["rest", "5 %", "–", "60", "0.4, 0.4", "10.0 % of 38", "– of 0"],
+    ]
+    said = views.operating_point(runs[1], several=True).replace("\N{NBSP}", " ")
+    assert said == (
+        "Seed 1: each zone at its threshold, set on validation normals: recall 80.0 % of 30 "
+        "defective images, false alarms on 10.0 % of 40 good ones; precision 90.0 %, "
+        "accuracy 85.0 %."
+    )
+    assert views.zones([runs[0], a_run("a/b", "glass", 1)])["rows"] == []
+    entry = {"label": 0, "score": 0.9, "defect": "good", "image": "x.png", "alarm": False}
+    assert views.caption(entry, threshold=0.5)["verdict"] == "passed"

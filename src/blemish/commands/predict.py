@@ -64,6 +64,13 @@ Threshold = Annotated[
 MapThreshold = Annotated[
     float | None, typer.Option(help="Regions are where the map is higher; overrides the rate.")
 ]
+Zones = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the zones of the images, as data/zones/<unit>; by default those of the "
+        "model, where all its images share them."
+    ),
+]
 MinArea = Annotated[
     int, typer.Option(min=1, help="Pixels, at the image's size, of the smallest region.")
 ]
@@ -95,6 +102,7 @@ def predict(
     false_alarm_rate: Rate = 0.05,
     threshold: Threshold = None,
     map_threshold: MapThreshold = None,
+    zones: Zones = None,
     min_area: MinArea = 16,
     simplify: Simplify = 1.0,
     label: Label = "defect",
@@ -136,6 +144,7 @@ def predict(
             device=device,
             as_json=as_json,
             maps_as_tiff=maps_as_tiff,
+            zones=zones,
         )
     )
     raise typer.Exit(status)

@@ -9,6 +9,7 @@ from blemish.core.section import Count, Fraction, Section, Seed
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ZoneName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 IGNORE = "ignore"  # the zone that is never judged and never counted
+REST = "rest"  # what of an image is in no zone
 MOST_ZONES = 20  # of a unit, beside `ignore`
 # Folders of a prepared unit: in the folder of zones they hold the files of single images.
 RESERVED = ("train", "test")
@@ -57,7 +58,7 @@ def _can_be_zones(zones: dict[str, Tolerance]) -> dict[str, Tolerance]:
         raise ValueError(
             f"`{IGNORE}` is never judged, so it has no tolerance: write {IGNORE}: {{}}"
         )
-    reserved = next((name for name in RESERVED if name in zones), None)
+    reserved = next((name for name in (*RESERVED, REST) if name in zones), None)
     if reserved:
         raise ValueError(f"a zone cannot be called `{reserved}`: choose another name")
     count = len(zones.keys() - {IGNORE})

@@ -6,9 +6,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from blemish.evaluation.drawing import Picture, Scale, colours, fitted, font, outlined, resized
+from blemish.evaluation.drawing import (
+    Picture,
+    Scale,
+    colours,
+    fitted,
+    font,
+    outlined,
+    resized,
+    with_zones,
+)
 from blemish.evaluation.predictions import Predictions
-from blemish.evaluation.strips import read_views
+from blemish.evaluation.strips import read_views, said_of
+from blemish.methods.zone_rules import above_threshold
 
 SIDE = 200  # pixels of the square that a panel fits into
 GAP, CAPTION = 8, 26
@@ -28,7 +38,7 @@ def write_animation(
     frame is dropped. Equal input gives equal bytes.
 
     Args:
-        rows: manifest rows, at least one, with their `score` and `position` in the predictions.
+        rows: of `scored_rows`, at least one.
 
     Raises:
         UserError: an image or a mask that cannot be read or does not fit.
@@ -55,17 +65,23 @@ def _frame(predictions: Predictions, row: pd.Series, scale: Scale) -> Image.Imag
     picture, anomaly_map, truth = read_views(predictions, row)
     small = fitted(picture, (SIDE, SIDE))
     small_map = resized(anomaly_map, (small.shape[1], small.shape[0]))
+    zones = predictions.zone_map(row["position"])
     heat = colours(np.clip((small_map - scale.low) / (scale.high - scale.low), 0, 1))
-    mask = np.repeat((small_map > scale.map_threshold)[:, :, None] * np.uint8(255), 3, axis=2)
+    above = small_map > scale.map_threshold
+    if zones:
+        whole = above_threshold(anomaly_map, zones, scale.rules, scale.map_threshold)
+        above = resized(whole.astype(np.float32), (small.shape[1], small.shape[0])) > 0.5
+    mask = np.repeat(above[:, :, None] * np.uint8(255), 3, axis=2)
+    heat, mask = with_zones(heat, zones), with_zones(mask, zones)
     return _composed([small, heat, outlined(mask, truth, None)], row, scale)
 
 
 def _composed(panels: list[Picture], row: pd.Series, scale: Scale) -> Image.Image:
     frame = Image.new("RGB", SIZE, PAPER)
     draw = ImageDraw.Draw(frame)
-    alarm = row["score"] > scale.threshold
-    sign = ">" if alarm else "≤"
-    score = f"score {row['score']:.4g} {sign} {scale.threshold:.4g}{': alarm' if alarm else ''}"
+    score = said_of(row, "", scale.threshold)
+    if "zone_alarms" not in row:
+        score += ": alarm" if row["alarm"] else ""
     draw.text((GAP, 5), str(row["defect"])[:40], INK, font(14, bold=True))
     draw.text((SIZE[0] - GAP, 6), score, INK, font(13), anchor="ra")
     truth = "" if pd.isna(row["mask"]) else ", ground truth outlined"

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFont
 
+from blemish.images.zones import IGNORED, ZoneMap
+from blemish.methods.zone_rules import ZoneRule
+
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
@@ -18,19 +21,22 @@ Number = TypeVar("Number", np.uint8, np.float32)
 
 # Apart for colour-blind eyes too, and neither is in the colour map or usual in the images.
 TRUTH, ABOVE = (0, 165, 255), (255, 20, 140)
+BORDER = (225, 225, 225)  # of zones
 
 
 @dataclass(frozen=True)
 class Scale:
     """What all pictures of a run share, so that they can be compared.
 
-    The colours of maps span `low` to `high`; `threshold` is that of image scores.
+    The colours of maps span `low` to `high`; `threshold` is that of image scores. Where zones with
+    names decide, `rules` are theirs.
     """
 
     low: float
     high: float
     threshold: float
     map_threshold: float
+    rules: tuple[ZoneRule, ...] = ()
 
 
 def resized(values: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
@@ -68,6 +74,23 @@ def outlined(picture: Picture, truth: Mask | None, above: Mask | None) -> Pictur
         wider = cv2.dilate(covered.astype(np.uint8), kernel)
         contours, _ = cv2.findContours(wider, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.polylines(drawn, contours, True, colour, 2, cv2.LINE_AA)
+    return drawn
+
+
+def with_zones(picture: Picture, zones: ZoneMap | None) -> Picture:
+    """The picture (h, w, 3) with what is ignored hatched in grey, and thin lines around zones."""
+    if zones is None:
+        return picture
+    height, width = picture.shape[:2]
+    index = cv2.resize(zones.index, (width, height), interpolation=cv2.INTER_NEAREST)
+    ys, xs = np.indices(index.shape)
+    step = max(4, min(height, width) // 60)
+    hatch = np.where(((xs + ys) // step) % 2, np.uint8(120), np.uint8(160))[:, :, None]
+    drawn = np.where((index == IGNORED)[:, :, None], hatch, picture).astype(np.uint8)
+    border = np.zeros(index.shape, bool)
+    border[:, 1:] |= index[:, 1:] != index[:, :-1]
+    border[1:] |= index[1:] != index[:-1]
+    drawn[border] = BORDER
     return drawn
 
 

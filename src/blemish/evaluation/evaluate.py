@@ -20,7 +20,7 @@ from blemish.metrics.bootstrap import PixelCounts, draw_weights, image_draws, in
 from blemish.metrics.histograms import PixelHistogram
 from blemish.metrics.image_metrics import image_metrics
 from blemish.metrics.table import Place, as_floats, is_in, measured, metric_of
-from blemish.metrics.threshold import operating_point, share
+from blemish.metrics.threshold import decision_rates, share
 
 Metrics = dict[str, float | None]
 Judge = Callable[[pd.Series], Metrics]  # flags of some defective images -> their numbers
@@ -78,14 +78,15 @@ def evaluate(
             judged by its own defective images and all good images of the main test set.
         masks: "pixel", "boxes" (drawn from boxes) or "none": then only slices that have masks of
             their own, such as synthetic ones, get pixel metrics.
-        threshold: an image is called defective where its score is above.
+        threshold: an image is called defective where its score is above; where predictions have
+            zones with names, any zone's alarm decides.
         resolution: "original" or "model", where anomaly maps meet masks.
         aupro_limit: the false-positive rate up to which PRO is integrated.
 
     Raises:
         UserError: a score or map that is not finite, or a mask that is missing or does not fit.
     """
-    table = all_images(predictions, headline)
+    table = all_images(predictions, headline, threshold)
     histograms, counts = measure_pixels(predictions, table, masks, resolution)
     limits = {"pixel_aupro": aupro_limit}
     main, defective = table["headline"], table["label"] == 1
@@ -97,7 +98,7 @@ def evaluate(
         return {"count": int(chosen.sum()), **kept}
 
     def with_recall(chosen: pd.Series) -> Metrics:
-        return {**detail(chosen), "recall": share((table["score"][chosen] > threshold).to_numpy())}
+        return {**detail(chosen), "recall": share(table["alarm"][chosen].to_numpy())}
 
     def per(column: str, of: pd.Series, judge: Judge) -> dict[str, Metrics]:
         names = sorted(set(table[column][of]) - {""})
@@ -108,7 +109,7 @@ def evaluate(
     mean, note = _mean_over_slices(slices, table[main])
     return Evaluation(
         metrics=metrics | mean,
-        operating_point=operating_point(table["label"][main], table["score"][main], threshold),
+        operating_point=decision_rates(table["label"][main], table["alarm"][main].to_numpy()),
         by_defect=per("defect", main & defective, with_recall),
         slices=slices,
         by_area=_by_area(table, with_recall),

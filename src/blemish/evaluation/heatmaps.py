@@ -1,6 +1,6 @@
 """Which test images show best how a detector does, and their picture strips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from blemish.evaluation.drawing import Picture, Scale
 from blemish.evaluation.image_table import Headline
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.strips import draw_strip
+from blemish.evaluation.zone_decisions import names_of_alarms
+from blemish.methods.zone_rules import ZoneRule
 
 Thresholds = tuple[float, float]  # of image scores and of anomaly maps
 Explain = Callable[[Path], dict[str, Picture]]  # an image file -> captions and pictures (h, w, 3)
@@ -41,6 +43,7 @@ def write_heatmaps(
     folder: Path,
     limit_per_kind: int = 4,
     explain: Explain | None = None,
+    rules: Sequence[ZoneRule] = (),
 ) -> list[dict[str, Any]]:
     """Write strips of the worst and the best test images as PNG into `folder`.
 
@@ -53,6 +56,7 @@ def write_heatmaps(
         headline: takes `rows` to the flags (N,) of the main test set.
         thresholds: of image scores, and of maps: what lies above the latter is outlined.
         explain: the method's own views of an image; they are written beside its strip.
+        rules: of the unit's zones, where these decide.
 
     Returns:
         One record a strip: file (relative to the parent of `folder`), kind, image, score, label,
@@ -62,11 +66,11 @@ def write_heatmaps(
         UserError: an image or a mask that cannot be read or does not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = scored_rows(predictions, headline)
+    rows = scored_rows(predictions, headline, thresholds[0], rules)
     records: list[dict[str, Any]] = []
     if rows.empty:
         return records
-    scale = scale_of(predictions, rows, thresholds)
+    scale = scale_of(predictions, rows, thresholds, rules)
     for name, kind in _KINDS.items():
         total = int((rows["label"] == kind.label).sum())
         for rank, (_, row) in enumerate(_chosen(rows, kind, limit_per_kind).iterrows(), start=1):
@@ -80,6 +84,8 @@ def write_heatmaps(
 
 
 def _record(file: str, kind: str, row: pd.Series) -> dict[str, Any]:
+    # Where the threshold of scores decides, the score says it.
+    alarm = {"alarm": bool(row["alarm"])} if "zone_alarms" in row else {}
     return {
         "file": file,
         "kind": kind,
@@ -87,6 +93,7 @@ def _record(file: str, kind: str, row: pd.Series) -> dict[str, Any]:
         "score": float(row["score"]),
         "label": int(row["label"]),
         "defect": str(row["defect"]),
+        **alarm,
     }
 
 
@@ -111,18 +118,34 @@ def _chosen(rows: pd.DataFrame, kind: _Kind, limit: int) -> pd.DataFrame:
     return ordered.head(min(limit, share))
 
 
-def scored_rows(predictions: Predictions, headline: Headline) -> pd.DataFrame:
-    """The main test set's rows with their `score` and their `position` in the predictions."""
-    positions = np.arange(len(predictions.rows))
-    rows = predictions.rows.assign(score=predictions.scores, position=positions)
+def scored_rows(
+    predictions: Predictions,
+    headline: Headline,
+    threshold: float,
+    rules: Sequence[ZoneRule] = (),
+) -> pd.DataFrame:
+    """The main test set's rows with their `score`, `alarm`, and `position` in the predictions;
+    where zones decide, `zone_alarms` names them."""
+    rows = predictions.rows.assign(
+        score=predictions.scores,
+        alarm=predictions.decisions(threshold),
+        position=np.arange(len(predictions.rows)),
+    )
+    if rules:
+        rows["zone_alarms"] = names_of_alarms(predictions, rules)
     return rows[np.asarray(headline(rows), bool)]
 
 
-def scale_of(predictions: Predictions, rows: pd.DataFrame, thresholds: Thresholds) -> Scale:
+def scale_of(
+    predictions: Predictions,
+    rows: pd.DataFrame,
+    thresholds: Thresholds,
+    rules: Sequence[ZoneRule] = (),
+) -> Scale:
     """The scale of the images in `rows`, which have their `position` in the predictions."""
     maxima, medians = np.empty(len(rows)), np.empty(len(rows))
     for number, position in enumerate(rows["position"]):  # never all maps in memory
-        anomaly_map = np.asarray(predictions.maps[position])
-        maxima[number], medians[number] = anomaly_map.max(), np.median(anomaly_map)
+        values = predictions.judged_values(position)
+        maxima[number], medians[number] = values.max(), np.median(values)
     low, high = float(np.median(medians)), float(np.quantile(maxima, 0.95))
-    return Scale(low, max(high, low + 1e-12), *thresholds)
+    return Scale(low, max(high, low + 1e-12), *thresholds, tuple(rules))

@@ -20,8 +20,11 @@ Headline = Callable[[pd.DataFrame], pd.Series]  # manifest rows -> flags of the 
 Read = Callable[[int], Sample]  # the number of a row -> its anomaly map and ground truth
 
 
-def all_images(predictions: Sequence[Predictions], headline: Headline) -> pd.DataFrame:
-    """The rows of the main test set and all defective ones, in the order of the predictions.
+def all_images(
+    predictions: Sequence[Predictions], headline: Headline, threshold: float = np.inf
+) -> pd.DataFrame:
+    """The rows of the main test set and all defective ones, in the order of the predictions; those
+    whose defects are all ignored are left out. `alarm` is the decision.
 
     Rows of equal `group` share label, defect type and slice: they enter every number together,
     but for those of area quarters. `object` is what the bootstrap draws as a whole.
@@ -36,9 +39,10 @@ def all_images(predictions: Sequence[Predictions], headline: Headline) -> pd.Dat
         table["masked"] = has_mask(rows).to_numpy()
         table["object"] = _objects(rows)
         table["score"] = np.asarray(predicted.scores, np.float64)
+        table["alarm"] = predicted.decisions(threshold)
         table["headline"] = np.asarray(headline(rows), bool)
         table["source"], table["position"] = source, np.arange(len(table))
-        tables.append(table)
+        tables.append(table[~predicted.hidden])
     table = pd.concat(tables, ignore_index=True)
     broken = table["image"][~np.isfinite(table["score"])]
     if len(broken):
@@ -91,8 +95,8 @@ def _first_pass(
     coarse, area = PixelHistogram(), np.full(count, np.nan)
     for number in _each(numbers, "pixel metrics, pass 1 of 2"):
         sample = read(number)
-        coarse.count(sample.anomaly_map, sample.mask)
-        area[number] = sample.mask.mean()
+        coarse.count(sample.anomaly_map, sample.mask, sample.judged)
+        area[number] = sample.area
     return coarse.finer_binning(), area
 
 
@@ -109,7 +113,9 @@ def _second_pass(
 
     def count(number: int, sample: Sample) -> NDArray[np.int64]:
         alone = PixelHistogram(binning)
-        defective_bins = alone.update(sample.anomaly_map, sample.mask, sample.channels)
+        defective_bins = alone.update(
+            sample.anomaly_map, sample.mask, sample.channels, sample.judged
+        )
         histograms[part[number]] += alone
         if main[number]:
             counts.add(counted[number], alone)
@@ -120,7 +126,7 @@ def _second_pass(
     for number in _each(numbers[label[numbers] == 0], "pixel metrics, pass 2 of 2, good"):
         sample = read(number)
         count(number, sample)
-        normals.update(sample.anomaly_map)
+        normals.update(sample.values)
     rates = normals.false_positives()
     for number in _each(numbers[label[numbers] == 1], "pixel metrics, pass 2 of 2, defects"):
         score = rates.aupimo(count(number, read(number)))

@@ -169,8 +169,10 @@ def _glass_pro(
     tested: Predictions, shrink: Callable[..., NDArray[np.bool_]], headline: Headline
 ) -> float | None:
     shrunk = replace(tested, mask_to_model=shrink)
-    positions = np.flatnonzero(np.asarray(headline(tested.rows), bool)).tolist()
+    positions = np.flatnonzero(np.asarray(headline(tested.rows), bool) & ~tested.hidden).tolist()
     samples = [shrunk.sample(position, "model") for position in positions]
+    if any(sample.judged is not None for sample in samples):
+        return None  # it counts all pixels
     return pro_of_glass(
         [sample.anomaly_map for sample in samples], [sample.mask for sample in samples]
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,8 @@ from blemish.core.errors import UserError
 from blemish.evaluation.channel_files import Defects, read_channels
 from blemish.evaluation.map_storage import Maps
 from blemish.images import masks as images
+from blemish.images.seen_zones import has_zones
+from blemish.images.zones import REST, ZoneMap, read_zone_map
 from blemish.metrics.histograms import Channel
 
 Map = NDArray[np.floating]
@@ -30,11 +33,27 @@ def shrink_mask(mask: Mask, size: tuple[int, int]) -> Mask:
 
 @dataclass(frozen=True)
 class Sample:
-    """An anomaly map and its ground truth, of equal size (H, W)."""
+    """An anomaly map and its ground truth, of equal size (H, W).
+
+    judged: which pixels count, None where all do; mask and channels hold no others.
+    """
 
     anomaly_map: Map
     mask: Mask
     channels: tuple[Channel, ...] = ()
+    judged: Mask | None = None
+
+    @property
+    def values(self) -> Map:
+        """The map (H, W), or where only a part of it is judged, the values of that (n,)."""
+        return self.anomaly_map if self.judged is None else self.anomaly_map[self.judged]
+
+    @property
+    def area(self) -> float:
+        """The defective share of the pixels that are judged."""
+        if self.judged is None:
+            return float(self.mask.mean())
+        return float(self.mask.sum() / max(self.judged.sum(), 1))
 
 
 @dataclass(frozen=True)
@@ -43,8 +62,8 @@ class Predictions:
 
     Args:
         rows: N manifest rows (image, mask, label, defect, slice, height, width are read; and
-            `channels` where there is such a column).
-        scores: (N,) float64 image scores.
+            `channels` and `zones` where there are such columns).
+        scores: (N,) float64 image scores, of what is judged.
         maps: N float32 anomaly maps (h, w) at the model's resolution, in memory or read from a file
             when asked for.
         to_original: takes a map (h, w) and a size (H, W) to the map (H, W) of the original image.
@@ -52,6 +71,10 @@ class Predictions:
         mask_to_model: takes a mask (H, W) and a size (h, w) to the mask of the model's view; to be
             given where the model crops. Used for resolution "model" only.
         defects: the saturation areas of the defects in `channels`.
+        zones: the names of the unit's zones, without `ignore`.
+        zone_scores: (N, 1 + n), of each zone with a name and of the rest; −∞ where an image has
+            none of it. None where no zone has a name.
+        zone_alarms: bool (N, 1 + n), which of them are alarms.
     """
 
     rows: pd.DataFrame
@@ -61,6 +84,9 @@ class Predictions:
     root: Path
     mask_to_model: Callable[[Mask, tuple[int, int]], Mask] = shrink_mask
     defects: Defects = field(default_factory=dict)
+    zones: tuple[str, ...] = ()
+    zone_scores: NDArray[np.float64] | None = None
+    zone_alarms: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.scores) == len(self.maps):
@@ -81,22 +107,95 @@ class Predictions:
                 f"{self.root / row['image']}: its anomaly map holds NaN or infinity: train again"
             )
         mask, channels = read_truth(self.root, row, self.defects)
+        zones = self.zone_map(position)
+        judged = zones.judged() if zones else None
+        if judged is not None:
+            mask = mask & judged
+            channels = _changed(channels, mask.shape, lambda whole: whole & judged)
         if resolution == "original":
-            return Sample(self.to_original(small, (mask.shape[0], mask.shape[1])), mask, channels)
-        return self._at_model_size(small, mask, channels)
+            anomaly_map = self.to_original(small, (mask.shape[0], mask.shape[1]))
+            return Sample(anomaly_map, mask, channels, judged)
+        return self._at_model_size(small, mask, channels, judged)
 
-    def _at_model_size(self, small: Map, mask: Mask, channels: tuple[Channel, ...]) -> Sample:
-        """Saturation areas shrink as their channels do; a channel may vanish."""
+    def zone_map(self, position: int) -> ZoneMap | None:
+        """The zones of one image at its own size, None where it has none.
+
+        Raises:
+            UserError: see `read_zone_map`.
+        """
+        row = self.rows.iloc[position]
+        path, size = row.get("zones"), (int(row["height"]), int(row["width"]))
+        return read_zone_map(self.root / path, self.zones, size) if isinstance(path, str) else None
+
+    def judged_values(self, position: int) -> Map:
+        """The values of an image's map that are judged; all (h, w) where it has no zones."""
+        small, zones = np.asarray(self.maps[position]), self.zone_map(position)
+        if zones is None:
+            return small
+        judged = self.mask_to_model(zones.judged(), (small.shape[0], small.shape[1]))
+        return small[judged] if judged.any() else small
+
+    def decisions(self, threshold: float) -> NDArray[np.bool_]:
+        """Which images are alarms (N,): where any zone is one, else where the score is above."""
+        if self.zone_alarms is not None:
+            return np.asarray(self.zone_alarms.any(axis=1))
+        return np.asarray(self.scores > threshold)
+
+    @cached_property
+    def touched(self) -> NDArray[np.bool_]:
+        """Where the defects lie, (N, 2 + n): in what is judged, in each zone, in the rest. All
+        False for images without masks or defects, and in units without zones; what has no zones
+        is all rest, and an empty mask hides nothing."""
+        found = np.zeros((len(self.rows), 2 + len(self.zones)), bool)
+        for position in np.flatnonzero(self._marked):
+            zones = self.zone_map(int(position))
+            mask, _ = read_truth(self.root, self.rows.iloc[position], self.defects)
+            if zones is None:
+                found[position, [0, -1]] = True, mask.any()
+            else:
+                parts = (zones.judged(), *map(zones.of, (*zones.names, REST)))
+                found[position] = [bool((mask & part).any()) for part in parts]
+                found[position, 0] |= not mask.any()
+        return found
+
+    @cached_property
+    def hidden(self) -> NDArray[np.bool_]:
+        """Defective images whose defects all lie in the zone `ignore` (N,)."""
+        return self._marked & ~self.touched[:, 0]
+
+    @property
+    def _marked(self) -> NDArray[np.bool_]:
+        """Defective images with a mask (N,); none where the unit has no zones."""
+        if not (self.zones or has_zones(self.rows)):
+            return np.zeros(len(self.rows), bool)
+        return np.asarray(has_mask(self.rows) & (self.rows["label"] == 1), bool)
+
+    def _at_model_size(
+        self, small: Map, mask: Mask, channels: tuple[Channel, ...], judged: Mask | None
+    ) -> Sample:
         size = (small.shape[0], small.shape[1])
-        shrunk, kept = self.mask_to_model(mask, size), []
-        for channel in channels:
-            whole = np.zeros(mask.shape, bool)
-            whole.flat[channel.pixels] = True
-            pixels = np.flatnonzero(self.mask_to_model(whole, size) & shrunk)
-            share = channel.saturation / channel.pixels.size
-            if pixels.size:
-                kept.append(Channel(pixels, max(1, round(share * pixels.size))))
-        return Sample(small, shrunk, tuple(kept))
+        shrunk = self.mask_to_model(mask, size)
+        counted = None if judged is None else self.mask_to_model(judged, size)
+        shrunk = shrunk if counted is None else shrunk & counted
+        kept = _changed(
+            channels, mask.shape, lambda whole: self.mask_to_model(whole, size) & shrunk
+        )
+        return Sample(small, shrunk, kept, counted)
+
+
+def _changed(
+    channels: tuple[Channel, ...], shape: tuple[int, ...], change: Callable[[Mask], Mask]
+) -> tuple[Channel, ...]:
+    """Channels whose masks (H, W) change; saturation areas shrink as they do, one may vanish."""
+    kept = []
+    for channel in channels:
+        whole = np.zeros(shape, bool)
+        whole.flat[channel.pixels] = True
+        pixels = np.flatnonzero(change(whole))
+        share = channel.saturation / channel.pixels.size
+        if pixels.size:
+            kept.append(Channel(pixels, max(1, round(share * pixels.size))))
+    return tuple(kept)
 
 
 def has_mask(rows: pd.DataFrame) -> pd.Series:

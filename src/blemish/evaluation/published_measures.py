@@ -44,13 +44,13 @@ def own_metrics(
     if split_unit(unit)[0] not in WITH_SEGF1 or not main or not len(normals.rows):
         return {}, []
     threshold = pixel_threshold(
-        normals.sample(position, resolution).anomaly_map for position in range(len(normals.rows))
+        normals.sample(position, resolution).values for position in range(len(normals.rows))
     )
     return {"pixel_segf1": seg_f1(test, main, resolution, threshold)}, [NOTE.format(threshold)]
 
 
 def pixel_threshold(maps: Iterable[NDArray[np.floating]]) -> float:
-    """Mean + 3 standard deviations of all pixels of some maps, of which one is in memory."""
+    """Mean + 3 standard deviations of all values of some maps, of which one is in memory."""
     count, total, squares = 0, 0.0, 0.0
     shift: float | None = None  # near the mean, so that the squares lose no digits
     for anomaly_map in maps:
@@ -72,6 +72,7 @@ def seg_f1(
     for position in progress(main, "SegF1", len(main), "image"):
         sample = test.sample(position, resolution)
         above = sample.anomaly_map > threshold
+        above = above if sample.judged is None else above & sample.judged
         hits += int(np.count_nonzero(above & sample.mask))
         wrong += int(np.count_nonzero(above & ~sample.mask))
         defective += int(np.count_nonzero(sample.mask))

@@ -1,6 +1,7 @@
 """What the stage `evaluate` writes for one trained model: numbers, scores, curves, heat maps."""
 
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -23,6 +24,14 @@ from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.scoring import score_as_published, score_images
 from blemish.evaluation.warning import early_warning
+from blemish.evaluation.zone_decisions import (
+    by_zone,
+    decided,
+    hidden_note,
+    names_of_alarms,
+    notes_of,
+    rules_of,
+)
 from blemish.images.framing import partly_seen
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.reading import read_image
@@ -30,6 +39,7 @@ from blemish.images.store import IN_MEMORY, ImageStore
 from blemish.methods.detector import AnyDetector
 from blemish.methods.saved import Record, load
 from blemish.methods.scoring import views_of
+from blemish.methods.zone_rules import ZoneRule
 from blemish.metrics.table import Place, is_in
 from blemish.metrics.threshold import expected_rate, threshold_at, threshold_note
 
@@ -52,20 +62,18 @@ def write_results(
     """
     method, record = load(model, choose_device(training.device, training.threads))
     unit, made = read_manifest(prepared), read_manifest(synthetic)
-    score = partial(score_images, scratch=folder, store=store)
-    test = score(method, unit, unit.of("test"), "test")
-    weak = score(method, made, made.of("weak"), "weak defects")
-    validation = [
-        score(method, unit, unit.of("val", 0), "validation normals"),
-        score(method, made, made.of("validation"), "validation defects"),
-    ]
+    rules = rules_of(record, unit, params.false_alarm_rate)
+    score = partial(score_images, method, scratch=folder, store=store)
+    parts = [decided(each, rules) for each in _scored(score, unit, made)]
+    test, weak, *validation = parts
+    hidden = test.rows["image"][test.hidden]
     threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
     extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
 
     def headline(rows: pd.DataFrame) -> pd.Series:
-        return ~rows["slice"].isin(extra)
+        return ~rows["slice"].isin(extra) & ~rows["image"].isin(hidden)
 
-    masks = unit.facts.masks
+    masks, scores = unit.facts.masks, folder / "scores.parquet"
     judge = partial(
         evaluate,
         threshold=threshold,
@@ -75,6 +83,9 @@ def write_results(
     tested = judge(test, weak, headline=headline, masks=masks)
     checked = judge(*validation, headline=_all_rows, masks="pixel")
     numbers = _numbers(tested, checked, record, params, unit, headline)
+    if rules:
+        numbers["zones"] = by_zone(test, rules, headline)
+    numbers["notes"] += [*notes_of(rules), *hidden_note(test, extra)]
     sizes = zip(test.rows["height"], test.rows["width"], strict=True)
     numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
     if masks != "none":
@@ -82,24 +93,31 @@ def write_results(
         own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
         numbers["metrics"] |= own
         numbers["notes"] += said
-    warning = early_warning(checked.metrics.get("image_auroc"))
-    if warning:
-        print(f"{record.unit} {record.method} seed {record.seed}: {warning}", file=sys.stderr)
-    numbers["warning"] = warning
-    numbers["input_size"] = list(method.framing.window)
-    numbers["framing"] = method.framing.said
+    numbers |= {"input_size": list(method.framing.window), "framing": method.framing.said}
+    numbers["warning"] = _warned(checked, record)
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]
         again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)
         numbers["oracle"] = as_published(method, protocol, model, test, again, headline, masks)
     write_json(folder / "metrics.json", numbers)
-    aupimo = [*tested.aupimo, *checked.aupimo]
-    _write_scores([test, weak, *validation], aupimo, headline, threshold, folder / "scores.parquet")
+    _write_scores(parts, [*tested.aupimo, *checked.aupimo], headline, threshold, rules, scores)
     _write_curves(tested, folder / "curves")
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
-    _write_pictures(method, test, headline, thresholds, params, folder)
+    _write_pictures(method, test, headline, thresholds, rules, params, folder)
+
+
+def _scored(
+    score: Callable[[Manifest, pd.DataFrame, str], Predictions], unit: Manifest, made: Manifest
+) -> list[Predictions]:
+    """The test set, weak defects, validation normals and validation defects."""
+    return [
+        score(unit, unit.of("test"), "test"),
+        score(made, made.of("weak"), "weak defects"),
+        score(unit, unit.of("val", 0), "validation normals"),
+        score(made, made.of("validation"), "validation defects"),
+    ]
 
 
 def _numbers(
@@ -112,7 +130,7 @@ def _numbers(
 ) -> dict[str, Any]:
     """What was measured on the test set and the validation set, and under which rules."""
     normals, rate = len(record.validation.normal_scores), params.false_alarm_rate
-    note = threshold_note(normals, rate)
+    note = None if unit.facts.zones else threshold_note(normals, rate)  # there zones decide
     return {
         "unit": record.unit,
         "method": record.method,
@@ -139,6 +157,14 @@ def _numbers(
         "weak_curve": _weak_curve(tested.slices),
         "notes": [*tested.notes, *unit.facts.notes, *([note] if note else [])],
     }
+
+
+def _warned(checked: Evaluation, record: Record) -> str | None:
+    """The early warning, which the terminal shows too; None where there is nothing to warn of."""
+    warning = early_warning(checked.metrics.get("image_auroc"))
+    if warning:
+        print(f"{record.unit} {record.method} seed {record.seed}: {warning}", file=sys.stderr)
+    return warning
 
 
 def _weak_curve(slices: dict[str, Metrics]) -> list[dict[str, float | None]]:
@@ -171,6 +197,7 @@ def _write_pictures(
     test: Predictions,
     headline: Headline,
     thresholds: tuple[float, float],
+    rules: Sequence[ZoneRule],
     params: EvaluationParams,
     folder: Path,
 ) -> None:
@@ -179,11 +206,12 @@ def _write_pictures(
     def views(image: Path) -> dict[str, NDArray[np.uint8]]:
         return views_of(method, torch.from_numpy(method.framing.to_model(read_image(image))))
 
-    shown = write_heatmaps(test, headline, thresholds, folder / "heatmaps", params.heatmaps, views)
+    at = folder / "heatmaps"
+    shown = write_heatmaps(test, headline, thresholds, at, params.heatmaps, views, rules)
     write_json(folder / "heatmaps.json", shown)
-    rows = scored_rows(test, headline)
+    rows = scored_rows(test, headline, thresholds[0], rules)
     if params.animation and len(rows):
-        scale = scale_of(test, rows, thresholds)
+        scale = scale_of(test, rows, thresholds, rules)
         write_animation(test, rows, scale, folder / "animation.gif", params.animation)
 
 
@@ -192,15 +220,19 @@ def _write_scores(
     aupimo: list[NDArray[np.float64]],
     headline: Headline,
     threshold: float,
+    rules: Sequence[ZoneRule],
     path: Path,
 ) -> None:
-    """One row an image; `headline` marks the main test set."""
+    """One row an image; `headline` marks the main test set. Where zones decide, `zone_alarms` are
+    those that do."""
     tables = []
     for part, values in zip(parts, aupimo, strict=True):
         table = part.rows[["image", "split", "label", "defect", "slice"]].copy()
         table["headline"] = headline(part.rows) & (part.rows["split"] == "test")
         table["score"] = part.scores
-        table["decision"] = (part.scores > threshold).astype(np.int8)
+        table["decision"] = part.decisions(threshold).astype(np.int8)
+        if rules:
+            table["zone_alarms"] = names_of_alarms(part, rules)
         table["aupimo"] = values
         tables.append(table)
     pd.concat(tables, ignore_index=True).to_parquet(path, index=False)

@@ -1,6 +1,7 @@
 """Scoring the images of a manifest with a trained method."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from blemish.evaluation.map_storage import map_storage
 from blemish.evaluation.predictions import Mask, Predictions
 from blemish.images.framing import Framing
 from blemish.images.manifest import Manifest
+from blemish.images.seen_zones import ZoneReader
 from blemish.images.store import IN_MEMORY, ImageStore, decoded, sizes_of
 from blemish.methods.detector import AnyDetector, Components
 from blemish.methods.scoring import score_each
+from blemish.methods.zone_rules import zone_scores
 
 BLOCK = 1 << 26  # bytes of images in memory at a time
 
@@ -31,14 +34,24 @@ def score_images(
     scratch: Path | None = None,
     store: ImageStore = IN_MEMORY,
 ) -> Predictions:
-    """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`."""
+    """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`.
+
+    Where the unit has zones, the image scores are of what is judged, and each zone has its own.
+    """
+    names = manifest.facts.zones
     images = _images(manifest, rows, method.framing, title, store)
-    scored = (
-        (anomaly_map[None], scores)
-        for anomaly_map, scores in score_each(method, images, sizes_of(rows))
-    )
-    (predictions,) = _collect(scored, 1, method.framing, manifest, rows, title, scratch)
-    return predictions
+    reader = ZoneReader(manifest.root, names, method.framing)
+    each = score_each(method, images, sizes_of(rows), reader.each(rows))
+    by_zone: NDArray[np.float64] = np.full((len(rows), len(names) + 1), -np.inf)
+
+    def scored() -> Iterator[Components]:
+        of_images = zip(each, reader.each(rows), by_zone, strict=True)
+        for (anomaly_map, scores), zones, target in of_images:
+            target[:] = zone_scores(scores, zones, len(target))
+            yield anomaly_map[None], scores[:1]
+
+    (found,) = _collect(scored(), 1, method.framing, manifest, rows, title, scratch)
+    return replace(found, zone_scores=by_zone) if names else found
 
 
 def score_as_published(
@@ -86,7 +99,10 @@ def _collect(
     views = (framing.to_original, manifest.root, partial(mask_to_model, framing))
     channels = "channels" in rows and rows["channels"].notna().any()
     defects = read_defects(manifest.root / CONFIG) if channels else {}
-    return [Predictions(rows, scores[k], maps[k], *views, defects) for k in range(components)]
+    zones = manifest.facts.zones
+    return [
+        Predictions(rows, scores[k], maps[k], *views, defects, zones) for k in range(components)
+    ]
 
 
 def _images(

@@ -15,9 +15,11 @@ from blemish.evaluation.drawing import (
     outlined,
     overlay,
     resized,
+    with_zones,
 )
 from blemish.evaluation.predictions import Map, Mask, Predictions, read_mask
 from blemish.images.reading import read_image
+from blemish.methods.zone_rules import above_threshold, lowest_where_ignored
 
 Colour = tuple[int, int, int]
 
@@ -40,29 +42,43 @@ def draw_strip(
     """Caption, panels side by side, and under each panel how to read it.
 
     Args:
-        row: a manifest row, with its `score` and its `position` in the predictions.
+        row: a row of `scored_rows`.
         standing: where the image ranks, for the caption.
 
     Raises:
         UserError: the image or its mask cannot be read or does not fit.
     """
     picture, anomaly_map, truth = read_views(predictions, row)
-    above = anomaly_map > scale.map_threshold
+    zones = predictions.zone_map(row["position"])
+    above = above_threshold(anomaly_map, zones, scale.rules, scale.map_threshold)
     small = fitted(picture, (_PANEL_WIDTH, _PANEL_HEIGHT))
     height, width = small.shape[:2]
     heat = overlay(small, resized(anomaly_map, (width, height)), scale.low, scale.high)
-    strip = _composed([small, heat, outlined(small, truth, above)], row, standing, scale)
+    panels = [small, with_zones(heat, zones), outlined(with_zones(small, zones), truth, above)]
+    strip = _composed(panels, row, standing, scale)
     legend = _CAPTION + height + 8
     _write_outlines(ImageDraw.Draw(strip), _left(2), legend, truth, above)
     return strip
 
 
 def read_views(predictions: Predictions, row: pd.Series) -> tuple[Picture, Map, Mask | None]:
-    """The image (H, W, 3) of a row, its map (H, W), and its mask (H, W) if it has one."""
+    """The image (H, W, 3) of a row, its map (H, W), and its mask (H, W) if it has one.
+
+    The map's lowest value stands where the image is ignored.
+    """
     picture = read_image(predictions.root / row["image"])
     small_map = np.asarray(predictions.maps[row["position"]])
     anomaly_map = predictions.to_original(small_map, (picture.shape[0], picture.shape[1]))
+    anomaly_map = lowest_where_ignored(anomaly_map, predictions.zone_map(row["position"]))
     return picture, anomaly_map, None if pd.isna(row["mask"]) else read_mask(predictions.root, row)
+
+
+def said_of(row: pd.Series, word: str, threshold: float) -> str:
+    """The score of an image and its decision; of zones, where they decide, which are alarms."""
+    score, by_zone = f"score {row['score']:.4g}", row.get("zone_alarms")
+    if isinstance(by_zone, str):
+        return f"{score}, alarm: {by_zone}" if by_zone else f"{score}, no alarm"
+    return f"{score} {'>' if row['alarm'] else '≤'}{word} {threshold:.4g}"
 
 
 def _composed(panels: list[Picture], row: pd.Series, standing: str, scale: Scale) -> Image.Image:
@@ -82,10 +98,9 @@ def _write_caption(
     draw: ImageDraw.ImageDraw, row: pd.Series, standing: str, threshold: float
 ) -> None:
     """Verdict, defect type and score; below, which image it is and where it stands."""
-    alarm = bool(row["score"] > threshold)
-    verdict, colour = _VERDICTS[int(row["label"]), alarm]
+    verdict, colour = _VERDICTS[int(row["label"]), bool(row["alarm"])]
     kind = f"{row['defect']}  ·  " if row["label"] else ""
-    numbers = f"{kind}score {row['score']:.4g} {'>' if alarm else '≤'} threshold {threshold:.4g}"
+    numbers = f"{kind}{said_of(row, ' threshold', threshold)}"
     draw.text((_MARGIN, 8), verdict, colour, font(16, bold=True))
     draw.text((_WIDTH - _MARGIN, 9), numbers, _INK, font(15), anchor="ra")
     draw.text((_WIDTH - _MARGIN, 31), standing, _GREY, font(12), anchor="ra")
@@ -108,7 +123,7 @@ def _write_scale(
     strip.paste(Image.fromarray(bar), (start, top + 3))
     draw.text((end + 6, top), high, _GREY, font(12))
     place = (scale.map_threshold - scale.low) / (scale.high - scale.low)
-    if 0 <= place <= 1:
+    if 0 <= place <= 1 and not scale.rules:  # of zones each has its own
         tick = start + round(place * (end - start - 1))
         draw.line((tick, top, tick, top + 15), ABOVE, 2)
     draw.text((left, top + 18), "anomaly map, one scale for the whole run", _GREY, font(12))

@@ -111,8 +111,12 @@ class Framing:
 
         A pixel is in it where more than `above` / 255 of it is; by default half.
         """
+        return self.covered(mask) > above
+
+    def covered(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """How much of each pixel of the image's map is in a mask (H, W): 0 to 255."""
         picture = np.repeat(mask[:, :, None], 3, axis=2) * np.uint8(255)
-        return self.inside(self.to_model(picture)[0], mask.shape) > above
+        return self.inside(self.to_model(picture)[0], mask.shape)
 
     def inside(self, framed: NDArray[T], size: Size) -> NDArray[T]:
         """What of the framed picture (h, w) the image of `size` fills, without the mirrored rest.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blemish.core.data_params import IGNORE as IGNORE
+from blemish.core.data_params import REST as REST
 from blemish.core.errors import UserError
 from blemish.images.reading import open_image
 
@@ -35,8 +36,9 @@ class ZoneMap:
         return np.asarray(self.index != IGNORED)
 
     def of(self, name: str) -> Mask:
-        """The pixels of one zone, `ignore` or one of `names`, bool (H, W)."""
-        number = IGNORED if name == IGNORE else 1 + self.names.index(name)
+        """The pixels of one zone, `ignore`, `rest` or one of `names`, bool (H, W)."""
+        number = {IGNORE: IGNORED, REST: 0}.get(name)
+        number = 1 + self.names.index(name) if number is None else number
         return np.asarray(self.index == number)
 
 
@@ -60,28 +62,33 @@ def write_zone_map(zones: ZoneMap, path: Path) -> None:
     Image.fromarray(zones.index).save(path)
 
 
-def read_zone_map(path: Path, names: Sequence[str], size: tuple[int, int]) -> ZoneMap:
-    """What `write_zone_map` wrote for an image of `size` (H, W).
+def read_zone_map(
+    path: Path,
+    names: Sequence[str],
+    size: tuple[int, int] | None,
+    remedy: str = "prepare the unit again",
+) -> ZoneMap:
+    """What `write_zone_map` wrote for an image of `size` (H, W); None: of any size.
 
     Raises UserError naming a file that is damaged, has not one 8-bit value a pixel, is of another
-    size, or numbers a zone that `names` does not have.
+    size, or numbers a zone that `names` does not have; `remedy` says what to do.
     """
     image = open_image(path).image
     if image.mode not in {"L", "P"}:
         raise UserError(
             f"{path}: not a map of zones: it has not one 8-bit number a pixel ({image.mode}): "
-            "prepare the unit again"
+            f"{remedy}"
         )
     index = np.array(image, np.uint8)
-    if index.shape != size:
+    if size is not None and index.shape != size:
         raise UserError(
             f"{path}: the map of zones is {image.width}×{image.height} but its image is "
-            f"{size[1]}×{size[0]}: prepare the unit again"
+            f"{size[1]}×{size[0]}: {remedy}"
         )
     unknown = index[(index > len(names)) & (index != IGNORED)]
     if unknown.size:
         raise UserError(
             f"{path}: holds zone number {unknown.max()}, but {len(names)} zones are named "
-            f"({', '.join(names) or 'none'}): prepare the unit again"
+            f"({', '.join(names) or 'none'}): {remedy}"
         )
     return ZoneMap(tuple(names), index)

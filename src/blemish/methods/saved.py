@@ -11,15 +11,19 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from blemish.core.data_params import Zones
 from blemish.core.errors import UserError
 from blemish.core.files import write_json
 from blemish.core.params import Levels, Section, Seed
 from blemish.images.framing import Framing
+from blemish.images.seen_zones import UnitZones, shared_map
+from blemish.images.zones import ZoneMap, read_zone_map, write_zone_map
 from blemish.methods.detector import AnyDetector, create
 from blemish.methods.scoring import Scored
 from blemish.methods.validation import NotFinite, Validation
 
 EPOCHS = "epochs"  # folder in a model's of the weights kept for protocol `paper`
+ZONES = "zones.png"  # the map of zones that all images of the unit share
 
 
 class Record(Section):
@@ -35,6 +39,7 @@ class Record(Section):
     levels: Levels | None = None  # what black and white are in 16-bit images
     facts: dict[str, Any]
     validation: Validation
+    zones: Zones | None = None  # with their tolerances; None: no image has any, {}: only `ignore`
     versions: dict[str, str]
 
 
@@ -45,14 +50,16 @@ def save(
     normals: Iterable[Scored],
     levels: tuple[int, int] | None = None,
     framing_reason: str = "",
+    zones: UnitZones | None = None,
 ) -> None:
-    """Write `model.safetensors` and `model.json`.
+    """Write `model.safetensors` and `model.json`; `zones.png` where all images share their zones.
 
     `normals` are the validation normals', `levels` those of the unit's manifest, `framing_reason`
-    says how the framing was chosen. Raises UserError if a score is not finite.
+    says how the framing was chosen, `zones` are those of the unit, by which the normals
+    are scored. Raises UserError if a score is not finite.
     """
     try:
-        validation = Validation.of(normals)
+        validation = Validation.of(normals, zones)
     except NotFinite:
         raise UserError(
             f"{unit} {detector.name} seed {detector.seed}: a validation normal scored NaN or "
@@ -70,9 +77,15 @@ def save(
         levels=None if levels is None else list(levels),
         facts=detector.facts(),
         validation=validation,
+        zones=zones.tolerances if zones else None,
         versions={"python": platform.python_version(), "torch": torch.__version__},
     )
-    write_json(folder / "model.json", record.model_dump())
+    stated = record.model_dump()
+    if zones is None:  # a unit without zones need not know that there are any
+        del stated["zones"], stated["validation"]["zones"]
+    elif shared := shared_map(zones.reader.root, zones.rows, tuple(zones.tolerances)):
+        write_zone_map(shared, folder / ZONES)
+    write_json(folder / "model.json", stated)
 
 
 def load_state(detector: AnyDetector, file: Path) -> None:
@@ -111,6 +124,20 @@ def load(folder: Path, device: torch.device) -> tuple[AnyDetector, Record]:
             "train it again, or install those weights"
         )
     return detector.to(device).eval(), record
+
+
+def load_zones(folder: Path, record: Record) -> ZoneMap | None:
+    """The zones that all images of a model's unit share, None where they share none.
+
+    Hostile input, as the rest of a model. Raises UserError where the file is no map of its zones.
+    """
+    file = folder / ZONES
+    if record.zones is None or not file.is_file():
+        return None
+    zones = read_zone_map(file, tuple(record.zones), None, remedy="train the model again")
+    if not zones.judged().any():
+        raise UserError(f"{file}: leaves nothing to be judged: train the model again")
+    return zones
 
 
 def _reason(error: Exception) -> str:

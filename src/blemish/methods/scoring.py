@@ -5,6 +5,7 @@ only the picture and its map are held.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blemish.images.framing import Size
+from blemish.images.seen_zones import SeenZones
 from blemish.images.windows import Window, windows
 from blemish.methods.detector import AnyDetector
 
@@ -48,11 +50,19 @@ def peaks_of(detector: AnyDetector, picture: Tensor, size: Size) -> Tensor:
 
 
 def score_each(
-    detector: AnyDetector, pictures: Iterable[Tensor], sizes: Iterable[Size]
+    detector: AnyDetector,
+    pictures: Iterable[Tensor],
+    sizes: Iterable[Size],
+    zones: Iterable[SeenZones | None] | None = None,
 ) -> Iterator[Scored]:
-    """`score_picture` of one after the other: all maps may exceed memory."""
-    for picture, size in zip(pictures, sizes, strict=True):
-        yield score_picture(detector, picture, size)
+    """`score_picture` of one after the other: all maps may exceed memory.
+
+    zones: of each image, None where it has none; then its scores are as `SeenZones.seen`.
+    """
+    nowhere: Iterable[SeenZones | None] = repeat(None)
+    each = zip(pictures, sizes, strict=True)
+    for (picture, size), of_image in zip(each, zones or nowhere, strict=False):
+        yield score_picture(detector, picture, size, of_image.seen if of_image else None)
 
 
 def views_of(detector: AnyDetector, picture: Tensor) -> dict[str, NDArray[np.uint8]]:

@@ -14,6 +14,7 @@ from blemish.core.params import KindParams, SynthesisParams
 from blemish.images.framing import Framing, Size
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.masks import read_mask
+from blemish.images.seen_zones import UnitZones, ZoneReader, has_zones
 from blemish.images.store import IN_MEMORY, ImageStore, sizes_of
 from blemish.methods.normals import Normals
 from blemish.synthesis.recipes import draw_recipes, read_recipes
@@ -96,6 +97,13 @@ class TrainingUnit:
         rows = self.manifest.of(split, 0)
         title = f"reading {self.manifest.facts.unit} {split}"
         return self.store.pictures(self.manifest.root, rows, framing, title)
+
+    def zones(self, framing: Framing) -> UnitZones | None:
+        """The unit's zones, None where no image has any."""
+        if not (self.manifest.facts.zones or has_zones(self.manifest.rows)):
+            return None
+        reader = ZoneReader(self.manifest.root, self.manifest.facts.zones, framing)
+        return UnitZones(self.manifest.tolerances(), reader, self.manifest.rows)
 
     def foregrounds(self, framing: Framing, normals: Normals) -> Tensor | None:
         """Where defects may lie on each training normal, bool (N, h, w); None: everywhere.

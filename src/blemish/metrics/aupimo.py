@@ -28,10 +28,10 @@ class NormalImages:
         self.binning = binning
         self.share = np.zeros(binning.size, np.int64)
 
-    def update(self, anomaly_map: NDArray[np.floating]) -> None:
-        """Add the anomaly map (H, W) of one normal image."""
-        weight = _IMAGE // anomaly_map.size
-        for bins in self.binning.chunks(anomaly_map):
+    def update(self, values: NDArray[np.floating]) -> None:
+        """Add one normal image: its anomaly map (H, W), or those values of it that are judged."""
+        weight = _IMAGE // max(values.size, 1)
+        for bins in self.binning.chunks(values):
             np.add.at(self.share, bins, weight)
 
     def false_positives(self) -> "FalsePositives":

@@ -108,6 +108,7 @@ class PixelHistogram:
         anomaly_map: NDArray[np.floating],
         mask: NDArray[np.bool_],
         channels: Sequence[Channel] = (),
+        judged: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int64]:
         """Add one image with its regions. Returns the bins of the defective pixels (n,).
 
@@ -115,11 +116,12 @@ class PixelHistogram:
             anomaly_map: (H, W), taken as float32.
             mask: (H, W) where it is defective.
             channels: the defects that sPRO judges one by one; their union is the mask.
+            judged: (H, W) which pixels count, the mask's among them; None: all.
 
         Raises:
             ValueError: as `count`.
         """
-        defective = self.count(anomaly_map, mask)
+        defective = self.count(anomaly_map, mask, judged)
         if defective.size:
             region = _regions(mask)
             self.regions.add(defective, region, np.bincount(region))
@@ -131,15 +133,18 @@ class PixelHistogram:
         return defective
 
     def count(
-        self, anomaly_map: NDArray[np.floating], mask: NDArray[np.bool_]
+        self,
+        anomaly_map: NDArray[np.floating],
+        mask: NDArray[np.bool_],
+        judged: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int64]:
         """Add one image without its regions: all that a first pass needs.
 
         Returns the bins of the defective pixels (n,), in the order of the pixels.
 
         Raises:
-            ValueError: the shapes differ; the map holds NaN or infinity; or it holds a score from
-                a bucket in which the coarse pass met none.
+            ValueError: the shapes differ; the map holds NaN or infinity; it holds a score from a
+                bucket in which the coarse pass met none; or a defective pixel is not judged.
         """
         if anomaly_map.shape != mask.shape:
             raise ValueError(
@@ -147,7 +152,9 @@ class PixelHistogram:
             )
         if not np.isfinite([anomaly_map.min(), anomaly_map.max()]).all():
             raise ValueError("the anomaly map holds NaN or infinity")
-        for bins in self.binning.chunks(anomaly_map):
+        if judged is not None and (mask & ~judged).any():
+            raise ValueError("the mask holds pixels that are not judged")
+        for bins in self.binning.chunks(anomaly_map if judged is None else anomaly_map[judged]):
             if bins.max() >= self.binning.size:
                 raise ValueError("the anomaly map holds scores that the coarse pass did not meet")
             np.add.at(self.normal, bins, 1)

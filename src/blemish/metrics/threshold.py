@@ -81,12 +81,16 @@ def threshold_note(normals: int, false_alarm_rate: float) -> str | None:
 def operating_point(
     labels: ArrayLike, scores: ArrayLike, threshold: float
 ) -> dict[str, float | None]:
-    """precision, recall, accuracy and test_false_alarm_rate of the decision score > threshold.
+    """`decision_rates` of the decision score > threshold."""
+    return decision_rates(labels, np.asarray(scores, np.float64) > threshold)
+
+
+def decision_rates(labels: ArrayLike, alarm: NDArray[np.bool_]) -> dict[str, float | None]:
+    """precision, recall, accuracy and test_false_alarm_rate of decisions (N,).
 
     None where nothing is divided by: precision without alarms, recall without defects, and so on.
     """
     defective = np.asarray(labels) == 1
-    alarm = np.asarray(scores, np.float64) > threshold
     return {
         "precision": share(defective[alarm]),
         "recall": share(alarm[defective]),

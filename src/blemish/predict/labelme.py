@@ -1,7 +1,7 @@
 """A prediction as LabelMe's JSON, for a person to correct (`docs/spec/dsarad.md` §10)."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ def annotation(
     regions: Sequence[Region],
     label: str,
     alarm: bool,
+    zones: Mapping[str, bool] | None = None,
 ) -> dict[str, Any]:
     """The content of `file` about an image of `size` (H, W).
 
     A shape for each region, the most anomalous first: its rank is its group, so that LabelMe's
-    list shows it, and its score is in the description. The image's flag `alarm` is the decision.
+    list shows it, and its score is in the description, as is its zone where that has a name.
+    The image's flag `alarm` is the decision, and where zones decide, `alarm in <zone>` that of each
+    of `zones`.
     """
     return {
         "version": VERSION,
-        "flags": {"alarm": alarm},
+        "flags": {"alarm": alarm} | {f"alarm in {name}": on for name, on in (zones or {}).items()},
         "shapes": [_shape(region, rank, label) for rank, region in enumerate(regions, start=1)],
         "imagePath": _relative(image, file),
         "imageData": None,
@@ -35,11 +38,12 @@ def annotation(
 
 
 def _shape(region: Region, rank: int, label: str) -> dict[str, Any]:
+    zone = f", zone {region.zone}" if region.zone else ""
     return {
         "label": label,
         "points": region.points.round(2).tolist(),
         "group_id": rank,
-        "description": f"score {region.score:.4g}, {region.area} px",
+        "description": f"score {region.score:.4g}, {region.area} px{zone}",
         "shape_type": "polygon",
         "flags": {"predicted": True},
     }

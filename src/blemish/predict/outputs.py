@@ -2,11 +2,11 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +16,17 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.core.files import finished_file, write_json
-from blemish.evaluation.drawing import colours, outlined, overlay
+from blemish.evaluation.drawing import colours, outlined, overlay, with_zones
+from blemish.methods.zone_rules import ZoneRule, above_threshold
 from blemish.predict.labelme import annotation
 from blemish.predict.stream import Prediction
 
 
 class Row(TypedDict):
-    """The numbers of one image; `decision` is 1 for an alarm, `area` that of all regions."""
+    """The numbers of one image; `decision` is 1 for an alarm, `area` that of all regions.
+
+    Where zones with names decide, `zone_alarms` are those that are alarms, such as "rim, rest".
+    """
 
     image: str
     score: float
@@ -32,12 +36,14 @@ class Row(TypedDict):
     map_maximum: float
     width: int
     height: int
+    zone_alarms: NotRequired[str]
 
 
 COLUMNS: dict[str, pa.DataType] = {
     "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "regions": pa.int32(),
     "area": pa.int64(), "map_maximum": pa.float64(), "width": pa.int32(), "height": pa.int32(),
 }  # fmt: skip
+ZONE_ALARMS: dict[str, pa.DataType] = {"zone_alarms": pa.string()}  # a further one
 ROWS = 1000  # rows of a table in memory
 
 Write = Callable[[Prediction], None]
@@ -45,7 +51,7 @@ Write = Callable[[Prediction], None]
 
 def row_of(prediction: Prediction) -> Row:
     """The table's row of one image."""
-    return {
+    row: Row = {
         "image": text_of(prediction.source.path),
         "score": prediction.score,
         "decision": int(prediction.alarm),
@@ -55,6 +61,10 @@ def row_of(prediction: Prediction) -> Row:
         "width": prediction.size[1],
         "height": prediction.size[0],
     }
+    if prediction.zone_alarms is not None:
+        named = prediction.zone_alarms.items()
+        row["zone_alarms"] = ", ".join(name for name, alarm in named if alarm)
+    return row
 
 
 def text_of(path: Path) -> str:
@@ -63,22 +73,26 @@ def text_of(path: Path) -> str:
 
 
 @contextmanager
-def score_table(file: Path) -> Iterator[Callable[[Row], None]]:
-    """Yield what takes rows; `file`, CSV or Parquet, is there when the block ends well."""
+def score_table(file: Path, zones: bool = False) -> Iterator[Callable[[Row], None]]:
+    """Yield what takes rows; `file`, CSV or Parquet, is there when the block ends well.
+
+    zones: whether rows have `zone_alarms`.
+    """
+    columns = COLUMNS | ZONE_ALARMS if zones else COLUMNS
     with _write_errors_named(file), finished_file(file) as temporary:
         if file.suffix.lower() == ".parquet":
-            with _parquet(temporary) as add:
+            with _parquet(temporary, columns) as add:
                 yield add
         else:
             with temporary.open("w", newline="", encoding="utf-8") as stream:
-                writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+                writer = csv.DictWriter(stream, columns, lineterminator="\n")
                 writer.writeheader()
                 yield writer.writerow
 
 
 @contextmanager
-def _parquet(file: Path) -> Iterator[Callable[[Row], None]]:
-    schema, rows = pa.schema(list(COLUMNS.items())), list[Row]()
+def _parquet(file: Path, columns: dict[str, pa.DataType]) -> Iterator[Callable[[Row], None]]:
+    schema, rows = pa.schema(list(columns.items())), list[Row]()
     with pq.ParquetWriter(file, schema) as writer:
 
         def add(row: Row) -> None:
@@ -96,13 +110,15 @@ def _parquet(file: Path) -> Iterator[Callable[[Row], None]]:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Heat maps or overlays as PNG. Colours span `low` to `high`, in all pictures alike."""
+    """Heat maps or overlays as PNG. Colours span `low` to `high`, in all pictures alike. What is
+    ignored is hatched; zones have thin borders. rules: of zones with names."""
 
     folder: Path
     low: float
     high: float
     map_threshold: float
     over_image: bool
+    rules: Sequence[ZoneRule] = ()
 
     def __call__(self, prediction: Prediction) -> None:
         picture = self._drawn(prediction)
@@ -110,12 +126,13 @@ class Pictures:
             Image.fromarray(picture).save(file, format="PNG", compress_level=3)
 
     def _drawn(self, prediction: Prediction) -> np.ndarray:
-        anomaly_map = prediction.anomaly_map
+        anomaly_map, zones = prediction.anomaly_map, prediction.zones
         if self.over_image:
-            above = anomaly_map > self.map_threshold
+            above = above_threshold(anomaly_map, zones, self.rules, self.map_threshold)
             heat = overlay(prediction.image, anomaly_map, self.low, self.high)
-            return outlined(heat, None, above)
-        return colours(np.clip((anomaly_map - self.low) / (self.high - self.low), 0, 1))
+            return outlined(with_zones(heat, zones), None, above)
+        heat = colours(np.clip((anomaly_map - self.low) / (self.high - self.low), 0, 1))
+        return with_zones(heat, zones)
 
 
 @dataclass(frozen=True)
@@ -158,7 +175,8 @@ class LabelMe:
             self.kept += 1
             return
         path, regions = prediction.source.path, prediction.regions
-        content = annotation(target, path, prediction.size, regions, self.label, prediction.alarm)
+        decision = (prediction.alarm, prediction.zone_alarms)
+        content = annotation(target, path, prediction.size, regions, self.label, *decision)
         content["imagePath"] = text_of(Path(content["imagePath"]))
         with _finished_quickly(target) as file:
             write_json(file, content)

@@ -6,20 +6,21 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.core.surroundings import printable_json
-from blemish.images.framing import partly_seen
 from blemish.methods.saved import Record, load
-from blemish.metrics.threshold import threshold_at, threshold_note
+from blemish.methods.zone_rules import zone_rules
+from blemish.metrics.threshold import threshold_at
 from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
 from blemish.predict.stream import Prediction, Rules, Unreadable, predict_each
+from blemish.predict.summary import Summary, Tally
+from blemish.predict.zones import open_zones
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
 TABLES = (".csv", ".parquet")
@@ -48,29 +49,13 @@ class Request:
     device: str
     as_json: bool
     maps_as_tiff: bool = False
+    zones: Path | None = None
 
     @property
     def folders(self) -> dict[str, Path]:
         """The output folders that are wanted, by option."""
         names = ("labelme", "heatmaps", "overlays", "maps")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-
-@dataclass
-class Tally:
-    """Counts of what was predicted, and why some images could not be read."""
-
-    images: int = 0
-    alarms: int = 0
-    regions: int = 0
-    unreadable: list[str] = field(default_factory=list)
-    seen: list[float] = field(default_factory=list)  # share of each image that was judged
-
-    def add(self, row: Row, seen: float) -> None:
-        self.seen.append(seen)
-        self.images += 1
-        self.alarms += row["decision"]
-        self.regions += row["regions"]
 
 
 def run(request: Request) -> int:
@@ -86,19 +71,26 @@ def run(request: Request) -> int:
         check_distinct(sources)
         _check_inputs_stay(request, sources)
     method, record = load(request.model, choose_device(request.device, where="`--device`"))
+    zones = open_zones(request.zones, request.model, record, sources)
     rules, tally = _rules(request, record), Tally()
     writers = _writers(request, rules, record)
     try:
         levels = None if record.levels is None else (record.levels[0], record.levels[1])
-        results = predict_each(method, sources, rules, levels)
-        _stream(request, results, len(sources), writers, tally)
+        results = predict_each(method, sources, rules, levels, zones.of)
+        _stream(request, results, len(sources), writers, tally, zoned=bool(rules.zones))
     except KeyboardInterrupt:
         done = tally.images + len(tally.unreadable)
         missing = f", {request.scores} is not written" if request.scores else ""
         print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
         return INTERRUPTED
     kept = sum(writer.kept for writer in writers if isinstance(writer, LabelMe))
-    _print_summary(request, rules, record, tally, kept)
+    summary = Summary(record, rules, tally, kept, zones.notes())
+    if request.as_json:
+        print(printable_json({"summary": summary.as_json()}))
+    else:
+        given = (request.threshold, request.map_threshold)
+        for line in summary.lines(request.false_alarm_rate, given):
+            print(line, file=sys.stderr)
     return SKIPPED if tally.unreadable else 0
 
 
@@ -142,7 +134,17 @@ def _rules(request: Request, record: Record) -> Rules:
         threshold = threshold_at(known.normal_scores, rate)
     if map_threshold is None:
         map_threshold = known.map_threshold(rate)
-    return Rules(threshold, map_threshold, request.min_area, request.tolerance)
+    zones = tuple(
+        replace(
+            rule,
+            threshold=rule.threshold if request.threshold is None else request.threshold,
+            map_threshold=rule.map_threshold
+            if request.map_threshold is None
+            else request.map_threshold,
+        )
+        for rule in zone_rules(known, record.zones, rate)
+    )
+    return Rules(threshold, map_threshold, request.min_area, request.tolerance, zones)
 
 
 def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
@@ -154,21 +156,26 @@ def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
     if request.labelme:
         writers.append(LabelMe(request.labelme, request.label, request.overwrite))
     if request.heatmaps:
-        writers.append(Pictures(request.heatmaps, *scale, over_image=False))
+        writers.append(Pictures(request.heatmaps, *scale, False, rules.zones))
     if request.overlays:
-        writers.append(Pictures(request.overlays, *scale, over_image=True))
+        writers.append(Pictures(request.overlays, *scale, True, rules.zones))
     if request.maps:
         writers.append(RawMaps(request.maps, request.maps_as_tiff))
     return writers
 
 
 def _stream(
-    request: Request, results: Iterator[Result], total: int, writers: list[Write], tally: Tally
+    request: Request,
+    results: Iterator[Result],
+    total: int,
+    writers: list[Write],
+    tally: Tally,
+    zoned: bool,
 ) -> None:
     printed = request.as_json or not (writers or request.scores)
     if not (printed and sys.stdout.isatty()):  # lines on a terminal are progress enough
         results = progress(results, "predicting", total, "image")
-    with score_table(request.scores) if request.scores else nullcontext() as table:
+    with score_table(request.scores, zoned) if request.scores else nullcontext() as table:
         for result in results:
             if isinstance(result, Unreadable):
                 tally.unreadable.append(result.reason)
@@ -186,39 +193,6 @@ def _stream(
 
 def _line(row: Row) -> str:
     verdict = "alarm" if row["decision"] else "-"
-    return f"{verdict:5}  {row['score']:<10.5g}  {row['regions']:3} region(s)  {row['image']}"
-
-
-def _print_summary(request: Request, rules: Rules, record: Record, tally: Tally, kept: int) -> None:
-    summary: dict[str, Any] = {
-        "unit": record.unit,
-        "method": record.method,
-        "seed": record.seed,
-        "threshold": rules.threshold,
-        "map_threshold": rules.map_threshold,
-        "images": tally.images,
-        "alarms": tally.alarms,
-        "regions": tally.regions,
-        "labelme_kept": kept,
-        "unreadable": tally.unreadable,
-        "least_seen": min(tally.seen, default=1.0),
-    }
-    if request.as_json:
-        print(printable_json({"summary": summary}))
-        return
-    print(
-        f"{tally.images} images by {record.method} of {record.unit}: {tally.alarms} alarms (score "
-        f"above {rules.threshold:.4g}), {tally.regions} regions (map above "
-        f"{rules.map_threshold:.4g})",
-        file=sys.stderr,
-    )
-    notes: list[str | None] = [*partly_seen(tally.seen)]
-    if request.threshold is None or request.map_threshold is None:
-        normals = len(record.validation.normal_scores)
-        notes.append(threshold_note(normals, request.false_alarm_rate))
-    if kept:
-        notes.append(f"{kept} LabelMe file(s) were there and are kept; --overwrite replaces them.")
-    if tally.unreadable:
-        notes.append(f"{len(tally.unreadable)} image(s) could not be read and are skipped.")
-    for note in filter(None, notes):
-        print(note, file=sys.stderr)
+    zones = f"  (in {row['zone_alarms']})" if row.get("zone_alarms") else ""
+    regions = f"{row['regions']:3} region(s)"
+    return f"{verdict:5}  {row['score']:<10.5g}  {regions}  {row['image']}{zones}"

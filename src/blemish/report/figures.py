@@ -59,18 +59,25 @@ Curves = dict[int, pd.DataFrame]  # by seed; x is the first column, y the second
 Points = Sequence[tuple[float | None, float | None]]
 
 
-def score_histogram(good: Sequence[float], defective: Sequence[float], threshold: float) -> str:
-    """Image scores of good and defective test images, each as shares of its own number."""
+def score_histogram(
+    good: Sequence[float], defective: Sequence[float], threshold: float | None
+) -> str:
+    """Image scores of good and defective test images, each as shares of its own number.
+
+    threshold: None where other things than the score decide.
+    """
+    marked = [] if threshold is None else [threshold]
 
     def draw(axes: Axes) -> None:
-        edges = np.histogram_bin_edges([*good, *defective, threshold], bins=36).tolist()
+        edges = np.histogram_bin_edges([*good, *defective, *marked], bins=36).tolist()
         style: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.55}
         for scores, colour, name in ((good, GOOD, "good"), (defective, DEFECTIVE, "defective")):
             if len(scores):
                 share = np.full(len(scores), 1 / len(scores))
                 label = f"{name} ({len(scores)})"
                 axes.hist(scores, edges, weights=share, color=colour[0], label=label, **style)
-        axes.axvline(threshold, color=INK[0], linestyle="--", linewidth=1.2, label="threshold")
+        for place in marked:
+            axes.axvline(place, color=INK[0], linestyle="--", linewidth=1.2, label="threshold")
         axes.set(xlabel="image score", ylabel="share of images")
         _legend_above(axes)
 

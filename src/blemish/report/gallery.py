@@ -58,7 +58,9 @@ def write_figures(assets: Assets, runs: list[Run]) -> list[View]:
 def _histogram(run: Run) -> str:
     scores = run.scores().query("headline")
     good, defective = (scores.loc[scores["label"] == label, "score"].tolist() for label in (0, 1))
-    return figures.score_histogram(good, defective, run.record["threshold"]["image"])
+    decides = "zones" not in run.record
+    threshold = run.record["threshold"]["image"] if decides else None
+    return figures.score_histogram(good, defective, threshold)
 
 
 def _curves(runs: list[Run]) -> list[tuple[str, str, str]]:
@@ -103,7 +105,7 @@ def write_pictures(assets: Assets, run: Run) -> list[View]:
             if entry["kind"] == kind
         ]
         if items:
-            text = f"{text} Threshold {threshold:.4g}."
+            text = text if "zones" in run.record else f"{text} Threshold {threshold:.4g}."
             groups.append({"title": title, "text": text, "items": items})
     return groups
 

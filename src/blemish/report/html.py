@@ -158,7 +158,7 @@ def _method(assets: Assets, runs: list[Run], row: Row) -> View:
         "figures": write_figures(assets, runs),
         "tables": [
             table
-            for make in (views.defects, views.areas, views.subsets, views.oracle)
+            for make in (views.zones, views.defects, views.areas, views.subsets, views.oracle)
             if (table := make(runs))["rows"]
         ],
         "pictures": write_pictures(assets, first),

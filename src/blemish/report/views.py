@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from blemish.core.data_params import REST
 from blemish.core.workspace import Run
 from blemish.metrics.table import GLASS_PRO, Place, is_further, shown_in, title
 from blemish.report.tables import asked_rate, known, number, over_seeds, percent
@@ -48,13 +49,21 @@ def notes(runs: list[Run]) -> list[str]:
 def operating_point(run: Run, several: bool) -> str:
     """What the threshold from validation normals does on the test set, in words."""
     at, counts = run.record["threshold"], run.record["counts"]
+    if "zones" in run.record:
+        seed = f"Seed {run.seed}: " if several else ""
+        return f"{seed}each zone at its threshold, set on validation normals: {_done(at, counts)}"
     seed = f"Seed {run.seed}: at" if several else "At"
     return (
         f"{seed} threshold {at['image']:.4g}, set on {at['validation_normals']} validation "
-        f"normals for {asked_rate(run.record)} false alarms ({_expected(at)}): recall "
-        f"{percent(at['recall'])} of {counts['test_defective']} defective images, false alarms on "
-        f"{percent(at['test_false_alarm_rate'])} of {counts['test_good']} good ones; precision "
-        f"{percent(at['precision'])}, accuracy {percent(at['accuracy'])}."
+        f"normals for {asked_rate(run.record)} false alarms ({_expected(at)}): {_done(at, counts)}"
+    )
+
+
+def _done(at: dict[str, Any], counts: dict[str, int]) -> str:
+    return (
+        f"recall {percent(at['recall'])} of {counts['test_defective']} defective images, false "
+        f"alarms on {percent(at['test_false_alarm_rate'])} of {counts['test_good']} good ones; "
+        f"precision {percent(at['precision'])}, accuracy {percent(at['accuracy'])}."
     )
 
 
@@ -113,6 +122,33 @@ def areas(runs: list[Run]) -> Table:
     return table
 
 
+def zones(runs: list[Run]) -> Table:
+    """The zones, their tolerances and thresholds, and what these do on the test set.
+
+    Rates are means over the seeds, thresholds those of each seed. Empty where no zone has a name.
+    """
+    rows = []
+    named = runs[0].record["zones"] if all("zones" in run.record for run in runs) else {}
+    for name, first in sorted(named.items(), key=lambda zone: zone[0] == REST):
+        each = [run.record["zones"][name] for run in runs]
+        rates = ("test_false_alarm_rate", "recall")
+        false, recall = (over_seeds(zone[rate] for zone in each)["mean"] for rate in rates)
+        rows.append([
+            name,
+            f"{100 * first['false_alarm_rate']:g}\N{NO-BREAK SPACE}%",
+            f"{first['min_area']}\N{NO-BREAK SPACE}px" if first["min_area"] else "–",
+            str(first["validation_normals"]),
+            ", ".join(f"{zone['threshold']:.4g}" for zone in each),
+            f"{percent(false)} of {first['test_good']}",
+            f"{percent(recall)} of {first['defective']}",
+        ])  # fmt: skip
+    head = [
+        *("Zone", "False alarms allowed", "Smallest region", "Validation normals"),
+        *("Threshold", "False alarms", "Recall of defects there"),
+    ]
+    return {"head": head, "rows": rows}
+
+
 def weak_points(runs: list[Run], prefix: str = WEAK) -> list[tuple[float, float]]:
     """(β or visibility, image AUROC averaged over seeds) of the weak-defect sets, sorted."""
     points = []
@@ -127,7 +163,7 @@ def weak_points(runs: list[Run], prefix: str = WEAK) -> list[tuple[float, float]
 
 def caption(entry: dict[str, Any], threshold: float) -> dict[str, str]:
     """What to print under a heat map: verdict, defect type, score."""
-    alarm = entry["score"] > threshold
+    alarm = entry.get("alarm", entry["score"] > threshold)
     if entry["label"]:
         verdict = "found" if alarm else "missed"
     else:

@@ -37,6 +37,7 @@ class Glass(Detector[Params]):
             p.target_dim,
             p.patch,
             p.standardise,
+            p.whiten,
         )
         generator = torch.Generator().manual_seed(seed)
         self.adaptor = Adaptor(p.target_dim, generator=generator)

@@ -13,6 +13,7 @@ from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.methods.glass.features import FrozenFeatures, Levels
 from blemish.methods.normals import Normals
+from blemish.nn.whitening import Moments
 
 BATCH = 16
 GIB = 2**30
@@ -100,9 +101,21 @@ def embed_all(
         return levels
 
     cache = FeatureCache(images, embed, half, limit, folder, title)
-    if features.standardise:
+    if features.whitening is not None:
+        features.whitening.learn(_moments(features, cache))
+    elif features.standardise:
         _learn_scale(features, cache)
     return cache
+
+
+def _moments(features: FrozenFeatures, cache: FeatureCache) -> Moments:
+    """Of all cells, as they are."""
+    device = features.mean.device
+    moments = Moments(len(features.mean), device)
+    for levels in cache.batches():
+        on_device = [level.to(device) for level in levels]
+        moments.add(features.embedding.assemble(on_device).flatten(0, 2))
+    return moments
 
 
 def _learn_scale(features: FrozenFeatures, cache: FeatureCache) -> None:

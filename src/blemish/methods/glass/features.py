@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.precision import full_precision
+from blemish.nn.whitening import Whitening
 
 Levels = list[Tensor]
 
 
 class FrozenFeatures(nn.Module):
-    """Images to a vector for each cell (`docs/spec/glass.md` §4), optionally standardised (ours).
+    """Images to a vector for each cell (`docs/spec/glass.md` §4), optionally standardised or
+    whitened (ours).
 
     Features travel as pooled `Levels`, each at the size of its grid; `linear` maps them as if they
     were cells, so that the vectors of the cells are formed only where they are asked for.
@@ -32,6 +34,7 @@ class FrozenFeatures(nn.Module):
         target_dim: int,
         patch: int = 3,
         standardise: bool = False,
+        whiten: bool = False,
     ) -> None:
         """As `Backbone` and `PatchEmbedding`."""
         super().__init__()
@@ -41,6 +44,7 @@ class FrozenFeatures(nn.Module):
         self.standardise = standardise
         self.register_buffer("mean", torch.zeros(target_dim))
         self.register_buffer("std", torch.ones(target_dim))
+        self.whitening = Whitening(target_dim) if whiten else None
         leave_out_backbone(self)
 
     @torch.no_grad()
@@ -56,11 +60,18 @@ class FrozenFeatures(nn.Module):
     def scaled(self, levels: Levels) -> Tensor:
         """The vectors of the cells themselves, (B, h, w, C)."""
         cells = self.embedding.assemble(levels)
+        if self.whitening is not None:
+            whitened: Tensor = self.whitening(cells)
+            return whitened
         return (cells - self.mean) / self.std if self.standardise else cells
 
     def linear(self, levels: Levels, weight: Tensor, bias: Tensor) -> Tensor:
         """cells · weightᵀ + bias of scaled cells; weight (K, C), bias (K,) -> (B, h, w, K)."""
-        if self.standardise:
+        if self.whitening is not None:
+            with full_precision(weight):
+                weight = weight @ self.whitening.matrix
+                bias = bias - weight @ self.whitening.mean
+        elif self.standardise:
             with full_precision(weight):
                 weight = weight / self.std
                 bias = bias - weight @ self.mean

@@ -43,6 +43,7 @@ class Params(ViewParams):
     pretrain_dim: Count = 1536
     target_dim: Count = 1536
     standardise: bool = False  # ours
+    whiten: bool = False  # ours
     hidden: Count = 1024
 
     variant: Literal["manifold", "hypersphere", "judge", "table"] = "table"
@@ -108,6 +109,12 @@ class Params(ViewParams):
     def _band_is_ordered(self) -> Self:
         if self.band[0] > self.band[1]:
             raise ValueError(f"the lower bound of `band` exceeds the upper one: {self.band}")
+        return self
+
+    @model_validator(mode="after")
+    def _scaled_once(self) -> Self:
+        if self.standardise and self.whiten:
+            raise ValueError("`whiten` does what `standardise` does, and more: set one to false")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from blemish.methods.patchcore.scoring import image_score, nearest
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.patches import PatchEmbedding
 from blemish.nn.smoothing import anomaly_map
+from blemish.nn.whitening import Whitening
 
 
 class Patches(NamedTuple):
@@ -45,6 +46,7 @@ class PatchCore(Detector[Params]):
         self.embedding = PatchEmbedding(
             self.backbone.channels, params.pretrain_dim, params.target_dim, params.patch
         )
+        self.whitening = Whitening(params.target_dim) if params.whiten else None
         self.resize_bank(0)
         leave_out_backbone(self)
         self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
@@ -55,9 +57,9 @@ class PatchCore(Detector[Params]):
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """Locally aware patch features: uint8 (B, 3, H, W) -> (B, h, w, C)."""
+        """Locally aware patch features, whitened or not: uint8 (B, 3, H, W) -> (B, h, w, C)."""
         features: Tensor = self.embedding(self.backbone(images.float() / 255))
-        return features
+        return features if self.whitening is None else self.whitening(features)
 
     def measure(self, images: Tensor) -> Measured:
         """Maps of the distance to the nearest patch of the bank."""

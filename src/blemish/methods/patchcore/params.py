@@ -23,6 +23,7 @@ class Params(ViewParams):
     patch: Literal[1, 3, 5] = 3
     pretrain_dim: Count = 1024
     target_dim: Count = 1024
+    whiten: bool = False  # ours
     projection: Count = 128
     coreset: Annotated[float, Field(gt=0, le=1)] = 0.1
     # Ours: the paper names no b; with 1 every image would score 0.

@@ -17,6 +17,7 @@ from blemish.methods.patchcore.coreset import Coreset
 from blemish.methods.patchcore.detector import PatchCore
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
+from blemish.nn.whitening import Moments, Whitening
 
 STEPS = 20  # in which the coreset grows: rows of the curves, and moments for a checkpoint
 
@@ -29,6 +30,8 @@ class PatchCoreTrainer(Trainer[PatchCore]):
         p = self.detector.params
         self.detector.to(loop.device)
         images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
+        if self.detector.whitening is not None:
+            self.learn_whitening(self.detector.whitening, images, loop)
         generator = loop.generator(2)
         points = self.project(images, generator, loop)
         size = min(max(math.ceil(p.coreset * len(points)), p.neighbours), len(points))
@@ -39,6 +42,13 @@ class PatchCoreTrainer(Trainer[PatchCore]):
             coreset.grow(size * (step + 1) // steps)
             loop.log(coverage_radius=coreset.radius, patches=torch.tensor(coreset.count))
         self.remember(coreset.picked, images, loop)
+
+    def learn_whitening(self, whitening: Whitening, images: Normals, loop: Loop) -> None:
+        """From all patches (ours); until it is learnt the detector's features are as they are."""
+        moments = Moments(self.detector.params.target_dim, loop.device)
+        for _, features in self.embedded(images, loop, "spread"):
+            moments.add(features)
+        whitening.learn(moments)
 
     def project(self, images: Normals, generator: torch.Generator, loop: Loop) -> Tensor:
         """All patch features of N images in few dimensions: (N·h·w, d*) on the loop's device.

@@ -25,6 +25,7 @@ FIT: list[tuple[Size, Size]] = [
     ((64, 64), (256, 256)),  # small ones are enlarged
     ((301, 300), (256, 256)),  # as good as square
     ((614, 614), (256, 256)),  # 2.4 times
+    ((1024, 1024), (256, 256)),  # a window would see too little of what is across
     ((300, 600), (192, 352)),  # of the area of 256², in multiples of 32
     ((600, 300), (352, 192)),
     ((100, 1000), (96, 800)),
@@ -38,11 +39,11 @@ def test_images_up_to_some_times_the_window_are_seen_at_once(size: Size, window:
 
 
 TILES: list[tuple[Size, float]] = [
-    ((615, 615), 1.0),
-    ((600, 1000), 1.0),
-    ((832, 832), 1.0),  # four windows a side
-    ((1664, 1664), 0.5),  # larger ones are reduced to that
-    ((832, 3328), 0.5),
+    ((500, 1240), 1.0),  # two windows across
+    ((1130, 460), 1.0),
+    ((256, 4096), 0.8125),  # sixteen windows
+    ((1334, 2000), 832 / (1334 * 2000) ** 0.5),  # too much would be lost
+    ((1664, 1664), 0.5),
     ((3000, 4000), 832 / (3000 * 4000) ** 0.5),
 ]
 
@@ -56,7 +57,7 @@ def test_larger_images_are_seen_through_windows(size: Size, scale: float) -> Non
 
 
 def test_the_median_image_decides() -> None:
-    small, large = (300, 300), (1024, 1024)
+    small, large = (300, 300), (256, 4096)
     assert chosen([small, small, large]).resize == "fit"
     assert chosen([small, large, large]).resize == "tiles"
 
@@ -80,9 +81,10 @@ def test_what_is_asked_for_is_done() -> None:
         Dsarad(resize="auto", image_size=256, flat_field=True, rotation=0),
         Glass(resize="auto", image_size=256, variant="judge"),
         Glass(resize="auto", image_size=256, variant="hypersphere"),
+        Dmad(resize="auto"),
     ],
 )
-def test_who_cannot_look_through_windows_fits_the_image(params: Any) -> None:
+def test_who_cannot_look_through_windows_or_does_so_badly_fits_the_image(params: Any) -> None:
     assert choose_view(params, [(2000, 2000)]).framing == Framing(256, 256, "fit")
 
 

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from blemish.images.framing import Framing, Size
 from blemish.methods.view_params import ViewParams
 
-REDUCED = 2.4  # times that images may shrink, in length, before "auto" looks through windows
+REDUCED = 2.4  # times that images may shrink, in length, before "auto" thinks of windows
+CONTEXT = 2.0  # windows that cover the shorter side: then each still sees half of what is across
+LOST = 4.5  # times beyond which too little would be left of a whole image, whatever its shape
 FINEST = 3.25  # times a window's length that "auto" makes an image at most: 16 windows of a square
 ALIKE = 1.02  # ratio of the sides up to which images count as squares
 
@@ -26,15 +28,18 @@ def choose_view(p: ViewParams, sizes: Sequence[Size]) -> View:
     """The framing for training images of these sizes.
 
     "auto": the median image is some times as large as the network's square, by the root of their
-    areas. Up to `REDUCED` times it is seen at once, with its aspect ("fit"). Beyond that through
-    windows ("tiles"), at its own scale, or so reduced that it is `FINEST` times as large as a
-    window. A method that cannot look through windows fits the image.
+    areas. Beyond `REDUCED` times it is seen through windows ("tiles") where its shorter side is no
+    longer than `CONTEXT` windows, and beyond `LOST` times in any case; at its own scale, or so
+    reduced that it is `FINEST` times as large as a window. Otherwise, and by methods that cannot
+    look through windows or do badly so, it is seen at once with its aspect ("fit").
     """
     height, width = (statistics.median(side) for side in zip(*sizes, strict=True))
     times = (height * width) ** 0.5 / p.image_size
     resize = p.resize
     if resize == "auto":
-        resize = "tiles" if times > REDUCED and not p.no_tiles else "fit"
+        across = min(height, width) / p.image_size <= CONTEXT
+        windows = (times > REDUCED and across) or times > LOST
+        resize = "tiles" if windows and p.AUTO_TILES and not p.no_tiles else "fit"
     scale = min(1.0, FINEST / times) if p.scale == "auto" else p.scale
     reason = (
         f"{'chosen' if p.resize == 'auto' else 'asked for'}: images of {width:g}×{height:g} are "

@@ -20,6 +20,7 @@ class ViewParams(Section):
     """
 
     STEP: ClassVar[int] = 32
+    AUTO_TILES: ClassVar[bool] = True  # whether "auto" may choose windows
 
     image_size: int
     resize: Literal["auto", "squash", "crop", "fit", "tiles"]

@@ -4,7 +4,7 @@ They are those of the family for image-level results; for pixel-level results th
 another one, with `vq: false`. What is ours has a comment.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,9 @@ class Params(ViewParams):
     backbone: str = "wide_resnet50_2.tv_in1k"
     weights: Literal["imagenet", "random"] = "imagenet"
     strides: list[Count] = Field([4, 8, 16], min_length=3, max_length=3)
+    # Through windows it learns little: docs/own-size.md.
+    AUTO_TILES: ClassVar[bool] = False
+
     image_size: Annotated[int, Field(ge=64, le=2048)] = 256
     resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"
 

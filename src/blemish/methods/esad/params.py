@@ -4,7 +4,7 @@ A comment says where a default is not read in the authors' code.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 class Params(ViewParams):
     """Section `esad` of params.yaml."""
+
+    # Not tried through windows on enough units.
+    AUTO_TILES: ClassVar[bool] = False
 
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=32)] = 128
     resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"  # inferred

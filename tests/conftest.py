@@ -46,7 +46,7 @@ MARKERS = {
             "methods/test_methods_training.py",
             "methods/test_scoring_imports.py",
             "methods/test_seams.py",
-            "methods/test_tiles.py",
+            "methods/test_through_windows.py",
             "report/test_build.py",
             "synthesis/test_display_defects.py",
             "synthesis/test_render.py",

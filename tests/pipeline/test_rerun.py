@@ -83,6 +83,15 @@ def clean(changed: Workspace) -> Iterator[Workspace]:
     changed.git("clean", "--quiet", "--force", "-d")
 
 
+@pytest.fixture
+def sources(clean: Workspace) -> Iterator[Workspace]:
+    """As `clean`; what the stage `sources` wrote meanwhile is undone, too."""
+    yield clean
+    clean.git("checkout", "--quiet", "--", ".")
+    clean.git("clean", "--quiet", "--force", "-d")
+    clean.repro("sources")
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -106,23 +115,23 @@ def test_a_new_crop_concerns_the_synthesis_alone(clean: Workspace) -> None:
     assert clean.repro("--dry").ran == SYNTHESIZE | ALWAYS
 
 
-def test_a_unit_s_zones_concern_this_unit_alone(clean: Workspace) -> None:
-    clean.set({"data.zones": {RENDERED: {"rim": {"min_area": 4}}}})
+def test_a_unit_s_zones_concern_this_unit_alone(sources: Workspace) -> None:
+    sources.set({"data.zones": {RENDERED: {"rim": {"min_area": 4}}}})
     mask = np.zeros((96, 96), np.uint8)
     mask[:8] = 255
-    folder = clean.root / "data/zones" / RENDERED
+    folder = sources.root / "data/zones" / RENDERED
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "rim.png"), mask)
-    assert clean.repro("sources").ran == {"folder@parts", "sources"}
+    assert sources.repro("sources").ran == {"folder@parts", "sources"}
     stages = {f"{stage}@{RENDERED}" for stage in ("fetch", "prepare")}
-    assert clean.repro("--dry").ran == stages | ALWAYS
+    assert sources.repro("--dry").ran == stages | ALWAYS
 
 
-def test_what_is_asked_for_a_unit_concerns_this_unit_alone(clean: Workspace) -> None:
-    clean.set({"data.framing": {RENDERED: {"resize": "fit"}}})
-    assert clean.repro("sources").ran == {"folder@parts", "sources"}
+def test_what_is_asked_for_a_unit_concerns_this_unit_alone(sources: Workspace) -> None:
+    sources.set({"data.framing": {RENDERED: {"resize": "fit"}}})
+    assert sources.repro("sources").ran == {"folder@parts", "sources"}
     stages = {f"{stage}@{RENDERED}" for stage in ("fetch", "prepare")}
-    assert clean.repro("--dry").ran == stages | ALWAYS
+    assert sources.repro("--dry").ran == stages | ALWAYS
 
 
 def test_comments_and_docstrings_concern_nothing(clean: Workspace) -> None:

@@ -15,10 +15,10 @@ from blemish.core.progress import progress
 from blemish.evaluation.channel_files import CONFIG, read_defects
 from blemish.evaluation.map_storage import map_storage
 from blemish.evaluation.predictions import Mask, Predictions
-from blemish.images.framing import Framing
+from blemish.images.framing import Framing, sizes_of
 from blemish.images.manifest import Manifest
 from blemish.images.seen_zones import ZoneReader
-from blemish.images.store import IN_MEMORY, ImageStore, decoded, sizes_of
+from blemish.images.store import IN_MEMORY, ImageStore, decoded
 from blemish.methods.detector import AnyDetector, Components
 from blemish.methods.scoring import score_each
 from blemish.methods.zone_rules import zone_scores

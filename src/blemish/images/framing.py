@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
+
+if TYPE_CHECKING:  # a program that scores needs no tables
+    import pandas as pd
 
 Resize = Literal["squash", "crop", "fit", "tiles"]
 ALMOST_ALL = 0.95  # of an image, which is not worth a word
@@ -159,6 +162,11 @@ class Framing:
         place = self.place(height, width)
         sides = zip(place.frame, place.resized, strict=True)
         return float(np.prod([min(1.0, frame / resized) for frame, resized in sides]))
+
+
+def sizes_of(rows: "pd.DataFrame") -> list[Size]:
+    """Height and width of the images of manifest rows."""
+    return list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
 
 
 def _scaled(size: Size, factor: float) -> Size:

@@ -4,16 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from blemish.core.data_params import Tolerance
-from blemish.images.framing import Framing, Size
-from blemish.images.store import sizes_of
+from blemish.images.framing import Framing, Size, sizes_of
 from blemish.images.zones import REST, Mask, ZoneMap, read_zone_map
+
+if TYPE_CHECKING:  # a program that scores needs no tables
+    import pandas as pd
 
 HALF = 127  # of 255
 KEPT = 2  # maps in memory: images that share one mostly follow each other
@@ -69,14 +70,14 @@ class ZoneReader:
 
         self._read = read
 
-    def of(self, row: pd.Series) -> SeenZones | None:
+    def of(self, row: "pd.Series") -> SeenZones | None:
         """The zones of an image, None where it has none. Raises UserError, see `read_zone_map`."""
         path = row.get("zones")
         if not isinstance(path, str):
             return None
         return self._read(path, (int(row["height"]), int(row["width"])))
 
-    def each(self, rows: pd.DataFrame) -> Iterator[SeenZones | None]:
+    def each(self, rows: "pd.DataFrame") -> Iterator[SeenZones | None]:
         """Those of some rows, one after the other."""
         return (self.of(row) for _, row in rows.iterrows())
 
@@ -87,7 +88,7 @@ class UnitZones(NamedTuple):
 
     tolerances: dict[str, Tolerance]
     reader: ZoneReader
-    rows: pd.DataFrame
+    rows: "pd.DataFrame"
 
     def of_normals(self) -> Iterator[SeenZones | None]:
         """Those of the validation normals, one after the other."""
@@ -96,7 +97,7 @@ class UnitZones(NamedTuple):
         )
 
 
-def shared_map(root: Path, rows: pd.DataFrame, names: Sequence[str]) -> ZoneMap | None:
+def shared_map(root: Path, rows: "pd.DataFrame", names: Sequence[str]) -> ZoneMap | None:
     """The map of zones that all images of some rows have, None where they differ."""
     paths = set(rows["zones"]) if "zones" in rows and len(rows) else {None}
     sizes = set(sizes_of(rows))
@@ -106,6 +107,6 @@ def shared_map(root: Path, rows: pd.DataFrame, names: Sequence[str]) -> ZoneMap 
     return read_zone_map(root / path, names, sizes.pop())
 
 
-def has_zones(rows: pd.DataFrame) -> bool:
+def has_zones(rows: "pd.DataFrame") -> bool:
     """Whether any image of some manifest rows has zones."""
     return "zones" in rows and bool(rows["zones"].notna().any())

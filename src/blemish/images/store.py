@@ -24,7 +24,7 @@ from torch import Tensor
 from blemish.core.errors import UserError
 from blemish.core.files import finished_file
 from blemish.core.progress import progress
-from blemish.images.framing import Framing, Size
+from blemish.images.framing import Framing, Size, sizes_of
 from blemish.images.reading import read_image
 
 STORE = Path("data/store")
@@ -147,11 +147,6 @@ class ImageStore:
 
 
 IN_MEMORY = ImageStore(STORE, 0)  # keeps nothing
-
-
-def sizes_of(rows: pd.DataFrame) -> list[Size]:
-    """Height and width of the images of manifest rows."""
-    return list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
 
 
 def _key(digests: Sequence[str], framing: Framing) -> str:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from blemish.core.errors import UserError
 from blemish.core.params import KindParams, SynthesisParams
-from blemish.images.framing import Framing, Size
+from blemish.images.framing import Framing, Size, sizes_of
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.masks import read_mask
 from blemish.images.seen_zones import UnitZones, ZoneReader, has_zones
-from blemish.images.store import IN_MEMORY, ImageStore, sizes_of
+from blemish.images.store import IN_MEMORY, ImageStore
 from blemish.methods.normals import Normals
 from blemish.synthesis.recipes import draw_recipes, read_recipes
 from blemish.synthesis.textures import TextureBank

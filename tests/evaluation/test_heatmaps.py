@@ -143,6 +143,19 @@ def test_any_size_and_colour(tmp_path, size, colour):
             assert picture.height <= 540
 
 
+def test_panels_of_long_images_lie_below_each_other(tmp_path):
+    """Side by side a strip of 16 : 1 would be 18 pixels high."""
+    test = predictions(tmp_path / "unit", 1, 1, (20, 320))
+    (first, *_) = write_heatmaps(test, everything, (0.2, 0.2), tmp_path / "heatmaps")
+    with Image.open(tmp_path / first["file"]) as picture:
+        strip = np.asarray(picture)
+    assert strip.shape == (54 + 3 * 54 + 2 * 12 + 48, 888, 3)
+    for top in (54, 120, 186):
+        assert strip[top : top + 54, 12:876].min() < 200
+    for gap in (108, 174):
+        assert (strip[gap : gap + 12] == 255).all()
+
+
 def test_equal_input_gives_equal_bytes(tmp_path):
     test = predictions(tmp_path / "unit")
     folders = [tmp_path / "a" / "heatmaps", tmp_path / "b" / "heatmaps"]

@@ -25,6 +25,7 @@ Colour = tuple[int, int, int]
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 280, 420  # largest sides of a panel in pixels
 _MARGIN, _GAP = 12, 12
+_LONG = 4  # times as wide as high: then panels lie below each other
 _WIDTH = 3 * _PANEL_WIDTH + 2 * (_MARGIN + _GAP)
 _CAPTION, _LEGEND = 54, 48  # heights above and below the panels
 _INK, _GREY, _PAPER = (24, 24, 27), (95, 95, 105), (255, 255, 255)
@@ -39,7 +40,10 @@ _VERDICTS: dict[tuple[int, bool], tuple[str, Colour]] = {
 def draw_strip(
     predictions: Predictions, row: pd.Series, standing: str, scale: Scale
 ) -> Image.Image:
-    """Caption, panels side by side, and under each panel how to read it.
+    """Caption, panels side by side, and below them how to read each.
+
+    Panels of long images lie below each other, as wide as the strip: side by side they would be a
+    few pixels high.
 
     Args:
         row: a row of `scored_rows`.
@@ -51,12 +55,13 @@ def draw_strip(
     picture, anomaly_map, truth = read_views(predictions, row)
     zones = predictions.zone_map(row["position"])
     above = above_threshold(anomaly_map, zones, scale.rules, scale.map_threshold)
-    small = fitted(picture, (_PANEL_WIDTH, _PANEL_HEIGHT))
+    long = picture.shape[1] > _LONG * picture.shape[0]
+    small = fitted(picture, (_WIDTH - 2 * _MARGIN if long else _PANEL_WIDTH, _PANEL_HEIGHT))
     height, width = small.shape[:2]
     heat = overlay(small, resized(anomaly_map, (width, height)), scale.low, scale.high)
     panels = [small, with_zones(heat, zones), outlined(with_zones(small, zones), truth, above)]
     strip = _composed(panels, row, standing, scale)
-    legend = _CAPTION + height + 8
+    legend = strip.height - _LEGEND + 8
     _write_outlines(ImageDraw.Draw(strip), _left(2), legend, truth, above)
     return strip
 
@@ -82,13 +87,18 @@ def said_of(row: pd.Series, word: str, threshold: float) -> str:
 
 
 def _composed(panels: list[Picture], row: pd.Series, standing: str, scale: Scale) -> Image.Image:
-    bottom = _CAPTION + panels[0].shape[0]
+    height, width = panels[0].shape[:2]
+    if width > _PANEL_WIDTH:
+        places = [(_MARGIN, _CAPTION + number * (height + _GAP)) for number in range(len(panels))]
+    else:
+        inside = (_PANEL_WIDTH - width) // 2
+        places = [(_left(column) + inside, _CAPTION) for column in range(len(panels))]
+    bottom = places[-1][1] + height
     strip = Image.new("RGB", (_WIDTH, bottom + _LEGEND), _PAPER)
     draw = ImageDraw.Draw(strip)
     _write_caption(draw, row, standing, scale.threshold)
-    for column, panel in enumerate(panels):
-        left = _left(column) + (_PANEL_WIDTH - panel.shape[1]) // 2
-        strip.paste(Image.fromarray(panel), (left, _CAPTION))
+    for place, panel in zip(places, panels, strict=True):
+        strip.paste(Image.fromarray(panel), place)
     draw.text((_left(0), bottom + 8), f"image, {row['width']}×{row['height']} px", _GREY, font(12))
     _write_scale(strip, draw, _left(1), bottom + 8, scale)
     return strip

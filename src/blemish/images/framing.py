@@ -107,7 +107,9 @@ class Framing:
         if top + below + left + right:
             filled = cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_REFLECT)
             image = np.asarray(filled, np.uint8)
-        return np.ascontiguousarray(image.transpose(2, 0, 1))
+        framed: NDArray[np.uint8] = image.transpose(2, 0, 1)
+        # Windows are cut from a picture that may be huge: no copy of all of it.
+        return framed if self.resize == "tiles" else np.ascontiguousarray(framed)
 
     def mask_to_model(self, mask: NDArray[np.bool_], above: int = 127) -> NDArray[np.bool_]:
         """A mask (H, W) at the size of the image's map, see `inside`.

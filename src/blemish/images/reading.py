@@ -61,7 +61,8 @@ def read_values(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         colours = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
         if colours is not None and colours.dtype == np.uint16 and colours.ndim == 3:
             return colours[:, :, 2::-1].astype(np.uint16)  # OpenCV's order is blue, green, red
-    return np.asarray(image.convert("RGB"))
+    # A copy of its own: what Pillow lends is read-only.
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def may_be_deep(path: Path) -> bool:

@@ -48,9 +48,9 @@ def find_regions(
     """
     above = anomaly_map > threshold
     above = above if inside is None else above & inside
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        above.astype(np.uint8), connectivity=8
-    )
+    if not above.any():  # the usual case: an image's worth of labels is not needed
+        return []
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
     regions = []
     for number in range(1, count):
         left, top, width, height, area = (int(value) for value in stats[number])

@@ -26,7 +26,7 @@ from blemish.predict.inputs import Source
 from blemish.predict.regions import Region, find_regions, regions_by_zone
 
 AHEAD = 3  # images that are read while one is scored,
-AHEAD_BYTES = 1 << 26  # but one where they are as large as this
+AHEAD_BYTES = 1 << 26  # but none where they are as large as this
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,18 @@ def _ahead(
     read: Callable[[Source], Framed | Unreadable],
 ) -> Iterator[Framed | Unreadable]:
     coming = iter(sources)
-    running: deque[Future[Framed | Unreadable]] = deque(
-        pool.submit(read, source) for source in islice(coming, 1)
-    )
+    running: deque[Future[Framed | Unreadable]] = deque()
+
+    def submit(count: int) -> None:
+        running.extend(pool.submit(read, source) for source in islice(coming, max(0, count)))
+
+    submit(1)
     while running:
         result = running.popleft().result()
         large = not isinstance(result, Unreadable) and result[0].nbytes >= AHEAD_BYTES
-        missing = (1 if large else AHEAD) - len(running)
-        running.extend(pool.submit(read, source) for source in islice(coming, max(0, missing)))
+        submit(0 if large else AHEAD - len(running))
         yield result
+        submit(1 - len(running))
 
 
 def _read(

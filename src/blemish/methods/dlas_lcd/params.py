@@ -37,7 +37,10 @@ class Params(GlassParams):
     @model_validator(mode="after")
     def _regions_need_images(self) -> "Params":
         if self.pool is not None and self.coherent:
-            raise ValueError("`coherent` shifts regions, which a `pool` of cells has not: drop one")
+            raise ValueError(
+                "`coherent` shifts regions, which a `pool` of cells has not: set `coherent` to "
+                "false, or `pool` to null"
+            )
         return self
 
     @model_validator(mode="after")

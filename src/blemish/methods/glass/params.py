@@ -120,7 +120,10 @@ class Params(ViewParams):
     @model_validator(mode="after")
     def _pool_is_of_the_manifold(self) -> Self:
         if self.pool is not None and self.variant != "manifold":
-            raise ValueError("`pool` forgets where a cell lies, so it needs `variant: manifold`")
+            raise ValueError(
+                "`pool` forgets where a cell lies, so it needs `variant: manifold`: set that, or "
+                "`pool` to null"
+            )
         return self
 
     @model_validator(mode="after")

@@ -76,13 +76,13 @@ def numbers_of(results: Path, metric: str) -> Numbers:
 
 def table(results: Path) -> None:
     """Print a table for each metric: units × methods, then mean, worst, distance, units won."""
+    if not numbers_of(results, "image_auroc"):
+        raise UserError(f"{results}: no results: run `python benchmarks/collection.py run DATA`")
     for metric, heading in METRICS.items():
         numbers = numbers_of(results, metric)
         methods = list(dict.fromkeys(method for _, method in numbers))
         if not methods:
-            raise UserError(
-                f"{results}: no results: run `python benchmarks/collection.py run DATA`"
-            )
+            continue
         print(f"\n{heading:20}" + "".join(f"{method:>11}" for method in methods))
         for unit in (*REAL, *RENDERED):
             _print_row(unit, [numbers.get((unit, method)) for method in methods])

@@ -39,6 +39,7 @@ def trial(unit: str, method: str, seed: int, settings: list[str], out: Path) -> 
         (scratch / PARAMS_FILE).write_bytes((here / PARAMS_FILE).read_bytes())
         plain = ["evaluation.animation=0", "evaluation.heatmaps=0"]
         set_params([*plain, *settings], scratch / PARAMS_FILE)
+        (here / STORE).mkdir(parents=True, exist_ok=True)  # decoded images, for all trials
         (scratch / STORE.parent).mkdir(parents=True)
         (scratch / STORE).symlink_to(here / STORE)
         prepared, synthetic = here / "data/prepared" / unit, scratch / "synthetic"
@@ -71,7 +72,7 @@ def _stage(folder: Path, stage: str, *words: object) -> None:
     command = [sys.executable, str(STAGES / f"{stage}.py"), *map(str, words)]
     done = subprocess.run(command, cwd=folder, env=os.environ, check=False, capture_output=True)
     if done.returncode:
-        raise UserError(done.stderr.decode().strip().splitlines()[-1])
+        raise UserError(done.stderr.decode().strip().splitlines()[-1].removeprefix("error: "))
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"elpv/mono": {"scale": 0.0}}, ["data.framing.elpv/mono.scale", "greater than 0"]),
     (
         {"elpv/mono": {"resize": "tiles"}},
-        ["data.framing.elpv/mono", "`dsarad`", "does not go with `flat_field: true`", "set it to"],
+        ["data.framing.elpv/mono", "`dsarad`", "does not go with `flat_field: auto`", "set it to"],
     ),
 ]
 
@@ -48,7 +48,7 @@ def test_what_cannot_be_is_named(asked: dict[str, Any], parts: list[str], tmp_pa
 
 def test_a_method_that_cannot_look_through_windows_says_why(tmp_path) -> None:
     message = complaint(with_value("dsarad.resize", "tiles", tmp_path / "params.yaml"))
-    assert "`dsarad`: `resize: tiles` does not go with `flat_field: true`" in message
+    assert "`dsarad`: `resize: tiles` does not go with `flat_field: auto`" in message
 
 
 def test_authors_cut_nothing_so_their_protocol_takes_no_tiles(tmp_path) -> None:

@@ -1,10 +1,14 @@
 """GLASS's memory of normal cells: what it keeps, how it is weighed, that a model carries it."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from blemish.core.params import TrainingParams
 from blemish.methods.dlas.params import Params as Dlas
+from blemish.methods.dmad.params import Params as Dmad
 from blemish.methods.glass.memory import Memory
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
@@ -12,6 +16,8 @@ from blemish.methods.trainer import trainer_of
 from tests.methods.tiny import TINY
 from tests.models import new
 from tests.units import tiny_unit
+
+PARAMS = {"glass": Params, "dlas": Dlas, "dmad": Dmad}
 
 
 def cells(count: int = 500, seed: int = 0) -> torch.Tensor:
@@ -54,7 +60,7 @@ def test_both_numbers_count_alike_in_the_normals_own_deviations() -> None:
 @pytest.mark.parametrize("resize", ["squash", "tiles"])
 def test_a_model_carries_its_memory(method: str, resize: str) -> None:
     changes = {"memory": 30, "top_cells": 4, "resize": resize, "variant": "manifold"}
-    params = {"glass": Params, "dlas": Dlas}[method](**TINY[method].params | changes)
+    params = PARAMS[method](**TINY[method].params | changes)
     ours = new(method, params)
     unit = tiny_unit().open()
     trainer_of(ours).fit(unit, Loop(TrainingParams(device="cpu", threads=1), 0, "tiny"))
@@ -71,9 +77,30 @@ def test_a_model_carries_its_memory(method: str, resize: str) -> None:
             assert torch.equal(one, other)
 
 
-def test_a_file_without_a_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match="its memory is empty"):
-        Memory(4).load_state_dict(Memory(4).state_dict())
+@pytest.mark.parametrize("method", ["glass", "dmad"])
+def test_weights_kept_of_an_epoch_have_no_memory_yet_and_score_without(
+    method: str, tmp_path: Path
+) -> None:
+    params = PARAMS[method](**TINY[method].params | {"memory": 30})
+    training = TrainingParams(device="cpu", threads=1, keep_every=1)
+    ours = new(method, params)
+    trainer_of(ours).fit(tiny_unit().open(), Loop(training, 0, "tiny", tmp_path))
+    kept = new(method, params)
+    kept.load_state_dict(load_file(next(tmp_path.rglob("00001.safetensors"))))
+    alone = new(method, params.model_copy(update={"memory": 0}))
+    weights = kept.state_dict()
+    shapes = alone.state_dict()
+    alone.load_state_dict(
+        {
+            name: weights[name][: len(value)] if value.ndim else weights[name]
+            for name, value in shapes.items()
+        }
+    )
+    height, width = kept.framing.window
+    image = torch.full((1, 3, height, width), 90, dtype=torch.uint8)
+    with torch.inference_mode():
+        for one, other in zip(kept.eval().score(image), alone.eval().score(image), strict=True):
+            assert torch.equal(one, other)
 
 
 def test_published_glass_has_no_memory() -> None:

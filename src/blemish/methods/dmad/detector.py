@@ -136,21 +136,23 @@ class Dmad(Detector[Params]):
         its distances are a third map, which is added to the first.
         """
         maps = self.maps(images)
-        if self.memory is not None:
+        if self.memory is not None and self.memory.filled:
             maps = torch.cat([maps, self.distances(images).to(maps.dtype)[:, None]], dim=1)
         standard = self.standardised(maps.double().movedim(1, -1))
-        shown = standard[..., 0] if self.memory is None else standard[..., 0] + standard[..., 2]
+        shown = standard[..., 0] + standard[..., 2:].sum(dim=-1)
         return Measured(shown.float(), maps)
 
     def combine(self, peaks: Tensor) -> Tensor:
         """The maxima, each in its standard deviations, weighed."""
         standard = self.standardised(peaks.amax(dim=1))
-        score = standard[:, 0] + self.params.deformation_weight * standard[:, 1]
-        return score if self.memory is None else score + standard[:, 2]
+        features, deformation, memory = standard[:, 0], standard[:, 1], standard[:, 2:]
+        return features + self.params.deformation_weight * deformation + memory.sum(dim=1)
 
     def standardised(self, values: Tensor) -> Tensor:
-        """(…, K) in deviations of the K image scores of validation normals."""
-        return (values - self.score_mean.to(values.device)) / self.score_std.to(values.device)
+        """(…, K) in deviations of the first K image scores of validation normals."""
+        count = values.shape[-1]
+        mean, std = (each[:count].to(values.device) for each in (self.score_mean, self.score_std))
+        return (values - mean) / std
 
     def distances(self, images: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) -> smoothed distance to the nearest remembered cell, (B, H, W)."""

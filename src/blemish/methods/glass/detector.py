@@ -64,7 +64,7 @@ class Glass(Detector[Params]):
         """Maps at the network's input size (§12)."""
         features = self.features.cells(images.float() / 255)
         cells = self.logits(features)
-        if self.memory is not None:
+        if self.memory is not None and self.memory.filled:
             cells = self.memory.add(cells, features)
         size = (images.shape[2], images.shape[3])
         maps = anomaly_map(self.shown(cells), size, self.params.sigma)
@@ -78,7 +78,8 @@ class Glass(Detector[Params]):
 
     def shown(self, cells: Tensor) -> Tensor:
         """Scores of what cells are worth: the probability, as published; with a memory as it is."""
-        return torch.sigmoid(cells) if self.memory is None else cells
+        remembers = self.memory is not None and self.memory.filled
+        return cells if remembers else torch.sigmoid(cells)
 
     def peaks(self, cells: Tensor, judged: Tensor | None = None) -> Tensor:
         """The largest cells; the largest alone as published (§12)."""

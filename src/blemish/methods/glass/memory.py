@@ -18,7 +18,8 @@ from blemish.methods.patchcore.scoring import nearest
 class Memory(nn.Module):
     """The remembered cells, and how logits and distances of normals spread.
 
-    bank: (n, C), chosen by the greedy k-centre rule. mean, std: (2,) of logit and distance.
+    bank: (n, C), chosen by the greedy k-centre rule; empty until training ends, also in the
+    weights that are kept of its epochs. mean, std: (2,) of logit and distance.
     """
 
     bank: Tensor
@@ -31,6 +32,11 @@ class Memory(nn.Module):
         self.register_buffer("mean", torch.zeros(2, dtype=torch.float64))
         self.register_buffer("std", torch.ones(2, dtype=torch.float64))
         self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
+
+    @property
+    def filled(self) -> bool:
+        """Whether anything is remembered yet."""
+        return len(self.bank) > 0
 
     def choose(self, cells: Tensor, size: int, generator: torch.Generator) -> None:
         """Remember `size` of the normal cells (N, C), or all where they are fewer."""
@@ -63,6 +69,4 @@ def _make_room(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None
     """A file's bank has as many rows as it has."""
     bank = state.get(f"{prefix}bank")
     if bank is not None:
-        if bank.ndim != 2 or not len(bank):
-            raise ValueError("its memory is empty")
         module.bank = module.bank.new_zeros(len(bank), module.bank.shape[1])

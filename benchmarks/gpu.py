@@ -15,7 +15,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--parts", default="".join(SHARES), help="some of abcde")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="a rehearsal: all parts, no figures")
-    parser.add_argument("--continue", dest="earlier", type=Path, help="earlier results to go on from")
+    parser.add_argument(
+        "--continue", dest="earlier", type=Path, help="earlier results to go on from"
+    )
     found = parser.parse_args(words)
     if set(found.parts) - SHARES.keys():
         parser.error(f"--parts {found.parts}: some of {''.join(SHARES)}")
@@ -43,9 +45,10 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 def prove(given: argparse.Namespace) -> int:
     """Do the parts in order, each in its share of the time; 1 where something is not as it must."""
-    from blemish.core.device import choose_device
     from gpu_proof.record import Record, run_part
     from gpu_proof.unit import open_unit, paint
+
+    from blemish.core.device import choose_device
 
     begin = time.monotonic()
     device = choose_device(given.device, where="--device")
@@ -111,10 +114,19 @@ def check() -> int:
 
 
 def main(words: list[str]) -> int:
-    commands: dict[str, Callable[..., int]] = {"pack": pack, "costs": costs, "check": check}
-    if words and words[0] in commands:
-        return commands[words[0]](*words[1:])
-    return prove(arguments(words))
+    if words == ["check"]:
+        return check()
+    from blemish.core.errors import UserError
+
+    try:
+        if words[:1] == ["pack"] and len(words) == 3:
+            return pack(*words[1:])
+        if words[:1] == ["costs"] and len(words) == 2:
+            return costs(words[1])
+        return prove(arguments(words))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

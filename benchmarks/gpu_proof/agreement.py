@@ -66,9 +66,7 @@ class Agreement:
             "map_difference": apart(values_of(own), values_of(moved)),
         }
         bounds = (LOSS_BOUND, SCORE_BOUND, SCORE_BOUND)
-        within = all(
-            value <= bound for value, bound in zip(figures.values(), bounds, strict=True)
-        )
+        within = all(value <= bound for value, bound in zip(figures.values(), bounds, strict=True))
         changed = apart(own.scores, trained_there.scores)
         return figures | {"scores_if_trained_there": changed, "within": within}
 
@@ -117,7 +115,9 @@ class Agreement:
         names = data.manifest.of("train", 0)["image"].tolist()[:4]
         synthesis = quick_profile().synthesis
         textures, own = data.textures.names, {"self": names}
-        return draw_recipes(names, [0] * len(names), "train", kind, textures, synthesis, sources=own)
+        return draw_recipes(
+            names, [0] * len(names), "train", kind, textures, synthesis, sources=own
+        )
 
 
 def loss_difference(here: list[dict[str, Tensor]], there: list[dict[str, Tensor]]) -> float:

@@ -56,7 +56,10 @@ class Learning:
 
     def after(self, detector: AnyDetector, epoch: int) -> None:
         """Look after epochs 1, 2, 4, …, and before the time is over."""
-        over, done = time.monotonic() >= self.end, epoch + 1
+        done = epoch + 1
+        if done == self.params.epochs:  # what the method makes of the last ones is looked at
+            return
+        over = time.monotonic() >= self.end
         if over or done & (done - 1) == 0:
             self.look(detector, done)
         if over:

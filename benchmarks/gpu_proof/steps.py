@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from glass import WholeNetwork
 from torch import Tensor
 
 from blemish.methods.detector import AnyDetector
@@ -21,7 +22,6 @@ from blemish.methods.esad.plain import Plain as PlainEsad
 from blemish.methods.glass.plain import embed
 from blemish.methods.trainer import trainer_of
 from gpu_proof.settings import square_detector
-from glass import WholeNetwork
 
 Loss = Callable[[], Tensor]  # of a step, with its graph
 RATE = 1e-6  # so small that the weights of all forms stay near each other

@@ -5,6 +5,7 @@ that only unpacking and preparing need.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from PIL import Image
 
 from blemish.core.errors import UserError
 from blemish.core.files import finished_folder
-from blemish.core.params import DataParams, Params, SynthesisParams, load_params
+from blemish.core.params import DataParams, Params, SynthesisParams, TextureParams, load_params
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.methods.training_data import TrainingUnit
+from blemish.textures.index import write_index
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME, CATEGORY = "proof", "all"
 PARTS = ("prepared", "synthetic", "textures")
+TEXTURES = 3  # of each class
 MIB = 2**20
 
 
@@ -55,16 +58,35 @@ def open_unit(root: Path) -> Unit:
     return Unit(root)
 
 
-def pack(photographs: Path, target: Path, draws: int = 640) -> Unit:
+def write_bank(folder: Path) -> None:
+    """The built-in textures, a few of each class: all would take half of what may travel."""
+    from blemish.textures.bank import build_bank
+
+    params = TextureParams()
+    build_bank(params, folder)
+    kept = []
+    for textures in sorted(child for child in folder.iterdir() if child.is_dir()):
+        files = sorted(textures.iterdir())
+        kept += files[:TEXTURES]
+        for file in files[TEXTURES:]:
+            file.unlink()
+    write_index(kept, folder, params.validation_fraction, params.seed)
+
+
+def pack(
+    photographs: Path,
+    target: Path,
+    draws: int = 640,
+    fill_bank: Callable[[Path], None] = write_bank,
+) -> Unit:
     """Make `photographs`, a folder as `data.folders` takes it, ready for training in `target`.
 
-    draws: synthetic defects of each training image. Few images are rendered: only training and
-    the real test set are looked at.
+    draws: synthetic defects of each training image. fill_bank: writes the textures. Few images are
+    rendered: only training and the real test set are looked at.
     """
     from blemish.datasets.own_folder import folder_data_set
     from blemish.prepare.unit import prepare
     from blemish.synthesis.synthesize import synthesize
-    from blemish.textures.bank import build_bank
 
     params = SynthesisParams(
         draws=draws, validation_images=1, weak=[], weak_visibility=[], weak_images=0
@@ -76,7 +98,7 @@ def pack(photographs: Path, target: Path, draws: int = 640) -> Unit:
             part.mkdir()
         data_set.fetch(CATEGORY, raw)
         prepare(data_set, CATEGORY, raw, DataParams(), prepared)
-        build_bank(params.textures, textures)
+        fill_bank(textures)
         synthesize(prepared, textures, folder / "no-crops", params, synthetic)
         (synthetic / "preview.png").unlink()
         shutil.rmtree(raw)
@@ -101,7 +123,15 @@ def paint(root: Path, side: int = 96) -> Unit:
                 picture[mask > 0] = 255
                 _save(mask, photographs / "ground_truth" / "spot" / f"{number}_mask.png")
             _save(picture, photographs / folder / f"{number}.png")
-    return pack(photographs, root / "unit", draws=3)
+    return pack(photographs, root / "unit", 3, _write_noise)
+
+
+def _write_noise(folder: Path) -> None:
+    random, files = np.random.default_rng(1), []
+    for number in range(4):
+        files.append(folder / f"noise-{number}" / "0.png")
+        _save(random.integers(0, 256, (64, 64, 3), dtype=np.uint8), files[-1])
+    write_index(files, folder, 0.25, 0)
 
 
 def _stripes(random: np.random.Generator, side: int) -> NDArray[np.uint8]:

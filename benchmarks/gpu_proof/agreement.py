@@ -7,6 +7,7 @@ without TF32.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from blemish.images.store import decoded
 from blemish.methods.detector import AnyDetector
 from blemish.methods.scoring import views_of
 from blemish.methods.training_data import TrainingUnit
+from blemish.nn.backbones import Backbone
+from blemish.nn.fold import fold_normalisation
 from blemish.synthesis.kinds import TRAINED, UNTRAINED
 from blemish.synthesis.recipes import draw_recipes
 from blemish.synthesis.render import render
-from gpu_proof.loops import SameDraws, Watched, fit
+from gpu_proof.loops import ALL_THREADS, SameDraws, Watched, fit
 from gpu_proof.record import Figures, Item
 from gpu_proof.settings import SMALL, detector_for, products, small
 from gpu_proof.unit import Unit, quick_profile
@@ -51,6 +54,7 @@ class Agreement:
     def items(self) -> Iterator[Item]:
         data = self.unit.open()
         yield Item("rendering", lambda _: self.rendering(data))
+        yield Item("folding", lambda _: self.folding())
         for case in SMALL:
             yield Item(case, lambda _, case=case: self.method(case, data))
 
@@ -72,7 +76,8 @@ class Agreement:
 
     def train(self, case: str, data: TrainingUnit, device: str) -> Trained:
         method, params = small(case, self.tiny)
-        detector, loop = detector_for(method, params, data), Watched(device)
+        detector = detector_for(method, params, data)
+        loop = Watched(device, threads=1 if self.tiny else ALL_THREADS)
         fit(detector, data, loop)
         return Trained(detector, loop.losses)
 
@@ -110,6 +115,21 @@ class Agreement:
             "grey_levels": levels[worst], "worst_kind": worst, "mask_pixels": pixels,
             "kinds": len(levels), "within": within,
         }  # fmt: skip
+
+    def folding(self) -> Figures:
+        """Whether a backbone's normalisations become part of its convolutions on the device.
+
+        Folding is given up where the folded network's numbers are others; TF32 may make them so.
+        """
+        names = ["efficientnet_lite0"] + ([] if self.tiny else ["wide_resnet50_2"])
+        figures: Figures = {}
+        for name, tf32 in product(names, (False, True)):
+            backbone = Backbone(name, [8, 16], "random").to(self.device)
+            image = torch.ones(1, 3, 64, 64, device=self.device)
+            with products(tf32):
+                folded = fold_normalisation(backbone.network, image) is not backbone.network
+            figures[f"{name}_{'tf32' if tf32 else 'float32'}"] = folded
+        return figures | {"within": all(figures[f"{name}_float32"] for name in names)}
 
     def recipes(self, kind: str, data: TrainingUnit) -> Any:
         names = data.manifest.of("train", 0)["image"].tolist()[:4]

@@ -13,7 +13,7 @@ from blemish.evaluation.scoring import score_images
 from blemish.methods.detector import AnyDetector
 from blemish.metrics.curves import auroc, rank
 from blemish.metrics.histograms import PixelHistogram
-from gpu_proof.loops import OutOfTime, Watched, fit
+from gpu_proof.loops import ALL_THREADS, OutOfTime, Watched, fit
 from gpu_proof.record import Figures, Item
 from gpu_proof.settings import HAS_WEIGHTS, detector_for, params_of, published, small
 from gpu_proof.unit import NAME, Unit, quick_profile
@@ -43,7 +43,8 @@ class Learning:
         data = self.unit.open()
         detector = detector_for(self.method, self.params, data)
         self._begin = time.monotonic()
-        whole = fit(detector, data, Watched(self.device, after_epoch=self.after, threads=0))
+        loop = Watched(self.device, after_epoch=self.after, threads=ALL_THREADS)
+        whole = fit(detector, data, loop)
         if whole:
             self.look(detector, self.params.epochs)
         best = max(self.rows, key=lambda row: row[1])

@@ -1,5 +1,6 @@
 """Trainings that are watched: the losses of each step, the time of each epoch, and an end."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
 
 AfterEpoch = Callable[[AnyDetector, int], None]  # the detector, and the epoch from 0
+ALL_THREADS = len(os.sched_getaffinity(0))
 DRAWN = (torch.rand, torch.randn, torch.randint)
 
 

@@ -29,8 +29,7 @@ class Item:
 class Record:
     """The results of a folder.
 
-    An item that is finished is not done again; one that failed is, and so is one that ran out of
-    time (`complete` false among its figures).
+    An item that has figures is not done again; one that failed is.
     """
 
     folder: Path
@@ -51,8 +50,7 @@ class Record:
         return record
 
     def finished(self, name: str) -> bool:
-        found = self.content["items"].get(name, {})
-        return "figures" in found and found["figures"].get("complete", True)
+        return "figures" in self.content["items"].get(name, {})
 
     def keep(self, name: str, seconds: float, **found: Any) -> None:
         self.content["items"][name] = {"seconds": round(seconds, 2), **found}
@@ -62,9 +60,10 @@ class Record:
         with finished_file(self.folder / RESULTS) as temporary:
             write_json(temporary, self.content)
         with finished_file(self.folder / TABLE) as temporary:
-            temporary.write_text(HEAD + "".join(map(self._line, self.content["items"])), "utf-8")
+            temporary.write_text(HEAD + "".join(map(self.line, self.content["items"])), "utf-8")
 
-    def _line(self, name: str) -> str:
+    def line(self, name: str) -> str:
+        """An item's row of the table."""
         found = self.content["items"][name]
         figures = found.get("figures", {"failed": found.get("error")})
         shown = ", ".join(f"{key} {_shown(value)}" for key, value in figures.items())
@@ -118,7 +117,7 @@ def run_item(name: str, item: Item, record: Record, end: float) -> None:
         record.keep(name, time.monotonic() - begin, error=told)
     else:
         record.keep(name, time.monotonic() - begin, figures=figures)
-    print(record._line(name), end="", flush=True)
+    print(record.line(name), end="", flush=True)
 
 
 def _shown(value: Any) -> str:

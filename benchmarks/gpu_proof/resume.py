@@ -21,10 +21,10 @@ from blemish.methods.checkpoint import Checkpoint, Moment
 from blemish.methods.detector import AnyDetector
 from gpu_proof.loops import Watched, fit
 from gpu_proof.record import Figures, Item
-from gpu_proof.settings import SMALL, detector_for, small
+from gpu_proof.settings import detector_for, small
 from gpu_proof.unit import Unit
 
-CASES = [case for case in SMALL if case != "patchcore"]  # which has no epochs to go on from
+CASES = ("glass", "dsarad", "dmad", "esad", "dlas_lcd", "glass, pool", "dlas")
 NEAR = 3.0  # times as far apart as two whole trainings are
 Weights = dict[str, torch.Tensor]
 
@@ -50,14 +50,17 @@ class Resume:
             yield Item(case, lambda _, case=case: self.case(case))
 
     def case(self, case: str) -> Figures:
-        first = self.train(case)
-        with unordered_operations() as operations:
-            second = self.train(case)
+        first, second = (self.train(case) for _ in range(2))
+        same = digest(first) == digest(second)
+        operations: set[str] = set()
+        if not same:  # alone: what it watches for makes PyTorch choose other operations
+            with unordered_operations() as operations:
+                self.train(case)
         with tempfile.TemporaryDirectory() as name:
             kept = Path(name)
             status = self.killed(case, kept)
             resumed = self.train(case, Checkpoint(kept, "proof"))
-        same, again = digest(first) == digest(second), digest(first) == digest(resumed)
+        again = digest(first) == digest(resumed)
         usual, after = difference(first, second), difference(first, resumed)
         return {
             "killed_by": -status, "same_bytes_twice": same, "same_bytes_after_kill": again,

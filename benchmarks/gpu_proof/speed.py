@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from blemish.methods.detector import AnyDetector
-from gpu_proof.loops import Watched, fit, peak_mib, reset_peak, synchronize
+from gpu_proof.loops import ALL_THREADS, Watched, fit, peak_mib, reset_peak, synchronize
 from gpu_proof.record import Figures, Item
 from gpu_proof.settings import PUBLISHED, detector_for, products, published
 from gpu_proof.steps import MAKERS, Form, forms
@@ -52,8 +52,8 @@ class Speed:
     def epochs(self, method: str) -> Figures:
         """Seconds a step in the program's own loop, as shipped, and with all threads drawing."""
         figures: Figures = {}
-        for threads in (1,) if self.tiny else (1, 0):
-            suffix = "" if threads else "_all_threads"
+        for threads in (1,) if self.tiny else (1, ALL_THREADS):
+            suffix = "" if threads == 1 else "_all_threads"
             figures |= {
                 f"{name}{suffix}": value for name, value in self.loop(method, threads).items()
             }

@@ -13,6 +13,7 @@ from tests.benchmarks.conftest import ROOT, Rehearsal, rehearse
 STEPS = [method for method in PUBLISHED if method != "patchcore"]
 ITEMS = [
     "a/rendering",
+    "a/folding",
     *(f"a/{case}" for case in SMALL),
     "b/glass",
     *(f"c/epochs/{method}" for method in PUBLISHED),
@@ -39,7 +40,7 @@ def test_the_cpu_agrees_with_itself_and_the_forms_with_each_other(rehearsal: Reh
     judged = {
         n: each["figures"]["within"] for n, each in items.items() if "within" in each["figures"]
     }
-    assert len(judged) == 1 + len(SMALL) + 1 + len(STEPS)
+    assert len(judged) == 2 + len(SMALL) + 1 + len(STEPS)
     assert all(judged.values()), judged
     for case in SMALL:
         assert items[f"a/{case}"]["figures"]["score_difference"] == 0

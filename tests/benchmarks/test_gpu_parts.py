@@ -1,16 +1,18 @@
 """The parts of `benchmarks/gpu.py` see what they are there to see."""
 
+import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from gpu_proof import agreement, costs, packages
 from gpu_proof.agreement import Agreement, apart, loss_difference
+from gpu_proof.learning import Learning
 from gpu_proof.loops import SameDraws
 from gpu_proof.record import Item, Record, read_results, run_part
-from gpu_proof.resume import difference, digest, operation_in, unordered_operations
+from gpu_proof.resume import Resume, difference, digest, operation_in, unordered_operations
+from gpu_proof.settings import small
 from gpu_proof.unit import Unit, paint
 from torch import Tensor
 
@@ -87,6 +89,32 @@ def test_operations_without_an_order_are_named() -> None:
     assert operation_in("TF32 is now off") is None
 
 
+def test_a_training_that_gives_other_bytes_names_its_operations(unit: Unit, monkeypatch) -> None:
+    random = torch.Generator().manual_seed(0)
+
+    def train(*_: object) -> dict[str, Tensor]:
+        weights = torch.ones(4).put_(torch.tensor([0]), torch.tensor([1.0]))
+        return {"weights": weights + 1e-3 * torch.rand(4, generator=random)}
+
+    monkeypatch.setattr(Resume, "train", train)
+    monkeypatch.setattr(Resume, "killed", lambda *_: -signal.SIGKILL)
+    figures = Resume(unit, "cpu", tiny=True).case("glass")
+    assert not figures["same_bytes_twice"]
+    assert figures["operations"] == "put_"
+    assert 0 < figures["difference_twice"] < 1e-3
+    monkeypatch.setattr(Resume, "killed", lambda *_: 0)  # it came to its end
+    assert not Resume(unit, "cpu", tiny=True).case("glass")["within"]
+
+
+def test_a_long_training_stops_in_time_and_says_how_far_it_came(unit: Unit) -> None:
+    _, params = small("glass", tiny=True)
+    params = params.model_copy(update={"epochs": 50})
+    figures = Learning(unit, "cpu", params, "glass", end=time.monotonic()).run()
+    assert (figures["epochs"], figures["of"]) == (1, 50)
+    assert len(figures["rows"]) == 1
+    assert 0 <= figures["last_image_auroc"] <= 1
+
+
 def test_a_gpus_generator_gives_the_cpus_numbers() -> None:
     seeded = Stream()
     seeded.manual_seed(5)
@@ -121,10 +149,10 @@ def test_a_failure_ends_no_other_item_and_is_tried_again(tmp_path) -> None:
 
 
 def test_all_packages_that_training_and_scoring_import_are_listed() -> None:
-    lock, imported = read_lock(Path(ROOT / "requirements.lock")), set[str]()
-    starts = [entry_points()[f"train/{method}"] for method in METHODS]
-    for each in [*starts, [SOURCE / "blemish" / "evaluation" / "scoring.py"]]:
-        imported |= set(describe(each, lock)["packages"])
+    entries = entry_points()
+    starts = {file for method in METHODS for file in entries[f"train/{method}"]}
+    starts.add(SOURCE / "blemish" / "evaluation" / "scoring.py")
+    imported = set(describe(starts, read_lock(ROOT / "requirements.lock"))["packages"])
     listed = {name.replace(".", "-") for name in packages.NEEDED}
     assert imported - listed == {"ruamel-yaml-clib"}  # a faster parser, which the pure one replaces
     assert "pydantic" in imported

@@ -179,14 +179,15 @@ def test_each_part_can_be_turned_off() -> None:
     )
 
 
-def test_the_image_score_is_a_mean_of_the_largest_cells() -> None:
-    cells = torch.tensor([[[0.1, 0.9], [0.5, 0.3]], [[0.2, 0.2], [0.2, 0.2]]])
+def test_the_image_score_is_that_of_the_mean_of_the_largest_logits() -> None:
+    logits = torch.tensor([[[0.1, 0.9], [0.5, 0.3]], [[0.2, 0.2], [0.2, 0.2]]])
     expected = {1: [0.9, 0.2], 2: [0.7, 0.2], 4: [0.45, 0.2], 9: [0.45, 0.2]}
-    for count, scores in expected.items():
+    for count, means in expected.items():
         model = new("dlas_lcd", Params(**TINY, top_cells=count))
-        assert model.combine(model.peaks(cells)[:, None]).tolist() == pytest.approx(scores)
+        scores = torch.tensor(means).sigmoid().tolist()
+        assert model.combine(model.peaks(logits)[:, None]).tolist() == pytest.approx(scores)
         # Of an image in two windows, the largest cells of both.
-        apart = torch.cat([model.peaks(half) for half in cells[:1].split(1, dim=1)])[None]
+        apart = torch.cat([model.peaks(half) for half in logits[:1].split(1, dim=1)])[None]
         assert model.combine(apart).tolist() == pytest.approx(scores[:1])
 
 

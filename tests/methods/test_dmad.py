@@ -189,6 +189,30 @@ def test_scores_are_in_deviations_of_the_validation_normals() -> None:
     assert (mixed - scores).tolist() == pytest.approx((0.5 * bent).tolist(), abs=1e-3)
 
 
+@pytest.mark.parametrize("scale", [{}, {"standardise": True}, {"whiten": True}])
+def test_what_is_ours_trains_and_is_carried_by_the_model(scale: dict[str, bool]) -> None:
+    """Epochs without the warp, a scale of the levels, a memory of normal cells."""
+    ours = tiny(still_epochs=3, memory=25, **scale)
+    loop = fit(ours)
+    assert ["loss_offset" in row for row in loop.curves] == [False] * 3 + [True] * (
+        len(loop.curves) - 3
+    )
+    assert loop.curves[2]["loss_distance"] < loop.curves[0]["loss_distance"]
+    normals = tiny_unit().open().normals(ours.framing, "val")[:]
+    with torch.inference_mode():
+        maps, scores = ours.score(normals)
+        distances = ours.distances(normals).amax(dim=(1, 2)).double()
+    third = (distances - distances.mean()) / distances.std(correction=0)
+    assert torch.allclose(ours.score_mean[2], distances.mean(), rtol=1e-4)
+    again = tiny(still_epochs=3, memory=25, **scale)
+    again.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        same_maps, same = again.eval().score(normals)
+    assert torch.equal(same, scores)
+    assert torch.equal(same_maps, maps)
+    assert float(third.std(correction=0)) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("unit", "weight"),
     [("mvtec/screw", 0.2), ("mvtec/metal_nut", 0.2), ("mvtec/bottle", 0.05), ("elpv/mono", 0.05)],

@@ -104,6 +104,23 @@ def test_a_unit_without_contrast_divides_by_no_zero() -> None:
     assert torch.allclose(pixels(flat / 255), torch.tensor(0.5), atol=1e-3)
 
 
+@pytest.mark.parametrize(("turned", "flat"), [(False, True), (True, False)])
+def test_whether_parts_lie_alike_is_looked_at(turned: bool, flat: bool) -> None:
+    """A bar in the middle of every picture, or in every one at another place."""
+    images = displays(12)
+    for number, image in enumerate(images):
+        start = 2 + 3 * number if turned else 18
+        image[:, :, start : start + 4] += 80
+    pixels = InputNormalisation("auto", (SIDE, SIDE))
+    pixels.measure(Normals.whole(images))
+    assert pixels.is_flat is flat
+    shares = images / 255
+    assert torch.equal(pixels(shares), shares) is not flat
+    kept = InputNormalisation("auto", (SIDE, SIDE))
+    kept.load_state_dict(pixels.state_dict())
+    assert torch.equal(kept(shares), pixels(shares))
+
+
 def flattened(seed: int) -> Dsarad:
     networks = {"width": 4, "segmenter_width": 4, "image_size": 64}
     return new("dsarad", Params(**networks, epochs=1, rotation=0, flat_field=True), seed)

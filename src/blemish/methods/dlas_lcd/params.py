@@ -30,7 +30,6 @@ class Params(GlassParams):
     coherent: bool = True
     coherent_reach: list[Positive] = Field([0.2, 1.0], min_length=2, max_length=2)
     coherent_directions: Count = 32
-    top_cells: Count = 1
 
     epochs: Count = 100
 

@@ -28,6 +28,9 @@ class Params(ViewParams):
     image_size: Annotated[int, Field(ge=64, le=2048)] = 256
     resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"
 
+    standardise: bool = False  # ours
+    whiten: bool = False  # ours
+
     vq: bool = True
     codes: Count = 200
     codebook: Literal["uniform", "features"] = "uniform"  # `features` is ours
@@ -41,12 +44,14 @@ class Params(ViewParams):
     cycle_weight: NotNegative = 1.0
     commitment: NotNegative = 0.25
 
+    still_epochs: Annotated[int, Field(ge=0)] = 0  # ours: before them, without the warp
     epochs: Count = 400
     images_per_epoch: Count | None = None  # all; a limit is ours
     batch_size: Count = 8
     learning_rate: Positive = 0.005
     weight_decay: NotNegative = 0.01
     sigma: NotNegative = 4.0
+    memory: Annotated[int, Field(ge=0)] = 0  # ours: normal cells that are remembered
     deformation_weight: NotNegative = 0.05  # ours, fixed; the authors' depends on the category
 
     @model_validator(mode="after")

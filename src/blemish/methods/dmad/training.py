@@ -10,11 +10,14 @@ from blemish.methods.dmad.bottleneck import Quantiser
 from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.fields import warp_back
 from blemish.methods.dmad.scoring import distillation_loss, offset_loss
+from blemish.methods.glass.feature_cache import FeatureCache, embed_all
+from blemish.methods.glass.remembering import fill
 from blemish.methods.loop import Loop
 from blemish.methods.normals import Normals
 from blemish.methods.scoring import peaks_of
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
+from blemish.nn.whitening import Moments, Whitening
 
 COLLAPSED = 2.0  # prototypes in use, counted by their share, at which they say nothing
 
@@ -27,15 +30,18 @@ class DmadTrainer(Trainer[Dmad]):
         p = self.detector.params
         self.detector.to(loop.device)
         images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
+        self.learn_scales(images, loop)
         if self.detector.quantiser is not None and p.codebook == "features":
             self.start_codebook(images, self.detector.quantiser, loop)
         weights = [weight for part in self.detector.trained() for weight in part.parameters()]
         optimizer = torch.optim.AdamW(
             weights, lr=p.learning_rate, betas=(0.5, 0.999), weight_decay=p.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, p.epochs)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, p.still_epochs + p.epochs)
         most = p.images_per_epoch or len(images)
         self.detector.train()
+        if p.still_epochs:
+            self.learn_still(images, most, (optimizer, schedule), loop)
         for epoch in loop.epochs(p.epochs, self.detector, optimizer, schedule):
             if self.detector.quantiser is not None:
                 self.detector.quantiser.usage.zero_()
@@ -51,7 +57,46 @@ class DmadTrainer(Trainer[Dmad]):
             if self.detector.quantiser is not None:
                 loop.log_epoch(**self.detector.quantiser.use())
         self.report_collapse(loop)
+        if self.detector.memory is not None and self.detector.features is not None:
+            features = self.detector.features
+            normals = embed_all(features, images, f"{loop.title} memory")
+            fill(self.detector.memory, features, normals, p.memory, loop)
         self.standardise(unit)
+
+    def learn_still(
+        self,
+        images: Normals,
+        most: int,
+        state: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler],
+        loop: Loop,
+    ) -> None:
+        """Train bottleneck and decoder on unwarped images, which the encoder sees once (ours).
+
+        The warp and the encoder behind it take nine tenths of a step's time.
+        """
+        optimizer, schedule = state
+
+        def encode(batch: Tensor) -> list[Tensor]:
+            with torch.no_grad():
+                return self.detector.encode(self.detector.scaled(batch.to(loop.device)))
+
+        cache = FeatureCache(images, encode, half=True, title=f"{loop.title} features")
+        for epoch in loop.epochs(
+            self.detector.params.still_epochs, self.detector, *state, phase="without the warp"
+        ):
+            for rows in loop.batches(len(images), self.detector.params.batch_size, most, epoch):
+                encoded = cache.rows(rows, loop.device)
+                merged, code_loss = self.detector.bottleneck(encoded)
+                losses = {
+                    "loss_distance": distillation_loss(encoded, self.detector.decoder(merged))
+                }
+                if self.detector.quantiser is not None:
+                    losses["loss_codes"] = code_loss
+                optimizer.zero_grad(set_to_none=True)
+                torch.stack(list(losses.values())).sum().backward()
+                optimizer.step()
+                loop.log(**losses)
+            schedule.step()
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """The losses of one step (§4), of images (B, 3, H, W) in [0, 1]."""
@@ -70,13 +115,27 @@ class DmadTrainer(Trainer[Dmad]):
         )
 
     @torch.no_grad()
+    def learn_scales(self, images: Normals, loop: Loop) -> None:
+        """Mean and spread of each level over the training normals, unwarped (ours)."""
+        if not self.detector.scales:
+            return
+        moments = [Moments(count, loop.device) for count in self.detector.backbone.channels]
+        for batch in images.batches(BATCH):
+            levels = self.detector.backbone(self.detector.scaled(batch.to(loop.device)))
+            for moment, level in zip(moments, levels, strict=True):
+                moment.add(level.movedim(1, -1).flatten(0, 2))
+        for scale, moment in zip(self.detector.scales, moments, strict=True):
+            assert isinstance(scale, Whitening)
+            scale.learn(moment, correlated=self.detector.params.whiten)
+
+    @torch.no_grad()
     def start_codebook(self, images: Normals, quantiser: Quantiser, loop: Loop) -> None:
         """Prototypes from vectors of training normals (ours; published: uniform, near 0)."""
         generator = loop.generator(2)
         rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
         batches = images[rows].split(BATCH)
         coarsest = [
-            self.detector.backbone(self.detector.scaled(batch.to(loop.device)))[2]
+            self.detector.encode(self.detector.scaled(batch.to(loop.device)))[2]
             for batch in batches
         ]
         vectors = torch.cat(coarsest).permute(0, 2, 3, 1).flatten(0, 2)

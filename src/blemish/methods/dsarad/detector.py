@@ -28,6 +28,10 @@ class Dsarad(Detector[Params]):
         self.student = Reconstruction(params.width, generator)
         self.segmenter = Segmenter(params.segmenter_width, generator)
 
+    def facts(self) -> dict[str, bool]:
+        """Whether the unit's parts lie alike, so that light and mean normal are taken away."""
+        return {"flat_field": self.pixels.is_flat}
+
     def measure(self, images: Tensor) -> Measured:
         """Probability maps, not smoothed; the image score is that of §6, averaged over boxes."""
         corrupted = self.pixels(images.to(self.dtype) / 255)

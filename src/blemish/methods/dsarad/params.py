@@ -23,7 +23,7 @@ class Params(ViewParams):
     width: Count = 128
     segmenter_width: Count = 64
     rotation: Annotated[float, Field(ge=0, le=1)] = 0.3
-    flat_field: bool = False  # ours
+    flat_field: bool | Literal["auto"] = False  # ours; auto: where a unit's parts lie alike
 
     epochs: Count = 1000
     teacher_epochs: Count = 50
@@ -39,7 +39,8 @@ class Params(ViewParams):
     @property
     def no_tiles(self) -> str | None:
         """A flat field knows the mean normal pixel by pixel, of images whose parts lie alike."""
-        return "`flat_field: true`: set it to false" if self.flat_field else None
+        said = str(self.flat_field).lower()
+        return f"`flat_field: {said}`: set it to false" if self.flat_field else None
 
     @field_validator("score_boxes")
     @classmethod

@@ -1,11 +1,15 @@
 """How DSARAD's networks see pictures: as they are, or with the field made flat (ours)."""
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from blemish.methods.normals import Normals
 
 CONTRAST = 0.1  # deviation of what is left of the normals, around 0.5: five fit to either side
+ALIKE = 0.5  # of the deviation that the mean normal may leave where parts lie alike
 FLAT = 0.1 / 255  # the deviation of a unit without any contrast, which nothing divides by
 FAR = 2.0  # deviations beyond which a pixel pulls the light no harder
 ROUNDS = 8
@@ -18,15 +22,22 @@ class InputNormalisation(nn.Module):
     they are lit; networks that start at random learn nothing of the third of a level beneath within
     a short training. What is left has mean 0.5 and deviation 0.1 over the normals, and is cut off
     at 0 and 1. One deviation for all channels keeps colours in proportion.
+
+    All that supposes that a unit's parts lie alike. With "auto" it is looked at: the mean of one
+    half of the normals must leave the other half `ALIKE` of their deviation at most, else pixels
+    stay as they are. What was found is kept in `flat`.
     """
 
-    def __init__(self, flat_field: bool, size: tuple[int, int]) -> None:
+    normal: Tensor
+    deviation: Tensor
+    ramps: Tensor
+    flat: Tensor
+
+    def __init__(self, flat_field: bool | Literal["auto"], size: tuple[int, int]) -> None:
         super().__init__()
         self.flat_field = flat_field
         if flat_field:
-            self.normal: Tensor
-            self.deviation: Tensor
-            self.ramps: Tensor
+            self.register_buffer("flat", torch.tensor(True))
             self.register_buffer("normal", torch.zeros(3, *size))
             self.register_buffer("deviation", torch.ones(()))
             self.register_buffer("ramps", planes(*size), persistent=False)
@@ -36,16 +47,32 @@ class InputNormalisation(nn.Module):
         if not self.flat_field:
             return
 
-        def even(image: Tensor) -> Tensor:  # one by one: all in floats would be eight times as much
-            shares = image.double() / 255
+        def even(row: int) -> Tensor:  # one by one: all in floats would be eight times as much
+            shares = images[row : row + 1][0].double() / 255
             return shares - plane(shares)
 
-        normal = torch.zeros(self.normal.shape, dtype=torch.float64)
-        for image in images:
-            normal += even(image) / len(images)
-        errors = [float((even(image) - normal).square().mean()) for image in images]
+        def mean_of(rows: range) -> Tensor:
+            total = torch.zeros(self.normal.shape, dtype=torch.float64)
+            for row in rows:
+                total += even(row) / len(rows)
+            return total
+
+        def deviation_from(normal: Tensor | float, rows: range) -> float:
+            errors = [float((even(row) - normal).square().mean()) for row in rows]
+            return math.sqrt(sum(errors) / len(errors))
+
+        normal, everyone = mean_of(range(len(images))), range(len(images))
         self.normal.copy_(normal)
-        self.deviation.fill_(max((sum(errors) / len(errors)) ** 0.5, FLAT))
+        self.deviation.fill_(max(deviation_from(normal, everyone), FLAT))
+        if self.flat_field == "auto" and len(images) > 1:
+            odd, others = everyone[1::2], everyone[::2]
+            left = deviation_from(mean_of(odd), others) / max(deviation_from(0.0, others), FLAT)
+            self.flat.fill_(left <= ALIKE)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether light and mean normal are taken away."""
+        return bool(self.flat_field) and bool(self.flat)
 
     def light(self, pictures: Tensor) -> Tensor:
         """The plane (B, 3, H, W) of light on pictures (B, 3, H, W) in [0, 1].
@@ -67,14 +94,14 @@ class InputNormalisation(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """What the networks see of (B, 3, H, W) in [0, 1]."""
-        if not self.flat_field:
+        if not self.is_flat:
             return pictures
         rest = pictures - self.normal - self.light(pictures)
         return (CONTRAST * rest / self.deviation + 0.5).to(pictures.dtype).clamp_(0, 1)
 
     def inverse(self, inputs: Tensor, pictures: Tensor) -> Tensor:
         """The picture in [0, 1] that the networks see so, in the light of `pictures`."""
-        if not self.flat_field:
+        if not self.is_flat:
             return inputs
         return (inputs - 0.5) / CONTRAST * self.deviation + self.normal + self.light(pictures)
 

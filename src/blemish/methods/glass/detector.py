@@ -11,11 +11,12 @@ from torch import Tensor
 
 from blemish.images.framing import Framing
 from blemish.methods.author_protocol import AuthorProtocol
-from blemish.methods.detector import Detector, Measured
+from blemish.methods.detector import Detector, Measured, where_judged
 from blemish.methods.glass.features import FrozenFeatures
 from blemish.methods.glass.heads import Adaptor, Discriminator
+from blemish.methods.glass.memory import Memory
 from blemish.methods.glass.params import Params
-from blemish.nn.smoothing import anomaly_map
+from blemish.nn.smoothing import anomaly_map, largest, mean_of_finite
 
 
 class Glass(Detector[Params]):
@@ -43,6 +44,7 @@ class Glass(Detector[Params]):
         self.adaptor = Adaptor(p.target_dim, generator=generator)
         self.discriminator = Discriminator(p.target_dim, p.hidden, generator=generator)
         self.hypersphere = p.variant == "hypersphere"
+        self.memory = Memory(p.target_dim) if p.memory else None
 
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the heads rely on, and which variant was trained (§11)."""
@@ -59,13 +61,33 @@ class Glass(Detector[Params]):
         )
 
     def measure(self, images: Tensor) -> Measured:
-        """Maps at the network's input size; the image score is the largest cell score (§12)."""
+        """Maps at the network's input size (§12)."""
         features = self.features.cells(images.float() / 255)
-        logits = self.discriminator(self.adaptor(features).flatten(0, 2))
-        # In float64 confident cells stay apart, where float32 rounds them all to 1.
-        cells = torch.sigmoid(logits.double()).view(features.shape[:3])
-        maps = anomaly_map(cells, (images.shape[2], images.shape[3]), self.params.sigma)
+        cells = self.logits(features)
+        if self.memory is not None:
+            cells = self.memory.add(cells, features)
+        size = (images.shape[2], images.shape[3])
+        maps = anomaly_map(self.shown(cells), size, self.params.sigma)
         return Measured(maps.float(), cells)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """How anomalous the heads hold scaled cells: (…, C) -> (…,) float64."""
+        # In float64 confident cells stay apart, where float32 rounds them all to 1.
+        logits: Tensor = self.discriminator(self.adaptor(features).flatten(0, -2))
+        return logits.double().view(features.shape[:-1])
+
+    def shown(self, cells: Tensor) -> Tensor:
+        """Scores of what cells are worth: the probability, as published; with a memory as it is."""
+        return torch.sigmoid(cells) if self.memory is None else cells
+
+    def peaks(self, cells: Tensor, judged: Tensor | None = None) -> Tensor:
+        """The largest cells; the largest alone as published (§12)."""
+        return largest(where_judged(cells, judged).flatten(1), self.params.top_cells)
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        """The score of their mean."""
+        top = largest(peaks.flatten(1), self.params.top_cells)
+        return self.shown(mean_of_finite(top))
 
 
 DETECTOR = Glass

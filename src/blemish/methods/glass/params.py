@@ -63,12 +63,15 @@ class Params(ViewParams):
     rows: Annotated[int, Field(ge=16)] = 1024  # ours: cells of a step
     steps: Count = 40  # ours: steps of an epoch
 
+    memory: Annotated[int, Field(ge=0)] = 0  # ours: normal cells that are remembered
+
     epochs: Count = 640
     average_last: Count = 1  # the last epoch alone, as published; averaging is ours
     images_per_epoch: Count = 392
     batch_size: Count = 8
     learning_rate: Positive = 1e-4
     sigma: NotNegative = 4.0
+    top_cells: Count = 1  # ours: the image score is the mean of so many largest cell scores
 
     cache: Literal["exact", "float16"] = "exact"  # ours, of speed alone
     cache_gib: NotNegative = 8.0  # ours; more goes to a temporary file

@@ -25,6 +25,7 @@ from blemish.methods.glass.heads import composed
 from blemish.methods.glass.hidden_ascent import Ascent, Projection
 from blemish.methods.glass.losses import anomalous_loss, normal_loss, synthesis_loss
 from blemish.methods.glass.pool import Drawn, Pool
+from blemish.methods.glass.remembering import remember
 from blemish.methods.loop import Loop
 from blemish.methods.normals import Normals
 from blemish.methods.trainer import Trainer
@@ -91,6 +92,9 @@ class GlassTrainer(Trainer[Glass]):
             if epoch >= p.epochs - p.average_last:
                 average.update_parameters(heads)
         heads.load_state_dict(average.module.state_dict())
+        if p.memory:
+            held_out = unit.normals(self.detector.framing, "val", p.windows, loop.seed)
+            remember(self.detector, normals, held_out, loop)
 
     def on_images(
         self,

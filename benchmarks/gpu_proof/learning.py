@@ -6,6 +6,7 @@ and chooses nothing.
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ ROW = ("epoch", "image_auroc", "pixel_auroc", "training_seconds")
 LENGTH = {
     "image_size": 288, "hidden": 1024, "pool": None, "epochs": 640, "images_per_epoch": 392,
     "batch_size": 8, "ascent_steps": 20, "project_every": 5, "average_last": 1,
-    "learning_rate": 1e-4,
+    "learning_rate": 1e-4, "memory": 0, "top_cells": 1,
 }  # fmt: skip
 
 
@@ -71,7 +72,8 @@ class Learning:
         begin = time.monotonic()
         seconds = begin - self._begin - self._looking
         manifest = self.unit.manifest()
-        found = score_images(detector, manifest, manifest.of("test"), "test")
+        with without_empty_memory(detector):
+            found = score_images(detector, manifest, manifest.of("test"), "test")
         pixels = PixelHistogram()
         for position in range(len(found.rows)):
             sample = found.sample(position, "model")
@@ -82,6 +84,20 @@ class Learning:
         print(f"  epoch {epoch}: image {numbers[0]:.4f} pixel {numbers[1]:.4f}", flush=True)
         detector.train()
         self._looking += time.monotonic() - begin
+
+
+@contextmanager
+def without_empty_memory(detector: Any) -> Iterator[None]:
+    """A memory is filled when all else is trained; until then the heads judge alone."""
+    memory = getattr(detector, "memory", None)
+    if memory is None or len(memory.bank):
+        yield
+        return
+    detector.memory = None
+    try:
+        yield
+    finally:
+        detector.memory = memory
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ class LongGlass:
 
     def learn(self, changes: dict[str, Any], end: float) -> Figures:
         if self.tiny:
-            params = small("glass", True)[1]
+            params = small("glass, memory", True)[1]
         else:
             shipped = quick_profile().method("glass", f"{NAME}/all").model_dump()
             weights = {} if HAS_WEIGHTS else {"weights": "random"}

@@ -90,9 +90,11 @@ STEPS: dict[str, Step] = {
 
 
 @contextmanager
-def detector_on_gpu(method: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnyDetector]:
+def detector_on_gpu(
+    method: str, monkeypatch: pytest.MonkeyPatch, **changes: object
+) -> Iterator[AnyDetector]:
     """A detector of real weights, moved to the pretended GPU for the block."""
-    section = tiny(method).params | {"image_size": SIDE}
+    section = tiny(method).params | {"image_size": SIDE} | changes
     detector = new(method, import_module(f"blemish.methods.{method}.params").Params(**section))
     detector.to = lambda device: move(detector, device)
     if method == "patchcore":
@@ -140,6 +142,16 @@ def leave_behind(detector: AnyDetector) -> None:
     """Put the last weights and numbers that the method computes with on the CPU."""
     parts = [part for part in detector.modules() if list(part.parameters(recurse=False))]
     move(parts[-1], torch.device("cpu"))
+
+
+@pytest.mark.parametrize("method", ["glass", "dmad"])
+def test_a_memory_of_normals_stays_on_the_gpu(method: str, monkeypatch) -> None:
+    with detector_on_gpu(method, monkeypatch, memory=8) as detector:
+        detector.memory.bank = on_gpu((8, detector.memory.bank.shape[1]))
+        score(detector)
+        detector.memory.bank = detector.memory.bank.cpu()
+        with pytest.raises(RuntimeError, match="same device"):
+            score(detector)
 
 
 @pytest.mark.parametrize("work", [train_step, score])

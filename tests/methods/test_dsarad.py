@@ -13,6 +13,8 @@ from blemish.methods.dsarad.draws import Draws, rotated
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import InputNormalisation
 from blemish.methods.loop import Loop
+from tests.methods.tiny import TINY
+from tests.models import new
 from tests.units import params_folder, tiny_unit
 
 
@@ -165,3 +167,14 @@ def test_the_teachers_passes_synthesise_nothing(monkeypatch: pytest.MonkeyPatch)
     assert not torch.equal(first, other)
     with pytest.raises(AssertionError):
         list(draws.synthetic(0, torch.float32))
+
+
+@pytest.mark.parametrize(("flat", "boxes"), [(True, (3, 7)), (False, (21, 41))])
+def test_boxes_follow_whether_parts_lie_alike(flat: bool, boxes: tuple[int, int]) -> None:
+    model = new("dsarad", Params(**TINY["dsarad"].params | {"score_boxes": "auto"}))
+    model.pixels = InputNormalisation("auto", model.framing.window)
+    model.pixels.flat.fill_(flat)
+    assert tuple(model.boxes) == boxes
+    height, width = model.framing.window
+    cells = model.eval().measure(torch.zeros(1, 3, height, width, dtype=torch.uint8)).cells
+    assert cells.shape == (1, 2, height, width)

@@ -4,6 +4,8 @@ A student turns images with defects into normal ones; a segmenter tells from the
 and its input where the defects are.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +16,8 @@ from blemish.methods.detector import Detector, Measured
 from blemish.methods.dsarad.networks import Reconstruction, Segmenter
 from blemish.methods.dsarad.params import Params
 from blemish.methods.dsarad.pixels import InputNormalisation
+
+QUIET, LOUD = (3, 7), (21, 41)  # pixels a side
 
 
 class Dsarad(Detector[Params]):
@@ -39,8 +43,19 @@ class Dsarad(Detector[Params]):
         logits = self.segmenter(torch.cat([reconstruction, corrupted], dim=1))
         # In float64 confident pixels stay apart, where float32 rounds them all to one.
         probability = anomaly_probability(logits.double())
-        boxes = [box_means(probability, box) for box in self.params.score_boxes]
-        return Measured(probability.float(), torch.stack(boxes, dim=1))
+        means = [box_means(probability, box) for box in self.boxes]
+        return Measured(probability.float(), torch.stack(means, dim=1))
+
+    @property
+    def boxes(self) -> Sequence[int]:
+        """Sides of the squares whose largest means make the image score.
+
+        "auto": small ones where light and mean normal are gone, so that normals are quiet;
+        else large ones, as published, since single pixels of normals are as loud as defects.
+        """
+        if self.params.score_boxes != "auto":
+            return self.params.score_boxes
+        return QUIET if self.pixels.is_flat else LOUD
 
     def combine(self, peaks: Tensor) -> Tensor:
         """The mean over the boxes of their largest means."""

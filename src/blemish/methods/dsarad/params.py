@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from blemish.core.params import Count, KindParams
 from blemish.methods.view_params import ViewParams
 
+Boxes = Annotated[list[Annotated[int, Field(ge=1, le=255)]], Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -34,7 +35,8 @@ class Params(ViewParams):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     milestones: list[Share] = Field([0.2, 0.4, 0.6, 0.8])
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
-    score_boxes: list[Annotated[int, Field(ge=1, le=255)]] = Field([21], min_length=1)
+    # Ours: auto, by whether the unit's parts lie alike.
+    score_boxes: Boxes | Literal["auto"] = Field([21])
 
     @property
     def no_tiles(self) -> str | None:
@@ -44,8 +46,8 @@ class Params(ViewParams):
 
     @field_validator("score_boxes")
     @classmethod
-    def _boxes_have_a_middle(cls, boxes: list[int]) -> list[int]:
-        if any(box % 2 == 0 for box in boxes):
+    def _boxes_have_a_middle(cls, boxes: Boxes | Literal["auto"]) -> Boxes | Literal["auto"]:
+        if boxes != "auto" and any(box % 2 == 0 for box in boxes):
             raise ValueError("a box needs a middle pixel: give it an odd side")
         return boxes
 

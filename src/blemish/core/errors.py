@@ -4,6 +4,7 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 
+from blemish.core.stage_times import noted_times
 from blemish.core.surroundings import adapt_to_surroundings
 
 
@@ -22,7 +23,8 @@ def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> 
     words = sys.argv[1:] if arguments is None else arguments
     adapt_to_surroundings()
     try:
-        main(*words)
+        with noted_times():
+            main(*words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

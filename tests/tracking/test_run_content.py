@@ -146,6 +146,5 @@ def test_artifacts_lie_beside_the_database(
         "heatmaps/missed-01.png",
         "heatmaps.json",
     }
-    assert (fetched / "model/model.safetensors").read_bytes() == b"weights of elpv/mono"
     kept = workspace / "mlruns" / EXPERIMENT / run.info.run_id / "artifacts/metrics.json"
     assert kept.is_file()

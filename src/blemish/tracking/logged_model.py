@@ -18,6 +18,7 @@ from PIL import Image
 
 from blemish.core.code import SOURCE, closure, describe, installed, module_file
 from blemish.core.files import link
+from blemish.core.kinds import FOLDER
 from blemish.core.workspace import Run
 from blemish.tracking import run_content
 
@@ -104,7 +105,9 @@ def _code(method: str) -> tuple[set[Path], list[str]]:
     names = (LOADER, *(f"blemish.methods.{method}.{part}" for part in ("params", "detector")))
     starts = [file for name in names if (file := module_file(name))]
     packages: dict[str, str] = describe(starts, installed())["packages"]
-    return closure(starts), [f"{name}=={version}" for name, version in sorted(packages.items())]
+    kinds = FOLDER.rglob("*.py")  # the names of these files are what parameters are checked by
+    pinned = [f"{name}=={version}" for name, version in sorted(packages.items())]
+    return closure(starts).union(kinds), pinned
 
 
 def _signature() -> "ModelSignature":

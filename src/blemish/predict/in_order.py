@@ -1,7 +1,7 @@
 """Work on one item after the other, several at once, with the results in the items' order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -16,7 +16,7 @@ def in_order(
     threads: int,
     ahead: int,
     is_large: Callable[[Result], bool] = lambda _: False,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`work(item)` of each item, computed in `threads` threads, at most `ahead` beyond the one that
     is asked for: results are taken no faster than they are used, however many items there are.
 

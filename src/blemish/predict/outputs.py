@@ -20,6 +20,7 @@ from blemish.evaluation.drawing import colours, outlined, overlay, with_zones
 from blemish.methods.zone_rules import ZoneRule, above_threshold
 from blemish.predict.labelme import annotation
 from blemish.predict.stream import Prediction
+from blemish.predict.verdict import Rules
 
 
 class Row(TypedDict):
@@ -120,6 +121,12 @@ class Pictures:
     map_threshold: float
     over_image: bool
     rules: Sequence[ZoneRule] = ()
+
+    @classmethod
+    def by(cls, rules: Rules, level: float, folder: Path, over_image: bool) -> "Pictures":
+        """With the map's threshold in the middle of the colours, which begin at `level`."""
+        span = max(rules.map_threshold - level, 1e-12)
+        return cls(folder, level, level + 2 * span, rules.map_threshold, over_image, rules.zones)
 
     def __call__(self, prediction: Prediction) -> None:
         picture = self._drawn(prediction)

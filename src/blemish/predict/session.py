@@ -133,15 +133,13 @@ def _open(request: Request) -> TrainedDetector:
 def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
     """What writes the files of each image."""
     level = record.validation.map_level
-    span = max(rules.map_threshold - level, 1e-12)
-    scale = (level, level + 2 * span, rules.map_threshold)
     writers: list[Write] = []
     if request.labelme:
         writers.append(LabelMe(request.labelme, request.label, request.overwrite))
     if request.heatmaps:
-        writers.append(Pictures(request.heatmaps, *scale, False, rules.zones))
+        writers.append(Pictures.by(rules, level, request.heatmaps, False))
     if request.overlays:
-        writers.append(Pictures(request.overlays, *scale, True, rules.zones))
+        writers.append(Pictures.by(rules, level, request.overlays, True))
     if request.maps:
         writers.append(RawMaps(request.maps, request.maps_as_tiff))
     return writers

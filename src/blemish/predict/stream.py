@@ -1,6 +1,6 @@
 """Predictions of files, one after the other: none stays in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,7 @@ class Unreadable:
 
 def predict_each(
     detector: TrainedDetector, sources: Sequence[Source], zones_of: ZonesOf | None = None
-) -> Iterator[Prediction | Unreadable]:
+) -> Generator[Prediction | Unreadable, None, None]:
     """A result for each source, in order; zones_of: the zones of an image by its name and size, a
     UserError there leaves it out.
 

@@ -52,6 +52,7 @@ MARKERS = {
             "synthesis/test_display_defects.py",
             "synthesis/test_render.py",
             "textures/test_bank.py",
+            "tracking/test_serving.py",
             "tracking/test_track.py",
         ),
         "slow",

@@ -81,11 +81,7 @@ def _saved(temporary: Path, run: Run, files: Iterable[Path], model_id: str) -> P
     data, code, whole = temporary / DATA.name, temporary / "blemish", temporary / "whole"
     for file in files:
         link(file, data / file.name)
-    modules, requirements = _code(run.method)
-    for module in modules:
-        copy = code / module.relative_to(SOURCE / "blemish")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, copy)
+    requirements = scoring_code(run.method, code)
     mlflow.pyfunc.save_model(
         str(whole),
         loader_module=LOADER,
@@ -99,9 +95,19 @@ def _saved(temporary: Path, run: Run, files: Iterable[Path], model_id: str) -> P
     return whole
 
 
+def scoring_code(method: str, folder: Path) -> list[str]:
+    """Copy what a served model of a method runs of the package `blemish` into `folder`; returns
+    what that imports, as lines of requirements.txt."""
+    modules, requirements = _code(method)
+    for module in modules:
+        copy = folder / module.relative_to(SOURCE / "blemish")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, copy)
+    return requirements
+
+
 @cache
 def _code(method: str) -> tuple[set[Path], list[str]]:
-    """The modules that a served model runs, and what they import, as lines of requirements.txt."""
     names = (LOADER, *(f"blemish.methods.{method}.{part}" for part in ("params", "detector")))
     starts = [file for name in names if (file := module_file(name))]
     packages: dict[str, str] = describe(starts, installed())["packages"]

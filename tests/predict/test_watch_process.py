@@ -1,11 +1,10 @@
-"""`blemish watch` as a process: killed, told to end, on a full disk, and with ten thousand images.
+"""`blemish watch` as a process: killed, told to end, on a full disk.
 
 A full disk is a limit on the size of files (RLIMIT_FSIZE), at which writes fail half-way as they
 do there: a small file system to fill would need root.
 """
 
 import csv
-import os
 import resource
 import signal
 import subprocess
@@ -20,7 +19,6 @@ from PIL import Image
 from tests.methods.tiny import trained
 from tests.predict.bright import files, write_image
 
-MANY = 10_000
 PATIENCE = 300  # s
 COMMAND = [sys.executable, "-c", "from blemish.commands.app import main; main()", "watch"]
 
@@ -85,7 +83,8 @@ def test_killed_again_and_again_each_image_is_judged_once(images: Path) -> None:
         wait(process, lambda count=count: len(rows(images)) >= count)
         process.kill()
         process.communicate()
-    half = images.parent / "look/.099.png.png.1.unfinished"  # as a kill while it writes leaves it
+    # As a kill while it writes leaves them.
+    half = images.parent / f"look/.099.png.png.{process.pid}.unfinished"
     half.write_bytes(b"half")
     with (images.parent / "found.csv").open("a") as stream:
         stream.write("099.png,12,3")
@@ -114,7 +113,10 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_half_written(images: Path
     process = start(images, "--once", limit=5000)  # bytes: the table is full before the pictures
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert errors == f"error: {images.parent / 'found.csv'}: cannot be written (File too large)\n"
+    assert (
+        errors
+        == f"error: {images.parent / 'found.csv'}: cannot be written (No space left on device)\n"
+    )
     content = (images.parent / "found.csv").read_text()
     assert content.endswith("\n")
     assert 10 < len(rows(images)) < 100
@@ -124,7 +126,7 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_half_written(images: Path
 
 
 def test_an_overlay_that_does_not_fit_ends_it_too(images: Path) -> None:
-    process = start(images, "--once", limit=600)  # bytes: the table's first line fits
+    process = start(images, "--once", limit=300)  # bytes: the table's first line fits
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "look" in errors
@@ -132,16 +134,3 @@ def test_an_overlay_that_does_not_fit_ends_it_too(images: Path) -> None:
     assert len(errors.splitlines()) == 1
     assert files(images.parent / "look") == set()
     assert rows(images) == []
-
-
-def test_ten_thousand_images(tmp_path: Path) -> None:
-    one = write_image(tmp_path / "in/00000.png", (64, 64))
-    for number in range(1, MANY):
-        os.link(one, one.with_name(f"{number:05d}.png"))
-    options = ["--scores", tmp_path / "found.csv", "--rest", "0", "--once", "--device", "cpu"]
-    command = [*COMMAND, trained("patchcore"), one.parent, *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=500)
-    judged = [row["image"] for row in rows(one.parent)]
-    assert len(judged) == MANY
-    assert judged == sorted(judged)
-    assert len({row["score"] for row in rows(one.parent)}) == 1

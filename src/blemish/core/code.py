@@ -153,6 +153,7 @@ def read_lock(path: Path) -> dict[str, str]:
     return {_normal(name): version.strip() for name, equals, version in pairs if equals}
 
 
+@cache
 def installed() -> dict[str, str]:
     """Package → version of what is installed here, in the form of `read_lock`."""
     return {_normal(package.metadata["Name"]): package.version for package in distributions()}

@@ -46,6 +46,9 @@ class Registry:
         A kill between the two leaves the old champion under both names.
         """
         registered = self._registered(unit)
+        if registered is None:
+            name = registry_name(unit)
+            registered = self.client.create_registered_model(name, tags={"unit": unit})
         champion = _alias(registered, CHAMPION)
         version = self._version_of(registered.name, model, why)
         if version == champion:
@@ -59,29 +62,27 @@ class Registry:
         """Let champion and previous change places; returns the new champion."""
         registered = self._registered(unit)
         champion, previous = (_alias(registered, name) for name in (CHAMPION, PREVIOUS))
-        if champion is None or previous is None:
+        if registered is None or champion is None or previous is None:
             raise UserError(f"{unit}: no champion before this one: there is nothing to go back to")
         self.client.set_registered_model_alias(registered.name, CHAMPION, previous)
         self.client.set_registered_model_alias(registered.name, PREVIOUS, champion)
         return self.client.get_model_version(registered.name, previous)
 
-    def _registered(self, unit: str) -> "RegisteredModel":
-        """The unit's registered model, made if need be."""
+    def _registered(self, unit: str) -> "RegisteredModel | None":
+        """The unit's registered model; UserError where its name is that of another unit's."""
         name = registry_name(unit)
-        quoted = name.replace("'", "''")
-        found = self.client.search_registered_models(f"name = '{quoted}'")
-        if not found:
-            return self.client.create_registered_model(name, tags={"unit": unit})
-        if found[0].tags.get("unit", unit) != unit:
-            other = found[0].tags["unit"]
+        if not self.client.search_registered_models(f"name = '{name}'"):
+            return None
+        registered = self.client.get_registered_model(name)
+        other = registered.tags.get("unit", unit)
+        if other != unit:
             raise UserError(f"{unit}: {name} is the registered model of {other}: rename a folder")
-        return self.client.get_registered_model(name)
+        return registered
 
     def _version_of(self, name: str, model: "LoggedModel", why: str) -> str:
         """The version that this model is, made if need be."""
-        quoted = name.replace("'", "''")
         source = f"models:/{model.model_id}"
-        for version in self.client.search_model_versions(f"name = '{quoted}'"):
+        for version in self.client.search_model_versions(f"name = '{name}'"):
             if version.source == source:
                 return str(version.version)
         made = self.client.create_model_version(
@@ -95,7 +96,7 @@ class Registry:
         return str(made.version)
 
 
-def _alias(registered: "RegisteredModel", name: str) -> str | None:
+def _alias(registered: "RegisteredModel | None", name: str) -> str | None:
     """The version with an alias: stores give numbers or text."""
-    version = registered.aliases.get(name)
+    version = registered.aliases.get(name) if registered else None
     return None if version is None else str(version)

@@ -1,10 +1,10 @@
 """The one error a user can cause, and how a stage reports it."""
 
 import difflib
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from blemish.core.stage_times import noted_times
 from blemish.core.surroundings import adapt_to_surroundings
 
 
@@ -22,6 +22,8 @@ def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> 
     """
     words = sys.argv[1:] if arguments is None else arguments
     adapt_to_surroundings()
+    # By name: it cannot change what a stage makes.
+    noted_times = importlib.import_module("blemish.core.stage_times").noted_times
     try:
         with noted_times():
             main(*words)

@@ -71,7 +71,8 @@ def server(root: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = f"mlflow models serve -m models:/elpv.mono@champion --env-manager local --port {port}"
-    place = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    place = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+             "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db"}  # fmt: skip
     log = root.parent / "server.log"
     with log.open("w") as stream:
         process = subprocess.Popen(

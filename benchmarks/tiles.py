@@ -3,7 +3,7 @@
     python benchmarks/tiles.py                      # glass, dmad and patchcore
     python benchmarks/tiles.py --methods glass --sides 1024 2048
 
-Each image is scored by `blemish predict`'s own stream in a process of its own, on one thread, with
+Each image is scored as by `blemish predict` in a process of its own, on one thread, with
 the shipped settings at the image's own scale and weights that nothing was learnt with: that
 changes no operation (patchcore has a bank of 4,096 random patches). Reference is the same at 1
 megapixel, in the same run: `linear_…` is its seconds a megapixel / those at the largest image, so
@@ -27,9 +27,10 @@ import torch
 
 from blemish.core.params import load_params
 from blemish.images.framing import Framing
+from blemish.images.reading import read_image
 from blemish.methods.detector import AnyDetector, create
-from blemish.predict.inputs import Source
-from blemish.predict.stream import Prediction, Rules, predict_each
+from blemish.methods.scoring import score_picture
+from blemish.predict.verdict import Rules, verdict
 
 LIMIT = 2 * 2**30
 SIDES = [1024, 2048, 4096, 8192]
@@ -56,9 +57,12 @@ def score(name: str, image: Path) -> dict[str, float]:
     with torch.inference_mode():
         detector.score(warm)
     start = time.perf_counter()
-    rules = Rules(np.inf, np.inf, 1, 1.0)
-    (result,) = predict_each(detector, [Source(image, Path(image.name))], rules)
-    assert isinstance(result, Prediction), result
+    rules = Rules(np.inf, np.inf, 1, 1.0, 0.0)
+    pixels = read_image(image)
+    size = (pixels.shape[0], pixels.shape[1])
+    picture = torch.from_numpy(detector.framing.to_model(pixels))
+    small, scores = score_picture(detector, picture, size)
+    verdict(scores, detector.framing.to_original(small, size), None, 1.0, rules)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"seconds": time.perf_counter() - start, "peak": peak}
 

@@ -90,26 +90,33 @@ def test_a_run_names_its_data_by_the_hashes_of_dvc(finished: Workspace, unit: st
     assert {name: one.dataset.digest for name, one in inputs.items()} == expected
 
 
-def test_a_run_holds_model_and_figures(
+def test_a_run_holds_figures_and_its_model_the_files(
     finished: Workspace, unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(finished.root)
     run = runs(finished)[unit]
-    held = Path(
-        download_artifacts(
-            run_id=run.info.run_id,
-            dst_path=str(tmp_path),
-            tracking_uri=f"sqlite:///{finished / 'mlflow.db'}",
-        )
-    )
-    for folder, place in (("models", "model"), ("results", ".")):
+    (model,) = run.outputs.model_outputs
+    address = f"sqlite:///{finished / 'mlflow.db'}"
+    places = {"results": (f"runs:/{run.info.run_id}/", "."),
+              "models": (f"models:/{model.model_id}", "data/model")}  # fmt: skip
+    for folder, (uri, place) in places.items():
+        held = Path(download_artifacts(uri, dst_path=str(tmp_path / folder), tracking_uri=address))
         source = finished / folder / unit / "glass-0"
         files = [path for path in source.rglob("*") if path.is_file()]
         assert len(files) >= 3
         for file in files:
             assert (held / place / file.relative_to(source)).read_bytes() == file.read_bytes()
-    assert (held / "model" / "model.safetensors").is_file()
-    assert list((held / "heatmaps").glob("*.png"))
+    assert (tmp_path / "models/data/model/model.safetensors").is_file()
+    assert list((tmp_path / "results/heatmaps").glob("*.png"))
+
+
+def test_a_run_lasted_as_long_as_its_stages(finished: Workspace, unit: str) -> None:
+    info = runs(finished)[unit].info
+    times = [
+        finished.json(f"logs/times/{kind}@{unit}-glass-0.json") for kind in ("train", "evaluate")
+    ]
+    assert info.start_time == int(1000 * times[0]["began"])
+    assert info.end_time == int(1000 * times[1]["ended"])
 
 
 def test_a_second_run_adds_nothing(finished: Workspace, again: Repro) -> None:

@@ -14,11 +14,17 @@ from tests.tracking.results import EXPERIMENT, active_runs, make_workspace, trac
 
 
 def files_of_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether MLflow, started in the project, finds metrics.json of each of its runs."""
+    """Whether MLflow, started in the project, finds each run's metrics.json and its model."""
     monkeypatch.chdir(root)
     address = f"sqlite:///{root}/mlflow.db"
-    client, runs = MlflowClient(address), active_runs(address)
-    return ["metrics.json" in {f.path for f in client.list_artifacts(r.info.run_id)} for r in runs]
+    client, found = MlflowClient(address), []
+    for run in active_runs(address):
+        assert run.outputs is not None
+        (model,) = run.outputs.model_outputs
+        files = [*client.list_artifacts(run.info.run_id),
+                 *client.list_logged_model_artifacts(model.model_id)]  # fmt: skip
+        found.append({"metrics.json", "MLmodel"} <= {file.path for file in files})
+    return found
 
 
 def test_a_moved_project_keeps_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +55,8 @@ def make_absolute(root: Path) -> None:
         rows.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?",
                      [place, EXPERIMENT])  # fmt: skip
         rows.execute("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", [place])
+        rows.execute("UPDATE logged_models SET artifact_location = "
+                     "? || '/models/' || model_id || '/artifacts'", [place])  # fmt: skip
 
 
 def test_an_older_store_is_put_right_by_the_next_tracking(

@@ -8,7 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from blemish.core.errors import UserError
-from blemish.tracking.track import RESULT_TAG, Tracked
+from blemish.tracking.run_content import RESULT_TAG
+from blemish.tracking.track import Tracked
 from tests.tracking.results import (
     CURVES,
     EXPERIMENT,

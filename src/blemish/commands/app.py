@@ -13,8 +13,10 @@ from blemish.commands.metrics import metrics
 from blemish.commands.params import params
 from blemish.commands.predict import predict
 from blemish.commands.profile import profile
+from blemish.commands.promote import promote
 from blemish.commands.run import run
 from blemish.commands.units import units
+from blemish.commands.watch import watch
 from blemish.core.errors import UserError
 from blemish.core.surroundings import adapt_to_surroundings
 
@@ -24,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, clean, leaderboard, params, units, profile, metrics, predict):
+for verb in (run, clean, leaderboard, params, units, profile, metrics, predict, promote, watch):
     app.command()(verb)
 
 

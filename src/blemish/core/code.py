@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -151,6 +151,12 @@ def read_lock(path: Path) -> dict[str, str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("==") for line in lines if not line.startswith("#"))
     return {_normal(name): version.strip() for name, equals, version in pairs if equals}
+
+
+@cache
+def installed() -> dict[str, str]:
+    """Package → version of what is installed here, in the form of `read_lock`."""
+    return {_normal(package.metadata["Name"]): package.version for package in distributions()}
 
 
 def _versions(imported: set[str], lock: dict[str, str]) -> dict[str, str]:

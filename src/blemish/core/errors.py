@@ -1,6 +1,7 @@
 """The one error a user can cause, and how a stage reports it."""
 
 import difflib
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -21,8 +22,11 @@ def run_stage(main: Callable[..., None], arguments: list[str] | None = None) -> 
     """
     words = sys.argv[1:] if arguments is None else arguments
     adapt_to_surroundings()
+    # By name: it cannot change what a stage makes.
+    noted_times = importlib.import_module("blemish.core.stage_times").noted_times
     try:
-        main(*words)
+        with noted_times():
+            main(*words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -163,10 +163,14 @@ class EvaluationParams(Section):
 
 
 class TrackingParams(Section):
-    """Where MLflow keeps the runs. MLFLOW_TRACKING_URI, where set, wins over `uri`."""
+    """Where MLflow keeps the runs, and which model `blemish promote` takes.
+
+    MLFLOW_TRACKING_URI, where set, wins over `uri`. `promote_by` is a metric of the validation set.
+    """
 
     experiment: str = "blemish"
     uri: str | None = None
+    promote_by: Literal["image_auroc", "pixel_auroc", "pixel_aupro"] = "image_auroc"
 
 
 class Params(Section):

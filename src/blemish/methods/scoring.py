@@ -71,7 +71,7 @@ def views_of(detector: AnyDetector, picture: Tensor) -> dict[str, NDArray[np.uin
     Of an image that is seen through windows, those of the window with the highest score. Raises
     ValueError where a method's view has not the promised form.
     """
-    detector.eval()
+    _stop_training(detector)
     device = next(detector.parameters()).device
     with torch.inference_mode():
         parts = [_cut(picture, at, detector).to(device) for at in _windows_of(detector, picture)]
@@ -106,7 +106,7 @@ def _through_windows(
 ) -> tuple[Map, list[list[Tensor]]]:
     """The map (h, w) of a framed picture, and for each zone the peaks (K,) of each window in which
     there is something of it."""
-    detector.eval()
+    _stop_training(detector)
     device = next(detector.parameters()).device
     size = (picture.shape[1], picture.shape[2])
     alone = size == detector.framing.window
@@ -130,6 +130,13 @@ def _through_windows(
             target = whole[at.top : at.top + height, at.left : at.left + width]
             target += part * rows[:, None] * columns
     return whole, peaks
+
+
+def _stop_training(detector: AnyDetector) -> None:
+    """Put a detector into evaluation mode; one that is stays as it is: what it made for scoring is
+    not thrown away, and other threads may be scoring with it."""
+    if any(module.training for module in detector.modules()):
+        detector.eval()
 
 
 def _windows_of(detector: AnyDetector, picture: Tensor) -> Iterator[Window]:

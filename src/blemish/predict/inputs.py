@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def find_images(words: Sequence[str], outputs: Sequence[Path]) -> list[Source]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            files += _some([(file, path) for file in _walk(path, outputs)], word)
+            files += _some([(file, path) for file in images_below(path, outputs, _stop)], word)
         elif path.is_file():
             singles += _listed(path) if path.suffix.lower() in LISTS else [path]
         elif glob.has_magic(word):
@@ -70,14 +70,16 @@ def _some(files: list[tuple[Path, Path]], word: str) -> list[tuple[Path, Path]]:
     return files
 
 
-def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path]:
+def images_below(
+    folder: Path, outputs: Sequence[Path], on_error: Callable[[OSError], None]
+) -> Iterator[Path]:
+    """The images in a folder and below, in the order of their names, but for those in `outputs`.
+
+    on_error: what becomes of folders that cannot be listed.
+    """
     written = {os.path.realpath(output) for output in outputs} - {os.path.realpath(folder)}
-
-    def stop(error: OSError) -> None:
-        raise UserError(f"{error.filename}: cannot be listed ({error.strerror})")
-
     walked = {os.path.realpath(folder)}  # links may form a circle, or lead to a folder twice
-    for at, folders, files in os.walk(folder, onerror=stop, followlinks=True):
+    for at, folders, files in os.walk(folder, onerror=on_error, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in list(folders):
             real = os.path.realpath(os.path.join(at, name))
@@ -85,6 +87,10 @@ def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path]:
                 folders.remove(name)
             walked.add(real)
         yield from (Path(at, file) for file in sorted(files) if _is_image(Path(file)))
+
+
+def _stop(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be listed ({error.strerror})")
 
 
 def _matches(pattern: str) -> list[Path]:

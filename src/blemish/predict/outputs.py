@@ -20,6 +20,7 @@ from blemish.evaluation.drawing import colours, outlined, overlay, with_zones
 from blemish.methods.zone_rules import ZoneRule, above_threshold
 from blemish.predict.labelme import annotation
 from blemish.predict.stream import Prediction
+from blemish.predict.verdict import Rules
 
 
 class Row(TypedDict):
@@ -51,18 +52,19 @@ Write = Callable[[Prediction], None]
 
 def row_of(prediction: Prediction) -> Row:
     """The table's row of one image."""
+    verdict = prediction.verdict
     row: Row = {
         "image": text_of(prediction.source.path),
-        "score": prediction.score,
-        "decision": int(prediction.alarm),
-        "regions": len(prediction.regions),
-        "area": sum(region.area for region in prediction.regions),
-        "map_maximum": float(prediction.anomaly_map.max()),
+        "score": verdict.score,
+        "decision": int(verdict.defective),
+        "regions": len(verdict.regions),
+        "area": sum(region.area for region in verdict.regions),
+        "map_maximum": float(verdict.map.max()),
         "width": prediction.size[1],
         "height": prediction.size[0],
     }
-    if prediction.zone_alarms is not None:
-        named = prediction.zone_alarms.items()
+    if verdict.zone_alarms is not None:
+        named = verdict.zone_alarms.items()
         row["zone_alarms"] = ", ".join(name for name, alarm in named if alarm)
     return row
 
@@ -120,13 +122,19 @@ class Pictures:
     over_image: bool
     rules: Sequence[ZoneRule] = ()
 
+    @classmethod
+    def by(cls, rules: Rules, level: float, folder: Path, over_image: bool) -> "Pictures":
+        """With the map's threshold in the middle of the colours, which begin at `level`."""
+        span = max(rules.map_threshold - level, 1e-12)
+        return cls(folder, level, level + 2 * span, rules.map_threshold, over_image, rules.zones)
+
     def __call__(self, prediction: Prediction) -> None:
         picture = self._drawn(prediction)
         with _finished_quickly(_target(self.folder, prediction, ".png")) as file:
             Image.fromarray(picture).save(file, format="PNG", compress_level=3)
 
     def _drawn(self, prediction: Prediction) -> np.ndarray:
-        anomaly_map, zones = prediction.anomaly_map, prediction.zones
+        anomaly_map, zones = prediction.verdict.map, prediction.verdict.zones
         if self.over_image:
             above = above_threshold(anomaly_map, zones, self.rules, self.map_threshold)
             heat = overlay(prediction.image, anomaly_map, self.low, self.high)
@@ -151,10 +159,10 @@ class RawMaps:
         ):
             if self.as_tiff:
                 largest = np.finfo(np.float16).max
-                halves = np.clip(prediction.anomaly_map, -largest, largest).astype(np.float16)
+                halves = np.clip(prediction.verdict.map, -largest, largest).astype(np.float16)
                 tifffile.imwrite(stream, halves)
             else:
-                np.save(stream, prediction.anomaly_map)
+                np.save(stream, prediction.verdict.map)
 
 
 @dataclass
@@ -174,8 +182,8 @@ class LabelMe:
         if target.exists() and not self.overwrite:
             self.kept += 1
             return
-        path, regions = prediction.source.path, prediction.regions
-        decision = (prediction.alarm, prediction.zone_alarms)
+        path, verdict = prediction.source.path, prediction.verdict
+        regions, decision = verdict.regions, (verdict.defective, verdict.zone_alarms)
         content = annotation(target, path, prediction.size, regions, self.label, *decision)
         content["imagePath"] = text_of(Path(content["imagePath"]))
         with _finished_quickly(target) as file:

@@ -30,6 +30,12 @@ class Region:
     area: int
     zone: str = ""
 
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the outline."""
+        (left, top), (right, bottom) = self.points.min(axis=0), self.points.max(axis=0)
+        return float(left), float(top), float(right), float(bottom)
+
 
 def find_regions(
     anomaly_map: NDArray[np.float32],

@@ -2,11 +2,10 @@
 
 import math
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from blemish.core.device import choose_device
@@ -14,12 +13,12 @@ from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.core.surroundings import printable_json
 from blemish.methods.saved import Record, load
-from blemish.methods.zone_rules import zone_rules
-from blemish.metrics.threshold import threshold_at
 from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
-from blemish.predict.stream import Prediction, Rules, Unreadable, predict_each
+from blemish.predict.stream import Prediction, Unreadable, predict_each
 from blemish.predict.summary import Summary, Tally
+from blemish.predict.trained import TrainedDetector, check_device, cores, rules_of
+from blemish.predict.verdict import Rules
 from blemish.predict.zones import open_zones
 
 SKIPPED, INTERRUPTED = 3, 130  # exit statuses; after the first all the rest is written
@@ -70,13 +69,12 @@ def run(request: Request) -> int:
     if request.folders:
         check_distinct(sources)
         _check_inputs_stay(request, sources)
-    method, record = load(request.model, choose_device(request.device, where="`--device`"))
+    detector = _open(request)
+    record, rules, tally = detector.record, detector.rules, Tally()
     zones = open_zones(request.zones, request.model, record, sources)
-    rules, tally = _rules(request, record), Tally()
     writers = _writers(request, rules, record)
     try:
-        levels = None if record.levels is None else (record.levels[0], record.levels[1])
-        results = predict_each(method, sources, rules, levels, zones.of)
+        results = predict_each(detector, sources, zones.of)
         _stream(request, results, len(sources), writers, tally, zoned=bool(rules.zones))
     except KeyboardInterrupt:
         done = tally.images + len(tally.unreadable)
@@ -96,8 +94,7 @@ def run(request: Request) -> int:
 
 def _check_options(request: Request) -> None:
     """Raise UserError for options that cannot be used, before any image is read."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", request.device):
-        raise UserError(f"`--device` is {request.device!r}: use auto, cpu, cuda, cuda:1 …")
+    check_device(request.device, "`--device`")
     for name in ("threshold", "map_threshold", "tolerance"):
         value = getattr(request, name)
         if value is not None and not math.isfinite(value):
@@ -126,39 +123,23 @@ def _check_inputs_stay(request: Request, sources: Sequence[Source]) -> None:
                 raise UserError(f"`--{name}` would replace the image {target}: name another folder")
 
 
-def _rules(request: Request, record: Record) -> Rules:
-    """The thresholds as given, else those of the false-alarm rate."""
-    rate, known = request.false_alarm_rate, record.validation
-    threshold, map_threshold = request.threshold, request.map_threshold
-    if threshold is None:
-        threshold = threshold_at(known.normal_scores, rate)
-    if map_threshold is None:
-        map_threshold = known.map_threshold(rate)
-    zones = tuple(
-        replace(
-            rule,
-            threshold=rule.threshold if request.threshold is None else request.threshold,
-            map_threshold=rule.map_threshold
-            if request.map_threshold is None
-            else request.map_threshold,
-        )
-        for rule in zone_rules(known, record.zones, rate)
-    )
-    return Rules(threshold, map_threshold, request.min_area, request.tolerance, zones)
+def _open(request: Request) -> TrainedDetector:
+    network, record = load(request.model, choose_device(request.device, where="`--device`"))
+    thresholds = (request.false_alarm_rate, request.threshold, request.map_threshold)
+    rules = rules_of(record, *thresholds, request.min_area, request.tolerance)
+    return TrainedDetector(network, record, rules, threads=cores())
 
 
 def _writers(request: Request, rules: Rules, record: Record) -> list[Write]:
     """What writes the files of each image."""
     level = record.validation.map_level
-    span = max(rules.map_threshold - level, 1e-12)
-    scale = (level, level + 2 * span, rules.map_threshold)
     writers: list[Write] = []
     if request.labelme:
         writers.append(LabelMe(request.labelme, request.label, request.overwrite))
     if request.heatmaps:
-        writers.append(Pictures(request.heatmaps, *scale, False, rules.zones))
+        writers.append(Pictures.by(rules, level, request.heatmaps, False))
     if request.overlays:
-        writers.append(Pictures(request.overlays, *scale, True, rules.zones))
+        writers.append(Pictures.by(rules, level, request.overlays, True))
     if request.maps:
         writers.append(RawMaps(request.maps, request.maps_as_tiff))
     return writers
@@ -182,7 +163,7 @@ def _stream(
                 print(f"skipped: {result.reason}", file=sys.stderr)
                 continue
             row = row_of(result)
-            tally.add(row, result.seen)
+            tally.add(row, result.verdict.seen)
             for write in writers:
                 write(result)
             if table:

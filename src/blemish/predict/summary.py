@@ -9,7 +9,7 @@ from blemish.methods.saved import Record
 from blemish.methods.zone_rules import ZoneRule
 from blemish.metrics.threshold import threshold_note
 from blemish.predict.outputs import Row
-from blemish.predict.stream import Rules
+from blemish.predict.verdict import Rules
 
 
 @dataclass

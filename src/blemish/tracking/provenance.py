@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from blemish.core.stage_times import stage_times
 from blemish.core.workspace import Run
 from blemish.tracking import run_content
 
@@ -39,6 +40,21 @@ def _commit(root: Path) -> str:
         return subprocess.run(command, cwd=root, capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
+
+
+def times(run: Run, root: Path) -> tuple[float, float]:
+    """When training began and evaluation ended, in seconds since 1970.
+
+    Of a result that was made elsewhere, or restored from DVC's cache, only its files' times are
+    known: when the model and when the numbers were written.
+    """
+    written = [file.stat().st_mtime for file in run_content.identity(run)]
+    model, numbers = run_content.identity(run)[0], run_content.identity(run)[-1]
+    trained = stage_times(root, run_content.stage(run, "train"), model)
+    evaluated = stage_times(root, run_content.stage(run, "evaluate"), numbers)
+    began = trained[0] if trained else min(written)
+    ended = evaluated[1] if evaluated else max(written)
+    return began, max(began, ended)
 
 
 def locked_stages(root: Path) -> Stages:

@@ -11,6 +11,7 @@ from typing import Any
 from blemish.core.files import sha256
 from blemish.core.workspace import Run
 
+RESULT_TAG = "blemish.result"  # holds `digest`
 LONGEST_PARAM = 500
 LONGEST_NOTE = 5000
 
@@ -71,6 +72,11 @@ def metrics(run: Run) -> dict[str, float]:
     }
 
 
+def measured_on(run: Run, metric: str) -> str:
+    """The name of the data set that a metric was measured on, as in `provenance.datasets`."""
+    return f"{run.unit} synthetic" if metric.startswith("validation_") else f"{run.unit} test"
+
+
 def curves(run: Run) -> Iterator[tuple[str, int, float]]:
     """(curve, epoch, value) of each filled cell of curves.csv, if there is one.
 
@@ -114,7 +120,7 @@ def _shown(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) <= LONGEST_PARAM:
         return text
-    return f"{text[:LONGEST_PARAM]}… ({len(text)} characters, all in model/model.json)"
+    return f"{text[:LONGEST_PARAM]}… ({len(text)} characters, all in the model's model.json)"
 
 
 def _key(name: str) -> str:

@@ -47,6 +47,7 @@ MARKERS = {
             "methods/test_scoring_imports.py",
             "methods/test_seams.py",
             "methods/test_through_windows.py",
+            "predict/test_trained.py",
             "report/test_build.py",
             "synthesis/test_display_defects.py",
             "synthesis/test_render.py",

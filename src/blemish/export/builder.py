@@ -33,8 +33,9 @@ class Builder:
         self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
-
-    def model(self, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> Any:
+    def model(
+        self, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]
+    ) -> ModelProto:
         """The checked model of all that was added."""
         graph = helper.make_graph(self.nodes, self.prefix, inputs, outputs, self.constants)
         opset = [helper.make_opsetid("", OPSET)]

@@ -40,7 +40,9 @@ def framing_graph(framing: Framing) -> ModelProto:
     narrow = g("MatMul", g("Sub", pictures, middle), sideways)
     small = g("MatMul", down, _rounded(g, narrow, _excess(g, across, [0])))
     small = _rounded(g, small, _excess(g, down, [1]))
-    laid = g("Gather", g("Gather", small, _mirrored(g, rows), axis=2), _mirrored(g, columns), axis=3)
+    laid = g(
+        "Gather", g("Gather", small, _mirrored(g, rows), axis=2), _mirrored(g, columns), axis=3
+    )
     g("Cast", g("Add", laid, middle), to=TensorProto.UINT8, name="pictures")
     inside = g("And", g("Unsqueeze", _within(g, rows), g.constant([1])), _within(g, columns))
     count = g("Shape", "images", start=0, end=1)

@@ -21,8 +21,8 @@ MOST_IMAGES = 1024  # of a batch
 
 
 def onnx_model(detector: AnyDetector, threshold: float, facts: Mapping[str, str]) -> ModelProto:
-    """uint8 `images` (N, H, W, 3) → `score` (N,) float64, bool `defective` (N,), whether it is above
-    `threshold`, and `map` (N, H, W) float32.
+    """uint8 `images` (N, H, W, 3) → `score` (N,) float64, bool `defective` (N,): whether it is
+    above `threshold`; `map` (N, H, W) float32.
 
     facts: travel in the file. Raises UserError for what cannot be exported.
     """
@@ -39,8 +39,7 @@ def onnx_model(detector: AnyDetector, threshold: float, facts: Mapping[str, str]
         before, network, [("pictures", "pictures"), ("judged", "judged")]
     )
     joined = _with_map(joined, after)
-    helper_entries = {"producer": "blemish", **facts}
-    onnx.helper.set_model_props(joined, helper_entries)
+    onnx.helper.set_model_props(joined, dict(facts))
     onnx.checker.check_model(joined)
     return joined
 

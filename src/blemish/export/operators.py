@@ -34,7 +34,7 @@ def average_pool(
     """`avg_pool2d` in float64 with stride 1 and the size kept: a matrix per axis."""
     if x.dtype != torch.float64:
         return NotImplemented
-    if stride != [1, 1] or any(2 * pad + 1 != side for pad, side in zip(padding, kernel)):
+    if [*stride] != [1, 1] or [2 * pad + 1 for pad in padding] != [*kernel]:
         raise NotImplementedError(f"a mean in float64 over {kernel} with stride {stride}")
     rows, columns = (_mean(side, k, x) for side, k in zip(x.shape[-2:], kernel, strict=True))
     return rows @ x @ columns.T

@@ -62,7 +62,9 @@ class Detector(nn.Module, ABC, Generic[P]):
 
         judged: bool (B, H, W), which pixels count; None: all.
         """
-        return where_judged(cells, judged).flatten(-2).amax(dim=-1).view(cells.shape[0], -1).double()
+        return (
+            where_judged(cells, judged).flatten(-2).amax(dim=-1).view(cells.shape[0], -1).double()
+        )
 
     def combine(self, peaks: Tensor) -> Tensor:
         """The image score (B,) float64 from the peaks (B, W, K) of an image's W windows."""

@@ -35,6 +35,7 @@ MARKERS = {
             "datasets/test_sets.py",
             "evaluation/test_known_detectors.py",
             "evaluation/test_paper_protocol.py",
+            "export/test_export_stage.py",
             "methods/test_checkpoint.py",
             "methods/test_dmad.py",
             "methods/test_esad.py",

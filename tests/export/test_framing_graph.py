@@ -16,7 +16,7 @@ FRAMINGS = [
 ]
 SIZES = [(64, 64), (150, 150), (47, 101), (101, 47), (33, 64), (1, 7), (300, 200)]
 # Pillow rounds sums of whole numbers, the graph sums of floats: few pixels lie that near a half.
-APART = 0.1
+APART = 0.2
 
 
 def session(model: ModelProto) -> onnxruntime.InferenceSession:

@@ -14,6 +14,7 @@ from blemish.commands.params import params
 from blemish.commands.predict import predict
 from blemish.commands.profile import profile
 from blemish.commands.run import run
+from blemish.commands.speed import speed
 from blemish.commands.units import units
 from blemish.core.errors import UserError
 from blemish.core.surroundings import adapt_to_surroundings
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, clean, leaderboard, params, units, profile, metrics, predict):
+for verb in (run, clean, leaderboard, params, units, profile, metrics, predict, speed):
     app.command()(verb)
 
 

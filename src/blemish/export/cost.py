@@ -4,7 +4,6 @@ Light, as all that the process loads is counted.
 """
 
 import multiprocessing
-import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -14,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.core.memory import peak_mib
 from blemish.export.runtimes import Run, open_graph
 
 WARM, TIMED = 2, 20  # runs
-MIB = 1 << 20
 
 
 def milliseconds(run: Run, images: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
@@ -44,7 +43,4 @@ def peak_memory(name: str, folder: Path, image: NDArray[np.uint8]) -> float:
 
 def _judge_alone(name: str, folder: Path, image: NDArray[np.uint8]) -> float:
     open_graph(name, folder)(image[None])
-    # What `getrusage` says is at least what the parent had when it started this process.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert peak is not None
-    return round(int(peak[1]) * 1024 / MIB, 1)
+    return peak_mib()

@@ -15,8 +15,10 @@ FRAMINGS = [
     Framing(64, 64, "crop", 1.25),
 ]
 SIZES = [(64, 64), (150, 150), (47, 101), (101, 47), (33, 64), (1, 7), (300, 200)]
-# Pillow rounds sums of whole numbers, the graph sums of floats: few pixels lie that near a half.
-APART = 0.2
+SHRUNK = {(150, 150), (300, 200)}
+# Pillow rounds sums of whole numbers, the graph sums of floats. Few pixels lie that near a half; of
+# enlarged pictures many do, and where aspects change Pillow takes the axes in an order of its own.
+FEW, MANY = 0.02, 0.5
 
 
 def session(model: ModelProto) -> onnxruntime.InferenceSession:
@@ -40,10 +42,9 @@ def test_pictures_and_what_of_them_is_judged(framing: Framing) -> None:
         pictures, judged = run.run(None, {"images": images})
         expected = np.stack([framing.to_model(image) for image in images])
         apart = np.abs(pictures.astype(int) - expected)
-        same_aspect = framing.resize != "squash" or size[0] <= size[1]
-        # Pillow goes down first where that is less work, which only squashing can make it.
         assert apart.max() <= 2
-        assert (apart > 0).mean() <= (APART if same_aspect else 0.5)
+        exact = size in SHRUNK and framing.resize != "squash"
+        assert (apart > 0).mean() <= (FEW if exact else MANY)
         filled = framing.filled(size)
         shown = np.ones(framing.window, bool) if filled is None else filled
         np.testing.assert_array_equal(judged, np.stack([shown, shown]))

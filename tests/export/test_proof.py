@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import blemish
 from blemish.core.errors import UserError
-from blemish.export.proof import BOUND, check, compare
+from blemish.export.proof import BOUND, between_scores, check, compare
 from blemish.export.runtimes import Answer
 from blemish.predict.trained import TrainedDetector
 
@@ -62,3 +62,9 @@ def test_what_is_refused(detector: TrainedDetector, score: float, level: float, 
 def test_nothing_to_compare(detector: TrainedDetector) -> None:
     with pytest.raises(UserError, match="no validation images"):
         compare(detector, lambda given: answer(detector, given, 0, 0), [])
+
+
+def test_the_graphs_threshold_is_nobodys_score() -> None:
+    assert between_scores(2.0, [1.0, 2.0, 11.0]) == pytest.approx(2.005)  # BOUND of the range
+    assert between_scores(2.0, [1.0, 2.0, 2.0001, 11.0]) == pytest.approx(2.00005)
+    assert between_scores(11.0, [1.0, 11.0]) == pytest.approx(11.005)

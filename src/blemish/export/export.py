@@ -16,7 +16,7 @@ from blemish.core.errors import UserError
 from blemish.core.files import sha256, write_json
 from blemish.export.cost import milliseconds, peak_memory
 from blemish.export.graph import onnx_model
-from blemish.export.proof import check, compare
+from blemish.export.proof import between_scores, check, compare
 from blemish.export.runtimes import FILES, open_graph, write_openvino
 from blemish.images.manifest import read_manifest
 from blemish.images.reading import read_image
@@ -51,10 +51,8 @@ def write_export(
     detector = TrainedDetector(network, record, rules)
     facts = _facts(detector, model, prepared, synthetic, code, false_alarm_rate)
     file = folder / FILES["onnx"]
-    onnx.save(
-        onnx_model(network, rules.threshold, {key: str(value) for key, value in facts.items()}),
-        file,
-    )
+    props = {key: str(value) for key, value in facts.items()}
+    onnx.save(onnx_model(network, facts["graph_threshold"], props), file)
     if name == "openvino":
         write_openvino(file, folder / FILES[name])
         file.unlink()
@@ -94,6 +92,7 @@ def _facts(
         "seed": record.seed,
         "framing": record.framing.said,
         "threshold": rules.threshold,
+        "graph_threshold": between_scores(rules.threshold, record.validation.normal_scores),
         "map_threshold": rules.map_threshold,
         "false_alarm_rate": false_alarm_rate,
         "expected_false_alarm_rate": rules.expected_rate,

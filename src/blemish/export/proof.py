@@ -1,6 +1,7 @@
 """Does an exported graph decide as the model does? Asked of validation normals and defects."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,17 @@ from blemish.predict.verdict import Verdict
 
 LEAST = 1e-30  # of a range, for what is all alike
 BOUND = 1e-3  # largest difference, as a share of the range of scores, or of the maps' values
+
+
+def between_scores(threshold: float, normal_scores: Sequence[float]) -> float:
+    """A threshold for a graph, a little above the model's.
+
+    That is a normal's own score, which is not above it; last bits must not make it so. Half way to
+    the next higher normal at most, and no farther than differences may be.
+    """
+    above = min((score for score in normal_scores if score > threshold), default=math.inf)
+    spread = max(normal_scores) - min(normal_scores)
+    return threshold + min(spread * BOUND, above - threshold) / 2
 
 
 @dataclass(frozen=True)

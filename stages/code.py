@@ -19,6 +19,7 @@ STAGES = SOURCE.parent / "stages"
 OF_METHOD = {
     "train": ("params", "detector", "training"),
     "evaluate": ("params", "detector"),
+    "export": ("params", "detector"),
 }
 
 

@@ -15,6 +15,7 @@ from blemish.commands.predict import predict
 from blemish.commands.profile import profile
 from blemish.commands.promote import promote
 from blemish.commands.run import run
+from blemish.commands.speed import speed
 from blemish.commands.units import units
 from blemish.commands.watch import watch
 from blemish.core.errors import UserError
@@ -26,7 +27,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, clean, leaderboard, params, units, profile, metrics, predict, promote, watch):
+VERBS = (
+    *(run, clean, leaderboard, params, units, profile, metrics),
+    *(predict, speed, watch, promote),
+)
+for verb in VERBS:
     app.command()(verb)
 
 

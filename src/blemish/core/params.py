@@ -25,6 +25,7 @@ __all__ = [
     "Count",
     "DataParams",
     "EvaluationParams",
+    "ExportParams",
     "Fraction",
     "KindParams",
     "LcdsimParams",
@@ -162,6 +163,12 @@ class EvaluationParams(Section):
     animation: Annotated[int, Field(ge=0, le=200)] = 24
 
 
+class ExportParams(Section):
+    """In which formats models are exported; none: the stage is not in the graph."""
+
+    formats: list[Literal["onnx", "openvino"]] = Field(default=[])
+
+
 class TrackingParams(Section):
     """Where MLflow keeps the runs, and which model `blemish promote` takes.
 
@@ -183,6 +190,7 @@ class Params(Section):
     synthesis: SynthesisParams = SynthesisParams()
     training: TrainingParams = TrainingParams()
     evaluation: EvaluationParams = EvaluationParams()
+    export: ExportParams = ExportParams()
     tracking: TrackingParams = TrackingParams()
     method_sections: dict[str, dict[str, Any]] = Field(default={})
 

@@ -62,7 +62,9 @@ class Detector(nn.Module, ABC, Generic[P]):
 
         judged: bool (B, H, W), which pixels count; None: all.
         """
-        return where_judged(cells, judged).flatten(-2).amax(dim=-1).view(len(cells), -1).double()
+        return (
+            where_judged(cells, judged).flatten(-2).amax(dim=-1).view(cells.shape[0], -1).double()
+        )
 
     def combine(self, peaks: Tensor) -> Tensor:
         """The image score (B,) float64 from the peaks (B, W, K) of an image's W windows."""
@@ -133,11 +135,11 @@ def where_judged(cells: Tensor, judged: Tensor | None) -> Tensor:
     if judged is None:
         return cells
     size = (cells.shape[-2], cells.shape[-1])
-    share = F.adaptive_avg_pool2d(judged[:, None].to(cells.dtype), size)[:, 0]
+    share = F.adaptive_avg_pool2d(judged[:, None].float(), size)[:, 0]
     counted = share >= 0.5
     none = ~counted.flatten(1).any(dim=1)
-    counted = torch.where(none[:, None, None], share > 0, counted)
+    counted |= none[:, None, None] & (share > 0)
     between = cells.ndim - counted.ndim
     return cells.masked_fill(
-        ~counted.view(len(cells), *[1] * between, *counted.shape[1:]), -torch.inf
+        ~counted.view(cells.shape[0], *[1] * between, *counted.shape[1:]), -torch.inf
     )

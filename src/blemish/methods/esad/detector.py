@@ -86,7 +86,7 @@ class Esad(Detector[Params]):
         for cell in p.cells:
             removed = removed_pixels(self.get_buffer(f"parts_{cell}"), cell)
             made = self.backbone.embed(self.reconstruct_at_once(x, removed).flatten(0, 1))
-            total += (made.unflatten(0, (-1, len(x))) - features).abs().mean(dim=(0, 2))
+            total += (made.unflatten(0, (-1, x.shape[0])) - features).abs().mean(dim=(0, 2))
         return total
 
     def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
@@ -118,7 +118,7 @@ class Esad(Detector[Params]):
         if not self._for_scoring:
             self._for_scoring = [fused(self.inpainter), fused(self.reconstructor)]
         inpainter, reconstructor = self._for_scoring
-        hole = removed[:, :, None].expand(-1, -1, len(x), -1, -1, -1)
+        hole = removed[:, :, None].expand(-1, -1, x.shape[0], -1, -1, -1)
         every = x.expand(*hole.shape[:2], *x.shape)
         pre = inpainter(every.masked_fill(hole, 0).flatten(0, 2)).view_as(every)
         leak = self.params.leak

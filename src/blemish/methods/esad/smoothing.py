@@ -21,8 +21,8 @@ def smoothed_map(cells: Tensor, size: tuple[int, int], window: int) -> Tensor:
         for length, pixels in zip(cells.shape[1:], size, strict=True)
     )
     # One product an image, so that an image's map does not depend on the batch it came in.
-    tall = torch.bmm(rows.expand(len(cells), -1, -1), cells)
-    return torch.bmm(tall, columns.T.expand(len(cells), -1, -1))
+    tall = torch.bmm(rows.expand(cells.shape[0], -1, -1), cells)
+    return torch.bmm(tall, columns.T.expand(cells.shape[0], -1, -1))
 
 
 @lru_cache(maxsize=64)

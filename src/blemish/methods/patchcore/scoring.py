@@ -14,8 +14,8 @@ ROWS = 4096  # of the bank in one block
 
 def nearest(queries: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     """Distance to the nearest row and which it is: (Q, C), (n, C) -> (Q,) float64, (Q,)."""
-    least = queries.new_full((len(queries),), torch.inf)
-    rows = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
+    least = queries.new_full((queries.shape[0],), torch.inf)
+    rows = torch.zeros(queries.shape[0], dtype=torch.long, device=queries.device)
     for start, block in _blocks(queries, bank):
         value, row = block.min(dim=1)
         rows = torch.where(value < least, row + start, rows)

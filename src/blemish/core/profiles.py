@@ -136,7 +136,14 @@ def _update(content: MutableMapping[str, Any], wanted: dict[str, Any], where: st
             if isinstance(value, list) and isinstance(old, CommentedSeq):
                 _refill(old, value)
             else:
-                content[key] = value
+                content[key] = _in_one_line(value) if isinstance(value, list) else value
+
+
+def _in_one_line(items: list[Any]) -> CommentedSeq:
+    """[a, b] where there was no list: a setting keeps its line."""
+    sequence = CommentedSeq(items)
+    sequence.fa.set_flow_style()
+    return sequence
 
 
 def _refill(old: CommentedSeq, items: list[Any]) -> None:

@@ -15,9 +15,9 @@ from .workspace import PROJECT, Workspace
 
 STAGES = [
     *("code", "textures", "folder", "sources", "fetch", "prepare"),
-    *("synthesize", "train", "evaluate", "report", "track"),
+    *("synthesize", "train", "evaluate", "export", "report", "track"),
 ]
-PER_METHOD = {"train", "evaluate"}
+PER_METHOD = {"train", "evaluate", "export"}
 CASES = [(s, m) for s in STAGES for m in (METHODS if s in PER_METHOD else [""])]
 # Where an own folder lies is no parameter: `folder` always runs, and hashes what lies there.
 # How much disk the image store may take changes no result.

@@ -133,11 +133,12 @@ def test_an_interrupted_run_leaves_whole_files(
     measure, calls = Bright.measure, iter(range(9))
 
     def interrupted(self: Bright, batch: Tensor) -> Measured:
-        if next(calls) == 2:
+        if next(calls) == 3:  # after the look at nothing that prepares the network
             raise KeyboardInterrupt
         return measure(self, batch)
 
     monkeypatch.setattr(Bright, "measure", interrupted)
+    monkeypatch.setattr("blemish.predict.session.cores", lambda: 1)  # one after the other
     out = tmp_path / "out"
     done = predict(model, images, "--labelme", out, "--scores", out / "s.csv")
     assert done.exit_code == 130

@@ -89,6 +89,8 @@ def table(results: Path) -> None:
         of = {method: _real(numbers, method) for method in methods}
         _print_row("mean, real", [_mean(of[method].values()) for method in methods])
         _print_row("worst, real", [min(of[method].values(), default=None) for method in methods])
+        counts = (f"{len(of[method])} of {len(REAL)}" for method in methods)
+        print(f"{'of real units':20}" + "".join(f"{count:>11}" for count in counts))
         yardstick = of.get(YARDSTICK, {})
         against = [_against(of[method], yardstick) for method in methods]
         _print_row(f"against {YARDSTICK}", [_mean(gaps) for gaps in against], sign="+")

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from blemish.core.files import write_json
-
 from .workspace import PROJECT, Workspace
 
 PAGE = (PROJECT / "docs/deploy.md").read_text(encoding="utf-8")
@@ -125,13 +123,7 @@ def test_without_a_champion_before_there_is_no_way_back(used: Used) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("error: lcdsim/grey: no champion before this one")
-    numbers = workspace / f"results/{SERVED}/glass-0/metrics.json"
-    whole = numbers.read_text(encoding="utf-8")
-    numbers.unlink()  # it may be a link into DVC's cache
-    write_json(numbers, json.loads(whole) | {"notes": ["evaluated again"]})
-    run(used, "PYTHONPATH=src python stages/track.py models results")
-    assert "is the champion, " in run(used, block("blemish promote lcdsim"))
-    assert "note: " in run(used, block("blemish promote --back"))
+    # Where there is one, going back is tested in tests/tracking/test_promotion.py.
     numbers.write_text(whole, encoding="utf-8")
     run(used, block("blemish promote --back"))
     back = run(used, block("blemish promote --back"))

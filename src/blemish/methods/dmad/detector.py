@@ -139,14 +139,16 @@ class Dmad(Detector[Params]):
         if self.memory is not None and self.memory.filled:
             maps = torch.cat([maps, self.distances(images).to(maps.dtype)[:, None]], dim=1)
         standard = self.standardised(maps.double().movedim(1, -1))
-        shown = standard[..., 0] + standard[..., 2:].sum(dim=-1)
+        shown = standard[..., 0]
+        if maps.shape[1] > 2:
+            shown = shown + standard[..., 2]
         return Measured(shown.float(), maps)
 
     def combine(self, peaks: Tensor) -> Tensor:
         """The maxima, each in its standard deviations, weighed."""
         standard = self.standardised(peaks.amax(dim=1))
-        features, deformation, memory = standard[:, 0], standard[:, 1], standard[:, 2:]
-        return features + self.params.deformation_weight * deformation + memory.sum(dim=1)
+        score = standard[:, 0] + self.params.deformation_weight * standard[:, 1]
+        return score + standard[:, 2] if standard.shape[1] > 2 else score
 
     def standardised(self, values: Tensor) -> Tensor:
         """(…, K) in deviations of the first K image scores of validation normals."""

@@ -124,10 +124,6 @@ def test_without_a_champion_before_there_is_no_way_back(used: Used) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: lcdsim/grey: no champion before this one")
     # Where there is one, going back is tested in tests/tracking/test_promotion.py.
-    numbers.write_text(whole, encoding="utf-8")
-    run(used, block("blemish promote --back"))
-    back = run(used, block("blemish promote --back"))
-    assert back == "lcdsim.grey: glass seed 0 is the champion again\n"
 
 
 def test_the_champion_is_fetched_by_name_from_a_clones_remote(used: Used) -> None:

@@ -116,7 +116,7 @@ def _record(
     unit: str, method: str, seed: int, test: pd.DataFrame, defects: list[str]
 ) -> dict[str, Any]:
     label, score, alarm = test["label"], test["score"], test["decision"] == 1
-    masked = unit != UNMASKED
+    masked, defective = unit != UNMASKED, PER_DEFECT * len(defects)
     pixel = {"pixel_auroc": 0.962 + 0.004 * seed, "pixel_aupro": 0.871 + 0.01 * seed}
     more = {"pixel_ap": 0.512, "pixel_f1max": 0.547, "pixel_fpr95": 0.181}
     per_defect = {
@@ -143,12 +143,7 @@ def _record(
         "framing": "squash to 224×224",
         "warning": None,
         "masks": "pixel" if masked else "none",
-        "counts": {
-            "train": 400,
-            "val": 70,
-            "test_good": GOOD,
-            "test_defective": PER_DEFECT * len(defects),
-        },
+        "counts": {"train": 400, "val": 70, "test_good": GOOD, "test_defective": defective},
         "metrics": {
             "image_auroc": float(roc_auc_score(label, score)),
             "image_ap": float(average_precision_score(label, score)),

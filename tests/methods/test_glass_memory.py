@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from blemish.core.params import TrainingParams
 from blemish.methods.dlas.params import Params as Dlas
 from blemish.methods.dmad.params import Params as Dmad
-from blemish.methods.glass.memory import Memory
+from blemish.methods.glass.memory import WeighedMemory
 from blemish.methods.glass.params import Params
 from blemish.methods.loop import Loop
 from blemish.methods.trainer import trainer_of
@@ -27,10 +27,11 @@ def cells(count: int = 500, seed: int = 0) -> torch.Tensor:
     return drawn
 
 
-def filled(size: int = 20) -> Memory:
-    memory = Memory(4)
+def filled(size: int = 20) -> WeighedMemory:
+    memory = WeighedMemory(4)
     memory.choose(cells(), size, torch.Generator().manual_seed(0))
-    memory.balance(torch.linspace(-3, 5, 500), cells(seed=1))
+    logits = torch.linspace(-3, 5, 500)
+    memory.balance(zip(logits.split(90), cells(seed=1).split(90), strict=True))
     return memory
 
 

@@ -15,12 +15,12 @@ def rows(count: int = 4000) -> torch.Tensor:
     return torch.from_numpy(spread @ turn.T + [1, 2, 3]).float()
 
 
-def learnt(points: torch.Tensor, *, correlated: bool = True) -> Whitening:
+def learnt(points: torch.Tensor) -> Whitening:
     moments = Moments(3, torch.device("cpu"))
     for part in points.split(700):
         moments.add(part)
     whitening = Whitening(3)
-    whitening.learn(moments, correlated=correlated)
+    whitening.learn(moments)
     return whitening
 
 
@@ -41,15 +41,6 @@ def test_wide_directions_become_alike_and_narrow_ones_stay_narrow() -> None:
     mean = (9 + 1 + 1e-6) / 3
     wanted = [part / (part + SHRINKAGE * mean) for part in (9, 1, 1e-6)]
     assert spread.tolist() == pytest.approx(wanted, abs=0.03)
-
-
-def test_without_correlations_each_entry_is_standardised() -> None:
-    points = rows()
-    scaled = learnt(points, correlated=False)(points)
-    variance = points.var(dim=0)
-    wanted = variance / (variance + SHRINKAGE * variance.mean())
-    assert scaled.var(dim=0).tolist() == pytest.approx(wanted.tolist(), rel=1e-3)
-    assert torch.allclose(torch.corrcoef(scaled.T), torch.corrcoef(points.T), atol=1e-4)
 
 
 def test_until_it_has_learnt_nothing_changes() -> None:

@@ -54,15 +54,9 @@ class Whitening(nn.Module):
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("matrix", torch.eye(dim))
 
-    def learn(self, moments: Moments, *, correlated: bool = True) -> None:
-        """Take mean and matrix from the moments of the normals' rows.
-
-        correlated: False forgets how entries go together, so that each is only standardised.
-        """
-        covariance = moments.covariance.cpu()
-        if not correlated:
-            covariance = covariance.diag().diag()
-        variances, directions = torch.linalg.eigh(covariance)
+    def learn(self, moments: Moments) -> None:
+        """Take mean and matrix from the moments of the normals' rows."""
+        variances, directions = torch.linalg.eigh(moments.covariance.cpu())
         floor = max(SHRINKAGE * float(variances.mean()), torch.finfo(torch.float32).tiny)
         shares = (variances.clamp(min=0) + floor).rsqrt()
         self.mean.copy_(moments.mean)

@@ -118,16 +118,26 @@ class TrainedDetector:
 
 
 def open_detector(
-    folder: Path,
+    folder: str | Path,
     device: str = "auto",
     threads: int = 0,
+    *,
     false_alarm_rate: float = 0.05,
     threshold: float | None = None,
     map_threshold: float | None = None,
     min_area: int = 16,
     simplify: float = 1.0,
 ) -> TrainedDetector:
-    """See `blemish.load`."""
+    """A trained detector from its folder, such as models/elpv/mono/glass-0, ready to `score`.
+
+    device: auto, cpu, cuda, cuda:1 … threads: how many images are scored side by side; 0 is one a
+    core. The rest is as in `blemish predict`: false_alarm_rate is the share of good images that may
+    be called defective, and likewise have regions; both thresholds follow from the validation
+    normals unless they are given. min_area: pixels of the smallest region. simplify: pixels by
+    which its outline may be simplified.
+
+    Raises UserError where the folder holds no model of this version, or the device is not there.
+    """
     check_device(device, "`device`")
     check_rules(false_alarm_rate, threshold, map_threshold)
     if threads < 0 or min_area < 1 or not 0 <= simplify <= 100:
@@ -135,6 +145,7 @@ def open_detector(
             f"`threads`, `min_area` and `simplify` are {threads}, {min_area} and {simplify}: give "
             "0 (all cores) or more, 1 or more, and 0 to 100"
         )
+    folder = Path(folder)
     network, record = load(folder, choose_device(device, where="`device`"))
     zones = load_zones(folder, record)
     shared = see(zones, network.framing) if zones else None

@@ -19,15 +19,12 @@ from blemish.methods.dmad.decoder import Decoder
 from blemish.methods.dmad.fields import Fields, unwarp_scores, warp
 from blemish.methods.dmad.offsets import OffsetNetwork
 from blemish.methods.dmad.params import Params
+from blemish.methods.dmad.patch_memory import PatchMemory
 from blemish.methods.dmad.scoring import distance_map
 from blemish.methods.dmad.views import field_picture, heat_pictures
-from blemish.methods.glass.features import FrozenFeatures
-from blemish.methods.glass.memory import Memory
 from blemish.nn.backbones import Backbone, leave_out_backbone
 from blemish.nn.smoothing import anomaly_map
-from blemish.nn.whitening import Whitening
 
-PATCH_DIM = 112  # pooled length of a level in what the memory sees
 BENT = ("screw", "carpet", "metal_nut")  # categories whose deformation the authors weigh by 0.2
 
 
@@ -54,9 +51,6 @@ class Dmad(Detector[Params]):
         super().__init__(params, seed, framing)
         self.backbone = Backbone(params.backbone, params.strides, params.weights)
         channels, width = self.backbone.channels, params.width
-        # One scale a level; with neither `standardise` nor `whiten` features stay as they are.
-        scaled = channels if params.standardise or params.whiten else []
-        self.scales = nn.ModuleList(Whitening(count) for count in scaled)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             reach = (params.coarse_reach, params.fine_reach)
@@ -74,13 +68,10 @@ class Dmad(Detector[Params]):
             self.decoder = Decoder(channels, params.decoder_blocks, width)
         for part in self.trained():
             part.to(memory_format=torch.channels_last)
-        self.features: FrozenFeatures | None = None
-        self.memory: Memory | None = None
-        if params.memory:
-            self.features, self.memory = memory_of(params)
+        self.patches = PatchMemory(params) if params.memory else None
         # Of the image scores, features, deformation and, if there is one, memory, over the
         # validation normals (§9).
-        scores = 2 if self.memory is None else 3
+        scores = 2 if self.patches is None else 3
         self.register_buffer("score_mean", torch.zeros(scores, dtype=torch.float64))
         self.register_buffer("score_std", torch.ones(scores, dtype=torch.float64))
         leave_out_backbone(self)
@@ -113,17 +104,9 @@ class Dmad(Detector[Params]):
         """Images (B, 3, H, W) in [0, 1]; gradients flow through the encoder, not into it."""
         fields = self.offsets((images - self.backbone.mean) / self.backbone.std)
         warped = warp(images, fields)
-        encoded = self.encode(warped)
+        encoded = self.backbone(warped)
         merged, code_loss = self.bottleneck(encoded)
         return Pass(fields, warped, encoded, self.decoder(merged), code_loss)
-
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """The encoder's levels (B, C, h, w) of images in [0, 1], each in its own scale (ours)."""
-        levels: list[Tensor] = self.backbone(images)
-        if not self.scales:
-            return levels
-        pairs = zip(self.scales, levels, strict=True)
-        return [scale(level.movedim(1, -1)).movedim(-1, 1) for scale, level in pairs]
 
     def scaled(self, images: Tensor) -> Tensor:
         """uint8 -> [0, 1], of the weights' type."""
@@ -136,8 +119,10 @@ class Dmad(Detector[Params]):
         its distances are a third map, which is added to the first.
         """
         maps = self.maps(images)
-        if self.memory is not None and self.memory.filled:
-            maps = torch.cat([maps, self.distances(images).to(maps.dtype)[:, None]], dim=1)
+        if self.patches is not None and self.patches.memory.filled:
+            size = (images.shape[2], images.shape[3])
+            third = anomaly_map(self.patches.distances(images), size, self.params.sigma)
+            maps = torch.cat([maps, third.to(maps.dtype)[:, None]], dim=1)
         standard = self.standardised(maps.double().movedim(1, -1))
         shown = standard[..., 0]
         if maps.shape[1] > 2:
@@ -155,14 +140,6 @@ class Dmad(Detector[Params]):
         count = values.shape[-1]
         mean, std = (each[:count].to(values.device) for each in (self.score_mean, self.score_std))
         return (values - mean) / std
-
-    def distances(self, images: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) -> smoothed distance to the nearest remembered cell, (B, H, W)."""
-        assert self.features is not None
-        assert self.memory is not None
-        cells = self.features.cells(images.float() / 255)
-        size = (images.shape[2], images.shape[3])
-        return anomaly_map(self.memory.distance(cells), size, self.params.sigma)
 
     def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:
         """Feature and deformation maps and their maxima, unscaled, of each image (§5)."""
@@ -192,15 +169,6 @@ class Dmad(Detector[Params]):
             "fine field": field_picture(outputs.fields.fine, fine),
             **heat_pictures({"map of the warped image": before, "map warped back": after}),
         }
-
-
-def memory_of(p: Params) -> tuple[FrozenFeatures, Memory]:
-    """What a memory sees of the image as it is, in PatchCore's way, and the empty memory (ours)."""
-    levels = p.strides[1:]
-    features = FrozenFeatures(
-        p.backbone, p.weights, levels, PATCH_DIM, len(levels) * PATCH_DIM, standardise=True
-    )
-    return features, Memory(len(levels) * PATCH_DIM)
 
 
 DETECTOR = Dmad

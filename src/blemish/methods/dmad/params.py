@@ -28,9 +28,6 @@ class Params(ViewParams):
     image_size: Annotated[int, Field(ge=64, le=2048)] = 256
     resize: Literal["auto", "squash", "crop", "fit", "tiles"] = "squash"
 
-    standardise: bool = False  # ours
-    whiten: bool = False  # ours
-
     vq: bool = True
     codes: Count = 200
     codebook: Literal["uniform", "features"] = "uniform"  # `features` is ours

@@ -9,16 +9,17 @@ from blemish.methods.detector import BATCH
 from blemish.methods.dmad.bottleneck import Quantiser
 from blemish.methods.dmad.detector import Dmad
 from blemish.methods.dmad.fields import warp_back
+from blemish.methods.dmad.patch_memory import PatchMemory
 from blemish.methods.dmad.scoring import distillation_loss, offset_loss
-from blemish.methods.glass.feature_cache import FeatureCache, embed_all
+from blemish.methods.glass.feature_cache import GIB, FeatureCache, embed_all
 from blemish.methods.glass.remembering import fill
 from blemish.methods.loop import Loop
 from blemish.methods.normals import Normals
 from blemish.methods.scoring import peaks_of
 from blemish.methods.trainer import Trainer
 from blemish.methods.training_data import TrainingUnit
-from blemish.nn.whitening import Moments, Whitening
 
+IN_MEMORY = 1 * GIB  # of cached features; more goes to a temporary file
 COLLAPSED = 2.0  # prototypes in use, counted by their share, at which they say nothing
 
 
@@ -30,7 +31,6 @@ class DmadTrainer(Trainer[Dmad]):
         p = self.detector.params
         self.detector.to(loop.device)
         images = unit.normals(self.detector.framing, most=p.windows, seed=loop.seed)
-        self.learn_scales(images, loop)
         if self.detector.quantiser is not None and p.codebook == "features":
             self.start_codebook(images, self.detector.quantiser, loop)
         weights = [weight for part in self.detector.trained() for weight in part.parameters()]
@@ -48,19 +48,15 @@ class DmadTrainer(Trainer[Dmad]):
             for rows in loop.batches(len(images), p.batch_size, most, epoch):
                 with loop.autocast():
                     losses = self.losses(self.detector.scaled(images[rows].to(loop.device)))
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(losses.values())).sum().backward()
-                optimizer.step()
+                descend(losses, optimizer)
                 loop.log(**losses)
             schedule.step()
             loop.save_epoch(self.detector, epoch)
             if self.detector.quantiser is not None:
                 loop.log_epoch(**self.detector.quantiser.use())
         self.report_collapse(loop)
-        if self.detector.memory is not None and self.detector.features is not None:
-            features = self.detector.features
-            normals = embed_all(features, images, f"{loop.title} memory")
-            fill(self.detector.memory, features, normals, p.memory, loop)
+        if self.detector.patches is not None:
+            self.remember(self.detector.patches, images, loop)
         self.standardise(unit)
 
     def learn_still(
@@ -75,26 +71,25 @@ class DmadTrainer(Trainer[Dmad]):
         The warp and the encoder behind it take nine tenths of a step's time.
         """
         optimizer, schedule = state
+        p, detector = self.detector.params, self.detector
 
+        @torch.no_grad()
         def encode(batch: Tensor) -> list[Tensor]:
-            with torch.no_grad():
-                return self.detector.encode(self.detector.scaled(batch.to(loop.device)))
+            levels: list[Tensor] = detector.backbone(detector.scaled(batch.to(loop.device)))
+            return levels
 
-        cache = FeatureCache(images, encode, half=True, title=f"{loop.title} features")
-        for epoch in loop.epochs(
-            self.detector.params.still_epochs, self.detector, *state, phase="without the warp"
-        ):
-            for rows in loop.batches(len(images), self.detector.params.batch_size, most, epoch):
+        cache = FeatureCache(
+            images, encode, half=True, limit=IN_MEMORY, folder=loop.folder,
+            title=f"{loop.title} features",
+        )  # fmt: skip
+        for epoch in loop.epochs(p.still_epochs, detector, *state, phase="without the warp"):
+            for rows in loop.batches(len(images), p.batch_size, most, epoch):
                 encoded = cache.rows(rows, loop.device)
-                merged, code_loss = self.detector.bottleneck(encoded)
-                losses = {
-                    "loss_distance": distillation_loss(encoded, self.detector.decoder(merged))
-                }
-                if self.detector.quantiser is not None:
+                merged, code_loss = detector.bottleneck(encoded)
+                losses = {"loss_distance": distillation_loss(encoded, detector.decoder(merged))}
+                if detector.quantiser is not None:
                     losses["loss_codes"] = code_loss
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(losses.values())).sum().backward()
-                optimizer.step()
+                descend(losses, optimizer)
                 loop.log(**losses)
             schedule.step()
 
@@ -115,32 +110,24 @@ class DmadTrainer(Trainer[Dmad]):
         )
 
     @torch.no_grad()
-    def learn_scales(self, images: Normals, loop: Loop) -> None:
-        """Mean and spread of each level over the training normals, unwarped (ours)."""
-        if not self.detector.scales:
-            return
-        moments = [Moments(count, loop.device) for count in self.detector.backbone.channels]
-        for batch in images.batches(BATCH):
-            levels = self.detector.backbone(self.detector.scaled(batch.to(loop.device)))
-            for moment, level in zip(moments, levels, strict=True):
-                moment.add(level.movedim(1, -1).flatten(0, 2))
-        for scale, moment in zip(self.detector.scales, moments, strict=True):
-            assert isinstance(scale, Whitening)
-            scale.learn(moment, correlated=self.detector.params.whiten)
-
-    @torch.no_grad()
     def start_codebook(self, images: Normals, quantiser: Quantiser, loop: Loop) -> None:
         """Prototypes from vectors of training normals (ours; published: uniform, near 0)."""
         generator = loop.generator(2)
         rows = torch.randperm(len(images), generator=generator)[: len(quantiser.codebook)]
         batches = images[rows].split(BATCH)
         coarsest = [
-            self.detector.encode(self.detector.scaled(batch.to(loop.device)))[2]
+            self.detector.backbone(self.detector.scaled(batch.to(loop.device)))[2]
             for batch in batches
         ]
         vectors = torch.cat(coarsest).permute(0, 2, 3, 1).flatten(0, 2)
         chosen = torch.randint(len(vectors), (len(quantiser.codebook),), generator=generator)
         quantiser.codebook.copy_(vectors[chosen.to(vectors.device)])
+
+    def remember(self, patches: PatchMemory, images: Normals, loop: Loop) -> None:
+        """Fill the memory with patches of the training normals (ours)."""
+        title = f"{loop.title} memory"
+        cache = embed_all(patches.features, images, title, limit=IN_MEMORY, folder=loop.folder)
+        fill(patches.memory, patches.features, cache, self.detector.params.memory, loop)
 
     def report_collapse(self, loop: Loop) -> None:
         """Say so where nearly all vectors share one prototype: the authors' known instability."""
@@ -160,6 +147,13 @@ class DmadTrainer(Trainer[Dmad]):
         std, mean = torch.std_mean(torch.stack(peaks), dim=0, correction=0)
         self.detector.score_mean.copy_(mean)
         self.detector.score_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
+
+
+def descend(losses: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    """One step down the sum of the losses."""
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(losses.values())).sum().backward()
+    optimizer.step()
 
 
 TRAINER = DmadTrainer

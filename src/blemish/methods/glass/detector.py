@@ -14,7 +14,7 @@ from blemish.methods.author_protocol import AuthorProtocol
 from blemish.methods.detector import Detector, Measured, where_judged
 from blemish.methods.glass.features import FrozenFeatures
 from blemish.methods.glass.heads import Adaptor, Discriminator
-from blemish.methods.glass.memory import Memory
+from blemish.methods.glass.memory import WeighedMemory
 from blemish.methods.glass.params import Params
 from blemish.nn.smoothing import anomaly_map, largest, mean_of_finite
 
@@ -44,7 +44,7 @@ class Glass(Detector[Params]):
         self.adaptor = Adaptor(p.target_dim, generator=generator)
         self.discriminator = Discriminator(p.target_dim, p.hidden, generator=generator)
         self.hypersphere = p.variant == "hypersphere"
-        self.memory = Memory(p.target_dim) if p.memory else None
+        self.memory = WeighedMemory(p.target_dim) if p.memory else None
 
     def facts(self) -> dict[str, Any]:
         """Which backbone weights the heads rely on, and which variant was trained (§11)."""

@@ -54,7 +54,7 @@ class FeatureCache:
                 if half and not place.isfinite().all():
                     raise UserError(
                         "a feature exceeds the 65,504 of float16: set the method's `cache` to "
-                        "`exact` in params.yaml"
+                        "`exact` in params.yaml, or dmad's `still_epochs` to 0"
                     )
 
     def __len__(self) -> int:

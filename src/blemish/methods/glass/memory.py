@@ -6,6 +6,7 @@ like neither, yet unlike all normals: that the distance to the nearest remembere
 normals' cells and added, so that none needs a weight.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,21 +17,17 @@ from blemish.methods.patchcore.scoring import nearest
 
 
 class Memory(nn.Module):
-    """The remembered cells, and how logits and distances of normals spread.
+    """Normal cells that are remembered.
 
     bank: (n, C), chosen by the greedy k-centre rule; empty until training ends, also in the
-    weights that are kept of its epochs. mean, std: (2,) of logit and distance.
+    weights that are kept of its epochs.
     """
 
     bank: Tensor
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("bank", torch.zeros(0, dim))
-        self.register_buffer("mean", torch.zeros(2, dtype=torch.float64))
-        self.register_buffer("std", torch.ones(2, dtype=torch.float64))
         self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
     @property
@@ -46,9 +43,29 @@ class Memory(nn.Module):
         coreset.grow(size)
         self.bank = cells[coreset.picked].contiguous()
 
-    def balance(self, logits: Tensor, cells: Tensor) -> None:
-        """Learn how both numbers spread over unseen normal cells, (N,) and (N, C)."""
-        std, mean = torch.std_mean(self._both(logits, cells), dim=0, correction=0)
+    def distance(self, cells: Tensor) -> Tensor:
+        """How far each cell is from the nearest remembered one: (…, C) -> (…,) float64."""
+        return nearest(cells.flatten(0, -2), self.bank)[0].view(cells.shape[:-1])
+
+
+class WeighedMemory(Memory):
+    """A memory that knows how logits and distances of normals spread, so that both can be added.
+
+    mean, std: (2,) of logit and distance.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.register_buffer("mean", torch.zeros(2, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(2, dtype=torch.float64))
+
+    def balance(self, unseen: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Learn how both numbers spread over unseen normal cells: parts of (N,) and (N, C)."""
+        both = torch.cat([self._both(*part) for part in unseen])
+        std, mean = torch.std_mean(both, dim=0, correction=0)
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
 
@@ -56,10 +73,6 @@ class Memory(nn.Module):
         """The sum of both in their deviations: (…,) float64 and (…, C) -> (…,) float64."""
         both = (self._both(logits.flatten(), cells.flatten(0, -2)) - self.mean) / self.std
         return both.sum(dim=1).view(logits.shape)
-
-    def distance(self, cells: Tensor) -> Tensor:
-        """How far each cell is from the nearest remembered one: (…, C) -> (…,) float64."""
-        return nearest(cells.flatten(0, -2), self.bank)[0].view(cells.shape[:-1])
 
     def _both(self, logits: Tensor, cells: Tensor) -> Tensor:
         return torch.stack([logits.double(), self.distance(cells)], dim=1)

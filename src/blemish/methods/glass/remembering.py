@@ -3,12 +3,13 @@
 import math
 
 import torch
+from torch import Tensor
 
 from blemish.methods.detector import BATCH
 from blemish.methods.glass.detector import Glass
 from blemish.methods.glass.feature_cache import FeatureCache
 from blemish.methods.glass.features import FrozenFeatures
-from blemish.methods.glass.memory import Memory
+from blemish.methods.glass.memory import Memory, WeighedMemory
 from blemish.methods.loop import Loop
 from blemish.methods.normals import Normals
 
@@ -16,24 +17,22 @@ MOST = 100_000  # cells among which those that are remembered are chosen
 
 
 @torch.no_grad()
-def remember(detector: Glass, normals: FeatureCache, held_out: Normals, loop: Loop) -> None:
+def remember(
+    detector: Glass, memory: WeighedMemory, normals: FeatureCache, held_out: Normals, loop: Loop
+) -> None:
     """Choose what is remembered of the training normals, and weigh distances against logits.
 
-    held_out: the validation normals, of which both are measured. Nothing where the model has no
-    memory.
+    held_out: the validation normals, of which both are measured.
     """
-    memory = detector.memory
-    if memory is None:
-        return
     detector.eval()
     fill(memory, detector.features, normals, detector.params.memory, loop)
-    unseen = torch.cat(
-        [
-            detector.features.cells(batch.to(loop.device).float() / 255).flatten(0, 2)
-            for batch in held_out.batches(BATCH)
-        ]
-    )
-    memory.balance(detector.logits(unseen), unseen)
+
+    def measured(batch: Tensor) -> tuple[Tensor, Tensor]:
+        cells = detector.features.cells(batch.to(loop.device).float() / 255).flatten(0, 2)
+        return detector.logits(cells), cells
+
+    # A few images at a time: all cells against all remembered ones would be gigabytes.
+    memory.balance(measured(batch) for batch in held_out.batches(BATCH))
 
 
 @torch.no_grad()

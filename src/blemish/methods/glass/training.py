@@ -92,9 +92,9 @@ class GlassTrainer(Trainer[Glass]):
             if epoch >= p.epochs - p.average_last:
                 average.update_parameters(heads)
         heads.load_state_dict(average.module.state_dict())
-        if p.memory:
+        if self.detector.memory is not None:
             held_out = unit.normals(self.detector.framing, "val", p.windows, loop.seed)
-            remember(self.detector, normals, held_out, loop)
+            remember(self.detector, self.detector.memory, normals, held_out, loop)
 
     def on_images(
         self,

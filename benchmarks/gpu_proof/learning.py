@@ -6,7 +6,6 @@ and chooses nothing.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +71,7 @@ class Learning:
         begin = time.monotonic()
         seconds = begin - self._begin - self._looking
         manifest = self.unit.manifest()
-        with without_empty_memory(detector):
-            found = score_images(detector, manifest, manifest.of("test"), "test")
+        found = score_images(detector, manifest, manifest.of("test"), "test")
         pixels = PixelHistogram()
         for position in range(len(found.rows)):
             sample = found.sample(position, "model")
@@ -84,20 +82,6 @@ class Learning:
         print(f"  epoch {epoch}: image {numbers[0]:.4f} pixel {numbers[1]:.4f}", flush=True)
         detector.train()
         self._looking += time.monotonic() - begin
-
-
-@contextmanager
-def without_empty_memory(detector: Any) -> Iterator[None]:
-    """A memory is filled when all else is trained; until then the heads judge alone."""
-    memory = getattr(detector, "memory", None)
-    if memory is None or len(memory.bank):
-        yield
-        return
-    detector.memory = None
-    try:
-        yield
-    finally:
-        detector.memory = memory
 
 
 @dataclass(frozen=True)

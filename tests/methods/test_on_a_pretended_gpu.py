@@ -147,9 +147,10 @@ def leave_behind(detector: AnyDetector) -> None:
 @pytest.mark.parametrize("method", ["glass", "dmad"])
 def test_a_memory_of_normals_stays_on_the_gpu(method: str, monkeypatch) -> None:
     with detector_on_gpu(method, monkeypatch, memory=8) as detector:
-        detector.memory.bank = on_gpu((8, detector.memory.bank.shape[1]))
+        memory = detector.memory if method == "glass" else detector.patches.memory
+        memory.bank = on_gpu((8, memory.bank.shape[1]))
         score(detector)
-        detector.memory.bank = detector.memory.bank.cpu()
+        memory.bank = memory.bank.cpu()
         with pytest.raises(RuntimeError, match="same device"):
             score(detector)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from blemish.images.looks import LOOKS, looks_of
-from blemish.predict.drift import RATE, SCORES, WINDOW, Drift
+from blemish.predict.drift import RATE, SCORES, WINDOW, Drift, Judged
 from blemish.predict.verdict import Rules, Verdict
 from tests.predict.bright import SIZE, predict, write_model
 
@@ -31,6 +31,10 @@ def draw(random: np.random.Generator, count: int, shift: float = 0.0) -> list[Ve
     ]
 
 
+def kept(verdicts: list[Verdict]) -> list[Judged]:
+    return [Judged(f"{at}.png", one.score, one.looks) for at, one in enumerate(verdicts)]
+
+
 def watching(random: np.random.Generator, normals: int) -> Drift:
     known = draw(random, normals)
     usual = {name: [one.looks[name] for one in known] for name in LOOKS}
@@ -43,7 +47,7 @@ def test_undisturbed_windows_rarely_alarm() -> None:
     alarms = 0
     for _ in range(windows):
         drift = watching(random, 30)
-        alarms += bool(drift.differences(draw(random, WINDOW)))
+        alarms += bool(drift.differences(kept(draw(random, WINDOW))))
     assert 0 < alarms <= windows * RATE + 3 * (windows * RATE) ** 0.5
 
 
@@ -65,9 +69,9 @@ def test_defects_are_no_drift_and_higher_scores_of_good_images_are() -> None:
     drift = watching(random, 60)
     good = draw(random, WINDOW)
     some = [judged(9.0, dict(one.looks)) if at % 5 == 0 else one for at, one in enumerate(good)]
-    assert not drift.differences(some)
+    assert not drift.differences(kept(some))
     higher = [judged(min(one.score + 1.5, 2.9), dict(one.looks)) for one in good]
-    (found,) = drift.differences(higher)
+    (found,) = drift.differences(kept(higher))
     assert str(found).startswith("higher scores (scores ")
 
 
@@ -75,7 +79,7 @@ def test_a_model_without_looks_is_compared_by_its_scores_alone() -> None:
     random = np.random.default_rng(3)
     known = draw(random, 40)
     drift = Drift({SCORES: [one.score for one in known]}, RULES)
-    assert not drift.differences(draw(random, WINDOW, 5.0))
+    assert not drift.differences(kept(draw(random, WINDOW, 5.0)))
 
 
 @pytest.mark.parametrize(

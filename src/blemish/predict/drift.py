@@ -25,6 +25,14 @@ SCORES = "scores"
 DIRECTIONS = {**LOOKS, SCORES: ("higher scores", "lower scores")}
 
 
+class Judged(NamedTuple):
+    """What is kept of an image's verdict; its map may be large."""
+
+    name: str
+    score: float
+    looks: Mapping[str, float]
+
+
 class Difference(NamedTuple):
     """In what a window differs: one of `DIRECTIONS`, its median, the usual one, the p-value."""
 
@@ -51,7 +59,7 @@ class Drift:
     rules: Rules
     since: str | None = None  # the first image of the first drifted window, while it drifts
     lines: list[str] = field(default_factory=list)  # all that was said
-    _window: list[tuple[str, Verdict]] = field(default_factory=list)
+    _window: list[Judged] = field(default_factory=list)
 
     @classmethod
     def of(cls, record: Record, rules: Rules) -> "Drift":
@@ -60,11 +68,11 @@ class Drift:
 
     def add(self, name: str, verdict: Verdict) -> str | None:
         """Take the verdict on the image `name`; a line where drift begins, changes or ends."""
-        self._window.append((name, verdict))
+        self._window.append(Judged(name, verdict.score, verdict.looks))
         if len(self._window) < WINDOW:
             return None
         window, self._window = self._window, []
-        line = self._said(window[0][0], self.differences([one for _, one in window]))
+        line = self._said(window[0].name, self.differences(window))
         self.lines += [line] if line else []
         return line
 
@@ -79,8 +87,8 @@ class Drift:
         self.since = None
         return line
 
-    def differences(self, window: Sequence[Verdict]) -> list[Difference]:
-        """In what a window of verdicts differs from the validation normals, the surest first."""
+    def differences(self, window: Sequence[Judged]) -> list[Difference]:
+        """In what a window differs from the validation normals, the surest first."""
         quiet = [one.score for one in window if one.score <= self.rules.threshold]
         samples = {name: [one.looks[name] for one in window if one.looks] for name in LOOKS}
         samples[SCORES] = quiet

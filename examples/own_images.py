@@ -2,9 +2,8 @@
 
     python examples/own_images.py [PHOTOS [MODEL]]
 
-PHOTOS holds `good/` and, if there are any, folders of defective images; without it, real solar
-cells come from the package elpv-dataset. MODEL is the folder to be written. `blemish run` calls the
-same functions, with DVC's cache, and evaluates properly: this is the shortest way.
+PHOTOS holds `good/` and folders of defective images, if there are any; without it, solar cells come
+from the package elpv-dataset. `blemish run` calls the same functions, and evaluates properly.
 """
 
 import shutil
@@ -32,17 +31,16 @@ from blemish.textures.bank import build_bank
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
 SYNTHESIS = PARAMS.synthesis.model_copy(update={"weak": [], "weak_visibility": []})
-METHOD, SEED, EPOCHS = "glass", 0, 3
 
 
 def solar_cells(folder: Path) -> Path:
     """A few real cells: those that are surely good, and some that are surely not."""
     data = Path(elpv_dataset.__file__).parent / "data"
     labels = pd.read_csv(data / "labels.csv", sep=r"\s+", names=["image", "probability", "cell"])
-    labels = labels[labels["cell"] == "mono"]
     for name, probability, count in (("good", 0, 60), ("cracked", 1, 10)):
         (folder / name).mkdir(parents=True)
-        for image in labels[labels["probability"] == probability]["image"].head(count):
+        wanted = labels.query(f"cell == 'mono' and probability == {probability}")
+        for image in wanted["image"].head(count):
             shutil.copy(data / image, folder / name)
     return folder
 
@@ -53,15 +51,15 @@ def train(photos: Path, work: Path, model: Path) -> Manifest:
     for folder in (raw, prepared, synthetic, textures, model):
         folder.mkdir(parents=True, exist_ok=True)
     own = folder_data_set("own", str(photos.resolve()))
-    own.fetch("all", raw)  # copies
-    prepare(own, "all", raw, PARAMS.data, prepared)  # divides, looks for twins, writes a manifest
+    own.fetch("all", raw)
+    prepare(own, "all", raw, PARAMS.data, prepared)
     build_bank(SYNTHESIS.textures, textures)
     synthesize(prepared, textures, work / "no-crops", SYNTHESIS, synthetic)
     data = TrainingUnit.open(prepared, synthetic, textures, SYNTHESIS)
-    params = PARAMS.method(METHOD).model_copy(update={"epochs": EPOCHS, "average_last": 1})
+    params = PARAMS.method("glass").model_copy(update={"epochs": 3, "average_last": 1})
     framing, reason = choose_view(params, data.sizes_of("train"))
-    detector = create(METHOD, params, SEED, framing)
-    trainer_of(detector).fit(data, Loop(PARAMS.training, SEED, "own images"))
+    detector = create("glass", params, 0, framing)
+    trainer_of(detector).fit(data, Loop(PARAMS.training, 0, "own images"))
     normals = score_each(detector, data.pictures(framing, "val"), data.sizes_of("val"))
     save(detector, model, "own/all", normals, data.manifest.facts.levels, reason)
     return read_manifest(prepared)

@@ -1,4 +1,4 @@
-"""docs/tutorials/add-method.md: its files, added to a copy, make a method that keeps what all keep."""
+"""docs/tutorials/add-method.md: its files, added to a copy, make a method like any other."""
 
 import os
 import shutil

@@ -37,7 +37,7 @@ def solar_cells(folder: Path) -> Path:
     """A few real cells: those that are surely good, and some that are surely not."""
     data = Path(elpv_dataset.__file__).parent / "data"
     labels = pd.read_csv(data / "labels.csv", sep=r"\s+", names=["image", "probability", "cell"])
-    for name, probability, count in (("good", 0, 60), ("cracked", 1, 10)):
+    for name, probability, count in (("good", 0, 60), ("defective", 1, 10)):
         (folder / name).mkdir(parents=True)
         wanted = labels.query(f"cell == 'mono' and probability == {probability}")
         for image in wanted["image"].head(count):

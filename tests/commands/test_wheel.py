@@ -25,6 +25,11 @@ NEEDED = ("pyproject.toml", "README.md", "LICENSE", "src")
 OURS = ("BLEMISH_", "PYTHON", "MLFLOW_", "DVC_")
 
 
+def environment() -> dict[str, str]:
+    """The variables of a user: nothing that points to this project."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
 class Elsewhere:
     """A folder outside of any project, and the installed command."""
 
@@ -32,10 +37,9 @@ class Elsewhere:
         self.folder, self.command = folder, command
 
     def run(self, *words: object) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         return subprocess.run(
-            [self.command, *map(str, words)], cwd=self.folder, env=kept, capture_output=True,
-            text=True, timeout=300,
+            [self.command, *map(str, words)], cwd=self.folder, env=environment(),
+            capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
     def output(self, *words: object) -> str:
@@ -47,7 +51,7 @@ class Elsewhere:
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     base = tmp_path_factory.mktemp("wheel")
-    source, environment = base / "source", base / "environment"
+    source, installed = base / "source", base / "installed"
     source.mkdir()
     for name in NEEDED:
         origin = ROOT / name
@@ -61,20 +65,20 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     subprocess.run(
         [*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", base, source], check=True
     )
-    venv.create(environment, with_pip=False)
+    venv.create(installed, with_pip=False)
     (wheel,) = base.glob("blemish-*.whl")
-    python = environment / "bin" / "python"
+    python = installed / "bin" / "python"
     subprocess.run([*pip, "--python", python, "install", *offline, wheel], check=True)
-    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages,) = installed.glob("lib/python*/site-packages")
     (packages / "needed.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     folder = base / "elsewhere"
     folder.mkdir()
     found = subprocess.run(
         [python, "-c", "import blemish; print(blemish.__file__)"], cwd=folder, check=True,
-        capture_output=True, text=True,
+        env=environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert found.stdout.startswith(str(packages))
-    return Elsewhere(folder, environment / "bin" / "blemish")
+    return Elsewhere(folder, installed / "bin" / "blemish")
 
 
 def test_help_and_units(elsewhere: Elsewhere) -> None:

@@ -44,4 +44,4 @@ venv: .venv/installed  ## the environment, from requirements.lock
 
 lock:            ## pin what is installed now
 	@(echo "# Every package at the version that is tested. Made by 'make lock'."; \
-	  $(BIN)/python -m pip freeze --exclude-editable) > requirements.lock
+	  $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable) > requirements.lock

@@ -89,3 +89,13 @@ def test_the_settings_know_it(extended: Path) -> None:
     assert done.returncode == 0, done.stderr
     done = run(extended, "-c", program.replace("deviation", "deviations"))
     assert "did you mean 'deviation'" in done.stderr
+
+
+def test_its_section_is_complete(extended: Path) -> None:
+    program = (
+        "from blemish.core.params import read_yaml; from pathlib import Path; "
+        "from blemish.methods.deviation.params import Params; "
+        "assert set(read_yaml(Path('params.yaml'))['deviation']) == set(Params.model_fields)"
+    )
+    done = run(extended, "-c", program)
+    assert done.returncode == 0, done.stderr

@@ -31,8 +31,10 @@ MARKERS = {
     "parity": "slow",
     **dict.fromkeys(
         (
+            "commands/test_wheel.py",
             "core/test_bad_input.py",
             "datasets/test_sets.py",
+            "docs/test_add_method.py",
             "evaluation/test_known_detectors.py",
             "evaluation/test_paper_protocol.py",
             "benchmarks/test_gpu_parts.py",

@@ -38,6 +38,7 @@ MARKERS = {
             "benchmarks/test_gpu_parts.py",
             "benchmarks/test_gpu_rehearsal.py",
             "core/test_scoring_times.py",
+            "export/test_cpp_example.py",
             "export/test_export_stage.py",
             "export/test_window_graphs.py",
             "methods/test_checkpoint.py",

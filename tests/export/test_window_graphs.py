@@ -65,7 +65,7 @@ def check(out: Path, model: Path, images: list[np.ndarray], images_of_proof: int
         np.testing.assert_allclose(answer.map[0], verdict.map, atol=2 * BOUND * np.ptp(values))
 
 
-def tests_of(unit: Unit) -> list[np.ndarray]:
+def pictures_of(unit: Unit) -> list[np.ndarray]:
     paths = sorted((unit.prepared / "test").rglob("*.png"))
     return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
 
@@ -75,7 +75,7 @@ def test_every_method_through_windows(method: str, tmp_path: Path) -> None:
     model = through_windows.trained(method)
     out = exported("onnx", model, tiny_unit(), tmp_path)
     assert {file.name for file in out.iterdir()} == {"model.onnx", "judge.py", FACTS}
-    check(out, model, tests_of(tiny_unit()), 3 + 6)
+    check(out, model, pictures_of(tiny_unit()), 3 + 6)
 
 
 @pytest.mark.parametrize("view", ["squash", "fit", "crop", "tiles"])
@@ -84,8 +84,8 @@ def test_zones(view: str, tmp_path: Path) -> None:
     facts = json.loads((out / FACTS).read_text())
     assert [rule["name"] for rule in facts["zones"]] == ["rim", "rest"]
     assert (facts["zones"][0]["min_area"], facts["zones"][0]["false_alarm_rate"]) == (30, 0.4)
-    larger = np.pad(tests_of(zoned_unit())[0], [(0, 40), (0, 0), (0, 0)], "symmetric")
-    check(out, zoned(view), [*tests_of(zoned_unit()), larger], 3 + 6)
+    larger = np.pad(pictures_of(zoned_unit())[0], [(0, 40), (0, 0), (0, 0)], "symmetric")
+    check(out, zoned(view), [*pictures_of(zoned_unit()), larger], 3 + 6)
 
 
 def test_what_is_only_ignored(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_only_ignored(tmp_path: Path) -> None:
     )
     out = exported("onnx", model, ignoring_unit(), tmp_path)
     assert json.loads((out / FACTS).read_text())["zones"] == []
-    check(out, model, tests_of(ignoring_unit()), 3 + 6)
+    check(out, model, pictures_of(ignoring_unit()), 3 + 6)
 
 
 def test_the_example_needs_neither_pytorch_nor_blemish(tmp_path: Path) -> None:

@@ -95,8 +95,8 @@ def _write_graph(
         graph = window_model(network, judged, props)
         shutil.copyfile(judge.__file__, folder / JUDGE)
         if zones is not None:
-            arrays = {"index": zones.zones.index, "seen": zones.seen[:judged]}
-            np.savez_compressed(folder / ZONES, **arrays)
+            seen = zones.seen[:judged]
+            np.savez_compressed(folder / ZONES, index=zones.zones.index, seen=seen)
     onnx.save(graph, file)
     if name == "openvino":
         write_openvino(file, folder / FILES[name])

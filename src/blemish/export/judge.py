@@ -91,7 +91,7 @@ def place_of(view: Mapping[str, Any], size: tuple[int, int]) -> Place:
 
 
 def framed(image: Array, place: Place) -> Array:
-    """uint8 (H, W, 3) → (3, h, w): resized, and mirrored where the image does not fill the frame."""
+    """uint8 (H, W, 3) → (3, h, w): resized, and mirrored beyond the borders of the image."""
     if image.shape[:2] != place.resized:
         height, width = place.resized
         resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)

@@ -22,6 +22,7 @@ from blemish.images.masks import mask_notes
 from blemish.images.reading import Levels
 from blemish.images.zones import IGNORE
 from blemish.prepare.depth import find_levels, levels_note, value_range
+from blemish.prepare.dropped import drop_rows
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, Placed, decode, place, unique_names
 from blemish.prepare.split import keep_groups_whole, split_items
@@ -42,6 +43,7 @@ def prepare(
     folder: Path,
     foregrounds: Path | None = None,
     zones: Path | None = None,
+    drop: Sequence[str] = (),
 ) -> None:
     """Fill `folder` with `train/good`, `test/<type>`, `ground_truth/<type>` and the manifest.
 
@@ -50,7 +52,8 @@ def prepare(
     become 8-bit PNG 0/255 of the image's size. Images that show the same thing stay on one side
     of our own splits; where the published split has them on both, a note says so.
     `foregrounds`: make foreground masks of the normals; hand-made ones lie in that folder.
-    `zones`: the folder of the unit's zone files, which may be missing.
+    `zones`: the folder of the unit's zone files, which may be missing. `drop`: normal images that
+    are left out.
     Raises UserError naming the first file that is damaged or does not fit.
     """
     unit = f"{data_set.name}/{category}"
@@ -73,7 +76,8 @@ def prepare(
     # A set of one scene says itself what its twins mean.
     leaks = [] if layout.one_scene else leak_notes(placed.twins, rows)
     counts = _count_notes(data_set, category, rows)
-    notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes)
+    rows, dropped = drop_rows(unit, rows, set(drop), folder)
+    notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes, *dropped)
     named = {name: each for name, each in (listed or {}).items() if name != IGNORE}
     asked = params.framing.get(unit)
     facts = Facts(

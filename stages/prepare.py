@@ -18,7 +18,7 @@ def main(unit: str, source: str, raw: str, out: str) -> None:
     described = json.loads(Path(source).read_text(encoding="utf-8"))
     foregrounds = FOREGROUNDS / unit if described["foreground"] is not None else None
     dataset = data_set(name, params.data.folders)
-    files = (foregrounds, ZONES / unit, described["drop"])
+    files = (foregrounds, ZONES / unit, described.get("drop", ()))
     with finished_folder(Path(out)) as folder:
         prepare(dataset, category, Path(raw), params.data, folder, *files)
 

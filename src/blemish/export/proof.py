@@ -19,8 +19,8 @@ def between_scores(threshold: float, normal_scores: Sequence[float]) -> float:
     """A threshold for a graph, a little above the model's.
 
     That is a normal's own score, which is not above it; last bits must not make it so. Half way to
-    the next higher normal at most, and no farther than differences may be; of a single normal, which
-    has no range, the threshold itself stands for it.
+    the next higher normal at most, and no farther than differences may be. A single normal has no
+    range: the threshold itself stands for it.
     """
     above = min((score for score in normal_scores if score > threshold), default=math.inf)
     spread = max(normal_scores) - min(normal_scores) or abs(threshold)

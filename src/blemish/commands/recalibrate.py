@@ -1,0 +1,2 @@
+def recalibrate() -> None:
+    """x"""

@@ -17,7 +17,7 @@ OPTIONS = [
     *("--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"),
     *("--remote-debugging-pipe", "--window-size=1280,900"),
 ]
-PATIENCE = 120  # s
+PATIENCE = 15  # s
 CODES = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}
 
 
@@ -136,7 +136,10 @@ def running(profile: Path) -> Iterator[Browser]:
     try:
         yield Browser(ours_out, ours_in)
     finally:
-        process.terminate()
-        process.wait(PATIENCE)
-        os.close(ours_out)
+        os.close(ours_out)  # which ends it
         os.close(ours_in)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -40,6 +40,7 @@ def review(
 
     Example: blemish review bolts/m4 --images camera
     """
+    import contextlib
     import webbrowser
 
     from blemish.core.errors import UserError
@@ -60,10 +61,8 @@ def review(
         print(f"{len(session.images())} image(s) of {unit}: {address}", flush=True)
         if browser:
             webbrowser.open(address)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass
     rows = latest(Journal(feedback).rows()).values()
     counts = [sum(row.decision == name for row in rows) for name in ("good", "defect", "unsure")]
     print("{}: {} good, {} defective, {} unsure".format(feedback, *counts))

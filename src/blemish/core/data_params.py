@@ -70,9 +70,13 @@ def _can_be_zones(zones: dict[str, Tolerance]) -> dict[str, Tolerance]:
 Zones = Annotated[dict[ZoneName, Tolerance], AfterValidator(_can_be_zones)]
 
 
+# Of a unit's real defects, those set apart for choosing: a share of each type, or whole types.
+Selection = Fraction | Annotated[list[str], Field(min_length=1)]
+
+
 class DataParams(Section):
     """Where data comes from and how it is split; `zones`: unit → zone → tolerance;
-    `framing`: how all methods see a unit."""
+    `framing`: how all methods see a unit; `selection`: unit → real defects for choosing."""
 
     split_seed: Seed = 0
     validation_fraction: Fraction = 0.15
@@ -81,6 +85,7 @@ class DataParams(Section):
     foreground: list[str] = Field(default=[])
     zones: dict[str, Zones] = Field(default={})
     framing: dict[str, UnitFraming] = Field(default={})
+    selection: dict[str, Selection] = Field(default={})
     levels: dict[str, Levels] = Field(default={})
     store_gib: Annotated[float, Field(ge=0)] = 20.0
     lcdsim: LcdsimParams = LcdsimParams()

@@ -23,6 +23,7 @@ from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.scoring import score_as_published, score_images
+from blemish.evaluation.selection import selection_numbers
 from blemish.evaluation.warning import early_warning
 from blemish.evaluation.zone_decisions import (
     by_zone,
@@ -65,7 +66,7 @@ def write_results(
     rules = rules_of(record, unit, params.false_alarm_rate)
     score = partial(score_images, method, scratch=folder, store=store)
     parts = [decided(each, rules) for each in _scored(score, unit, made)]
-    test, weak, *validation = parts
+    test, weak, normals, drawn, *real = parts
     hidden = test.rows["image"][test.hidden]
     threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
     extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
@@ -81,8 +82,14 @@ def write_results(
         aupro_limit=aupro_limit(record.unit, params.aupro_limit),
     )
     tested = judge(test, weak, headline=headline, masks=masks)
-    checked = judge(*validation, headline=_all_rows, masks="pixel")
+    checked = judge(normals, drawn, headline=_all_rows, masks="pixel")
     numbers = _numbers(tested, checked, record, params, unit, headline)
+    aupimo = [*tested.aupimo, *checked.aupimo]
+    for defects in real:
+        found = judge(normals, defects, headline=_all_rows, masks=masks)
+        known = (record.validation.normal_scores, threshold)
+        numbers["selection"] = selection_numbers(found, defects, *known)
+        aupimo.append(found.aupimo[1])
     if rules:
         numbers["zones"] = by_zone(test, rules, headline)
     numbers["notes"] += [*notes_of(rules), *hidden_note(test, extra)]
@@ -90,7 +97,7 @@ def write_results(
     numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
     if masks != "none":
         shown = np.flatnonzero(headline(test.rows)).tolist()
-        own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
+        own, said = own_metrics(record.unit, test, shown, normals, params.resolution)
         numbers["metrics"] |= own
         numbers["notes"] += said
     numbers |= {"input_size": list(method.framing.window), "framing": method.framing.said}
@@ -100,7 +107,7 @@ def write_results(
         again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)
         numbers["oracle"] = as_published(method, protocol, model, test, again, headline, masks)
     write_json(folder / "metrics.json", numbers)
-    _write_scores(parts, [*tested.aupimo, *checked.aupimo], headline, threshold, rules, scores)
+    _write_scores(parts, aupimo, headline, threshold, rules, scores)
     _write_curves(tested, folder / "curves")
     # Rounded: a method's draws are subtracted from another's, and need no more digits.
     tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
@@ -111,12 +118,15 @@ def write_results(
 def _scored(
     score: Callable[[Manifest, pd.DataFrame, str], Predictions], unit: Manifest, made: Manifest
 ) -> list[Predictions]:
-    """The test set, weak defects, validation normals and validation defects."""
+    """The test set, weak defects, validation normals and defects; real defects for choosing, where
+    there are any."""
+    real = unit.of("val", 1)
     return [
         score(unit, unit.of("test"), "test"),
         score(made, made.of("weak"), "weak defects"),
         score(unit, unit.of("val", 0), "validation normals"),
         score(made, made.of("validation"), "validation defects"),
+        *([score(unit, real, "real defects for choosing")] if len(real) else []),
     ]
 
 
@@ -227,7 +237,7 @@ def _write_scores(
     those that do."""
     tables = []
     for part, values in zip(parts, aupimo, strict=True):
-        table = part.rows[["image", "split", "label", "defect", "slice"]].copy()
+        table = part.rows[["image", "split", "label", "defect", "slice", "group"]].copy()
         table["headline"] = headline(part.rows) & (part.rows["split"] == "test")
         table["score"] = part.scores
         table["decision"] = part.decisions(threshold).astype(np.int8)

@@ -1,8 +1,9 @@
 """What people decided about images that a model judged: the folder `data/feedback/<unit>`.
 
 `decisions.csv` is a journal: rows are added and never changed. The last one about an image counts,
-and `undone` takes back the one before it that was not yet taken back. `images/` holds the images, named by the digest of their bytes; a LabelMe file of the same
-name beside one says where its defects are.
+and `undone` takes back the one before it that was not yet taken back. `images/` holds the images,
+named by the digest of their bytes; a LabelMe file of the same name beside one says where its
+defects are.
 """
 
 import csv
@@ -89,7 +90,7 @@ class Journal:
         return self._parsed(_whole(content))
 
     def add(self, row: Decision) -> None:
-        """Add a row. Raises UserError for one that is no decision, or where it cannot be written."""
+        """Add a row. Raises UserError for what is no decision, or where it cannot be written."""
         if fault := row.fault():
             raise UserError(f"{self._file}: {fault}")
         try:
@@ -143,7 +144,7 @@ class Journal:
 
 
 def standing(rows: Sequence[Decision]) -> dict[str, list[int]]:
-    """The numbers of the rows about each image that are not taken back, the one that counts last."""
+    """The numbers of each image's rows that are not taken back; the last one counts."""
     found: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         stack = found.setdefault(row.image, [])

@@ -33,8 +33,9 @@ def check_grid(params: Params) -> None:
     for key in ("units", "data.foreground"):
         for index, unit in enumerate(lists[key]):
             check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `{key}.{index}`")
-    for unit in params.data.zones:
-        check_unit(unit, params.data.folders, f"{PARAMS_FILE}: a unit of `data.zones`")
+    for key, named in (("zones", params.data.zones), ("selection", params.data.selection)):
+        for unit in named:
+            check_unit(unit, params.data.folders, f"{PARAMS_FILE}: a unit of `data.{key}`")
     _check_framings(params)
 
 

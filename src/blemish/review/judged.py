@@ -50,7 +50,9 @@ class JudgedFolder:
 
         Raises UserError where there is no table, or a row of it cannot be used.
         """
-        table = next((self.folder / name for name in TABLES if (self.folder / name).is_file()), None)
+        table = next(
+            (self.folder / name for name in TABLES if (self.folder / name).is_file()), None
+        )
         if table is None:
             raise UserError(
                 f"{self.folder}: holds no {' or '.join(TABLES)}: let `blemish predict` or `blemish "

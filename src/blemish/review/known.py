@@ -7,7 +7,7 @@ from blemish.images.reading import Levels
 
 
 def known_of(prepared: Path) -> tuple[list[str], Levels | None]:
-    """Kinds of defects, and black and white of 16-bit images; nothing where there is no manifest."""
+    """Kinds of defects, black and white of 16-bit images; nothing where there is no manifest."""
     if not (prepared / "manifest.parquet").is_file():
         return [], None
     manifest = read_manifest(prepared)

@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 NAMES = [HOST, "localhost"]
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -69,7 +69,8 @@ def make_app(session: Session) -> Flask:
 
     @app.post("/undo")
     def undo() -> Response:
-        session.undo(*_fields("key"), _number(request.get_json(), "number"))
+        (key,) = _fields("key")
+        session.undo(key, _number(request.get_json(), "number"))
         return jsonify(rows=session.rows(_since(request.get_json())))
 
     return app
@@ -123,10 +124,11 @@ def _refused(error: HTTPException) -> tuple[Response, int]:
 
 def _fields(*names: str) -> list[str]:
     given: Any = request.get_json()
-    values = [given.get(name, "") if isinstance(given, dict) else None for name in names]
-    if not all(isinstance(value, str) for value in values):
+    found = [given.get(name, "") if isinstance(given, dict) else None for name in names]
+    texts = [value for value in found if isinstance(value, str)]
+    if len(texts) < len(names):
         raise UserError(f"expected JSON with texts {', '.join(names)}")
-    return values
+    return texts
 
 
 def _since(given: Any) -> int:

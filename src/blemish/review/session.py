@@ -1,4 +1,4 @@
-"""What the review's page asks for and tells: images, decisions, outlines. Nothing of the web here."""
+"""What the review's page shows and tells: images, decisions, outlines. Nothing of the web."""
 
 import io
 import json
@@ -40,7 +40,12 @@ class Session:
     """
 
     def __init__(
-        self, unit: str, judged: JudgedFolder, feedback: Path, kinds: list[str], levels: Levels | None
+        self,
+        unit: str,
+        judged: JudgedFolder,
+        feedback: Path,
+        kinds: list[str],
+        levels: Levels | None,
     ) -> None:
         self.unit = unit
         self._folder = judged

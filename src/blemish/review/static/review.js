@@ -19,6 +19,7 @@ async function ask(address, body) {
     throw new Error("`blemish review` does not answer: start it again, nothing is lost");
   }
   const content = await answer.json();
+  if (answer.status === 409) learn((await ask(`/rows?since=${state.rows.length}`)).rows);
   if (!answer.ok) throw new Error(content.error);
   return content;
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
@@ -19,10 +19,13 @@ from blemish.core.progress import progress
 from blemish.images.feedback import SLICE, Confirmed
 from blemish.images.manifest import read_manifest
 from blemish.images.reading import read_image
-from blemish.methods.saved import Record, load
+from blemish.images.seen_zones import SeenZones, see
+from blemish.methods.detector import AnyDetector
+from blemish.methods.saved import Record, load, load_zones
+from blemish.methods.scoring import score_picture
 from blemish.methods.validation import Validation
 from blemish.metrics.threshold import expected_rate, threshold_at, threshold_note
-from blemish.predict.trained import TrainedDetector, cores, rules_of
+from blemish.predict.verdict import check_finite
 
 LEFT = ("epochs",)  # of a model's folder, what the new one does not need
 
@@ -89,10 +92,10 @@ def recalibrate(
         raise UserError(
             f"no confirmed good image is new to {model}: confirm some with `blemish review`"
         )
-    detector = TrainedDetector(network, record, rules_of(record, rate, None, None, 1, 1), None,
-                               cores())  # fmt: skip
-    good, maxima = _scored(detector, goods)
-    defects, _ = _scored(detector, [one for one in new if one.defect != "good"])
+    zones = load_zones(model, record)
+    seen = see(zones, network.framing) if zones else None
+    good, maxima = _scored(network, record, seen, goods)
+    defects, _ = _scored(network, record, seen, [one for one in new if one.defect != "good"])
     old = record.validation
     validation = old.joined(good, maxima)
     _write(model, record, validation, len(good), out)
@@ -116,14 +119,20 @@ def _new(confirmed: Sequence[Confirmed], prepared: Path) -> list[Confirmed]:
 
 
 def _scored(
-    detector: TrainedDetector, images: Sequence[Confirmed]
+    network: AnyDetector, record: Record, shared: SeenZones | None, images: Sequence[Confirmed]
 ) -> tuple[list[float], list[float]]:
-    """The image scores, and the maxima of the maps where they are judged."""
+    """The image scores, and the maxima of the maps where they are judged, as of validation."""
+    levels = (record.levels[0], record.levels[1]) if record.levels else None
     scores, maxima = [], []
     for one in progress(images, "scoring confirmed images", len(images), "image"):
-        verdict = detector.score(read_image(one.file, detector.levels))
-        scores.append(verdict.score)
-        maxima.append(float(np.max(verdict.map)))
+        image = read_image(one.file, levels)
+        size = (image.shape[0], image.shape[1])
+        seen = shared.seen if shared and shared.zones.index.shape == size else None
+        picture = torch.from_numpy(network.framing.to_model(image))
+        anomaly_map, found = score_picture(network, picture, size, seen)
+        check_finite(found, anomaly_map, str(one.file))
+        scores.append(float(found[0]))
+        maxima.append(float((anomaly_map if seen is None else anomaly_map[seen[0]]).max()))
     return scores, maxima
 
 

@@ -89,15 +89,15 @@ def _print_part(console: "Console", title: str, part: dict[str, Any]) -> None:
     from rich.table import Table
 
     images = part["images"]
-    table = Table(f"{title}: {images['good']} good, {images['defective']} defective", box=None,
-                  pad_edge=False)  # fmt: skip
+    table = Table("", box=None, pad_edge=False)
     for head in ("before", "after", "change", "95 %"):
         table.add_column(head, justify="right", no_wrap=True)
     for name, values in part["metrics"].items():
         change = [f"{values['change']:+.4f}", f"{values['low']:+.4f} to {values['high']:+.4f}"]
         shown = change if "change" in values else ["–", "–"]
         table.add_row(TITLES[name], f"{values['before']:.4f}", f"{values['after']:.4f}", *shown)
-    console.print()
+    console.print(f"\n{title}: {images['good']} good, {images['defective']} defective",
+                  highlight=False)  # fmt: skip
     console.print(table)
     flipped = part["flipped"]
     console.print(f"{len(flipped)} decision(s) changed", highlight=False)

@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from blemish.images.feedback import Decision, Journal
-
 from blemish.core.code import SOURCE, closure, module_file
 from blemish.datasets.dataset import module_name
 from blemish.datasets.registry import DATA_SETS
+from blemish.images.feedback import Decision, Journal
 from blemish.methods.registry import METHODS
 
 from .workspace import RENDERED, TINY, UNITS, Repro, Workspace

@@ -20,9 +20,9 @@ def main(unit: str, source: str, raw: str, out: str) -> None:
     foregrounds = FOREGROUNDS / unit if described["foreground"] is not None else None
     dataset = data_set(name, params.data.folders)
     feedback = confirmed(FEEDBACK / unit, described.get("feedback", {}))
-    hand_made = (foregrounds, ZONES / unit, feedback)
+    files = (foregrounds, ZONES / unit, described["drop"], feedback)
     with finished_folder(Path(out)) as folder:
-        prepare(dataset, category, Path(raw), params.data, folder, *hand_made)
+        prepare(dataset, category, Path(raw), params.data, folder, *files)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def main(code: str, folders: str, out: str) -> None:
                 "foreground": hand_made(unit) if unit in params.data.foreground else None,
                 "zones": zones(unit, params),
                 "framing": framing.model_dump() if framing else None,
+                "drop": sorted(params.audit.drop.get(unit, [])),
             }
             source |= for_choosing(unit, params)
             write_json(folder / f"{unit}.json", source)

@@ -49,7 +49,7 @@ def prepared(root: Path, name: str, *feedback: Confirmed, split: str | None = No
     )  # fmt: skip
     folder = root / name
     folder.mkdir()
-    prepare(found, "unit", raw, DataParams(), folder, None, None, feedback)
+    prepare(found, "unit", raw, DataParams(), folder, feedback=feedback)
     return read_manifest(folder)
 
 

@@ -21,6 +21,7 @@ from blemish.core.section import Count, Fraction, Section, Seed
 # What the sections are made of lies in modules of its own; who reads params.yaml finds it here.
 __all__ = [
     "PARAMS_FILE",
+    "AuditParams",
     "BlendParams",
     "Count",
     "DataParams",
@@ -169,6 +170,17 @@ class ExportParams(Section):
     formats: list[Literal["onnx", "openvino"]] = Field(default=[])
 
 
+class AuditParams(Section):
+    """Which units' "good" images are audited; none: the stage is not in the graph.
+
+    sheet: images on the sheet. drop: unit → normal images that `prepare` leaves out.
+    """
+
+    units: list[str] = Field(default=[])
+    sheet: Annotated[int, Field(ge=1, le=200)] = 20
+    drop: dict[str, list[str]] = Field(default={})
+
+
 class TrackingParams(Section):
     """Where MLflow keeps the runs, and which model `blemish promote` takes.
 
@@ -194,6 +206,7 @@ class Params(Section):
     training: TrainingParams = TrainingParams()
     evaluation: EvaluationParams = EvaluationParams()
     export: ExportParams = ExportParams()
+    audit: AuditParams = AuditParams()
     tracking: TrackingParams = TrackingParams()
     method_sections: dict[str, dict[str, Any]] = Field(default={})
 

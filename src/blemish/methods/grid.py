@@ -15,6 +15,7 @@ def check_grid(params: Params) -> None:
         "methods": params.methods,
         "seeds": params.seeds,
         "data.foreground": params.data.foreground,
+        "audit.units": params.audit.units,
         "synthesis.weak": params.synthesis.weak,
         "synthesis.weak_visibility": params.synthesis.weak_visibility,
     }
@@ -33,9 +34,19 @@ def check_grid(params: Params) -> None:
     for key in ("units", "data.foreground"):
         for index, unit in enumerate(lists[key]):
             check_unit(unit, params.data.folders, f"{PARAMS_FILE}: `{key}.{index}`")
-    for key, named in (("zones", params.data.zones), ("selection", params.data.selection)):
+    for unit in params.audit.units:
+        if unit not in params.units:
+            raise UserError(
+                f"{PARAMS_FILE}: `audit.units` lists {unit!r}, which `units` does not: add it there"
+            )
+    per_unit = {
+        "data.zones": params.data.zones,
+        "data.selection": params.data.selection,
+        "audit.drop": params.audit.drop,
+    }
+    for key, named in per_unit.items():
         for unit in named:
-            check_unit(unit, params.data.folders, f"{PARAMS_FILE}: a unit of `data.{key}`")
+            check_unit(unit, params.data.folders, f"{PARAMS_FILE}: a unit of `{key}`")
     _check_framings(params)
 
 

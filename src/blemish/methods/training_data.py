@@ -85,12 +85,9 @@ class TrainingUnit:
 
         most, seed: how many windows are cut, where the framing has any, and which.
         """
-        rows = self.manifest.of(split, 0)
-        where = (self.manifest.root, rows, framing, f"reading {self.manifest.facts.unit} {split}")
-        if framing.resize != "tiles":
-            return Normals.whole(self.store.images(*where))
-        sizes = [framing.place(*size).frame for size in sizes_of(rows)]
-        return Normals.windows(self.store.pictures(*where), sizes, framing, most, seed)
+        title = f"reading {self.manifest.facts.unit} {split}"
+        where = (self.manifest.root, self.manifest.of(split, 0), framing, title)
+        return normals_of(self.store, *where, most, seed)
 
     def pictures(self, framing: Framing, split: str) -> Sequence[Tensor]:
         """The whole framed normals of "train" or "val", uint8 (3, h, w) each, to be scored."""
@@ -166,3 +163,20 @@ class TrainingUnit:
                 "crops": self.textures.crops,
             },
         )
+
+
+def normals_of(
+    store: ImageStore,
+    root: Path,
+    rows: pd.DataFrame,
+    framing: Framing,
+    title: str,
+    most: int | None,
+    seed: int = 0,
+) -> Normals:
+    """The images of manifest `rows` as a network sees them at once; see `TrainingUnit.normals`."""
+    where = (root, rows, framing, title)
+    if framing.resize != "tiles":
+        return Normals.whole(store.images(*where))
+    sizes = [framing.place(*size).frame for size in sizes_of(rows)]
+    return Normals.windows(store.pictures(*where), sizes, framing, most, seed)

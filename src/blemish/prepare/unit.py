@@ -23,6 +23,7 @@ from blemish.images.masks import mask_notes
 from blemish.images.reading import Levels
 from blemish.images.zones import IGNORE
 from blemish.prepare.depth import find_levels, levels_note, value_range
+from blemish.prepare.dropped import drop_rows
 from blemish.prepare.feedback import Known, join_feedback
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, Placed, decode, place, unique_names
@@ -45,6 +46,7 @@ def prepare(
     folder: Path,
     foregrounds: Path | None = None,
     zones: Path | None = None,
+    drop: Sequence[str] = (),
     feedback: Sequence[Confirmed] = (),
 ) -> None:
     """Fill `folder` with `train/good`, `test/<type>`, `ground_truth/<type>` and the manifest.
@@ -54,8 +56,8 @@ def prepare(
     become 8-bit PNG 0/255 of the image's size. Images that show the same thing stay on one side
     of our own splits; where the published split has them on both, a note says so.
     `foregrounds`: make foreground masks of the normals; hand-made ones lie in that folder.
-    `zones`: the folder of the unit's zone files, which may be missing. `feedback`: what people
-    confirmed, see `join_feedback`.
+    `zones`: the folder of the unit's zone files, which may be missing. `drop`: normal images that
+    are left out. `feedback`: what people confirmed, see `join_feedback`.
     Raises UserError naming the first file that is damaged or does not fit.
     """
     unit = f"{data_set.name}/{category}"
@@ -80,7 +82,8 @@ def prepare(
     write_twins(placed.twins, rows, folder / "twins.csv")
     # A set of one scene says itself what its twins mean.
     leaks = [] if layout.one_scene else leak_notes(placed.twins, rows)
-    notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes)
+    rows, dropped = drop_rows(unit, rows, set(drop), folder)
+    notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes, *dropped)
     named = {name: each for name, each in (listed or {}).items() if name != IGNORE}
     asked = params.framing.get(unit)
     facts = Facts(

@@ -17,7 +17,7 @@ OPTIONS = [
     *("--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"),
     *("--remote-debugging-pipe", "--window-size=1280,900"),
 ]
-PATIENCE = 15  # s
+PATIENCE = 120  # s
 CODES = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from blemish.core.section import Count, Fraction, Section, Seed
 
@@ -70,8 +70,16 @@ def _can_be_zones(zones: dict[str, Tolerance]) -> dict[str, Tolerance]:
 Zones = Annotated[dict[ZoneName, Tolerance], AfterValidator(_can_be_zones)]
 
 
+def _is_share_or_types(value: object) -> object:
+    share = isinstance(value, float) and 0 < value < 1
+    types = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    if not (share or types):
+        raise ValueError(f"{value!r}: give a share between 0 and 1, or a list of defect types")
+    return value
+
+
 # Of a unit's real defects, those set apart for choosing: a share of each type, or whole types.
-Selection = Fraction | Annotated[list[str], Field(min_length=1)]
+Selection = Annotated[float | list[str], BeforeValidator(_is_share_or_types)]
 
 
 class DataParams(Section):

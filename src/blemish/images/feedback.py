@@ -9,6 +9,7 @@ defects are.
 import csv
 import errno
 import fcntl
+import hashlib
 import io
 import os
 import re
@@ -110,11 +111,12 @@ class Journal:
         Raises UserError where that cannot be done.
         """
         try:
-            name = f"{sha256(image)}{image.suffix.lower()}"
+            content = image.read_bytes()
+            name = f"{hashlib.sha256(content).hexdigest()}{image.suffix.lower()}"
             target = self.folder / IMAGES / name
             if not target.exists():
                 with finished_file(target) as temporary:
-                    temporary.write_bytes(image.read_bytes())
+                    temporary.write_bytes(content)
         except OSError as error:
             raise UserError(f"{image}: cannot be kept ({error.strerror or error})") from None
         return name

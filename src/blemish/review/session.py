@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from PIL import Image
@@ -50,6 +51,7 @@ class Session:
         self.unit = unit
         self._folder = judged
         self._journal = Journal(feedback)
+        self._writing = Lock()  # a thread answers each request
         self._kinds = kinds
         self._levels = levels
         images = judged.read()
@@ -119,13 +121,14 @@ class Session:
             raise UserError(f"{decision[:20]!r} is no decision")
         if decision == DEFECT and (fault := fault_of_kind(defect)):
             raise UserError(fault)
-        if _sha256(one.file) != digest:
-            raise Changed(f"{one.name}: is another image by now: look at it again")
-        name = self._journal.keep(one.file)
-        self._digests[key] = digest
-        if decision == DEFECT:
-            self._copy_draft(one, self._journal.folder / IMAGES / name)
-        self._add(one, Decision(name, decision, defect if decision == DEFECT else ""))
+        with self._writing:
+            if _sha256(one.file) != digest:
+                raise Changed(f"{one.name}: is another image by now: look at it again")
+            name = self._journal.keep(one.file)
+            self._digests[key] = digest
+            if decision == DEFECT:
+                self._copy_draft(one, self._journal.folder / IMAGES / name)
+            self._add(one, Decision(name, decision, defect if decision == DEFECT else ""))
 
     def undo(self, key: str, number: int) -> None:
         """Take back the decision in the journal's row `number`: what counted before counts again.

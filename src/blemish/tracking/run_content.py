@@ -53,9 +53,9 @@ def params(run: Run) -> dict[str, str]:
 def metrics(run: Run) -> dict[str, float]:
     """Every number of metrics.json under MLflow's allowed names; undefined ones are left out.
 
-    `image_auroc`, `threshold_recall`, `validation_image_auroc`, `selection_recall`, and, grouped in MLflow's pages by
-    their prefix, `defect/<type>/recall`, `area/q1/recall` (the smallest defects) and
-    `slice/<name>/image_auroc`.
+    `image_auroc`, `threshold_recall`, `validation_image_auroc`, `selection_recall`, and, grouped in
+    MLflow's pages by their prefix, `defect/<type>/recall`, `area/q1/recall` (the smallest defects)
+    and `slice/<name>/image_auroc`.
     """
     record = run.record
     groups = [("", record["metrics"]), ("threshold_", record["threshold"])]

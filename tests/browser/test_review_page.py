@@ -142,6 +142,17 @@ def test_undo_takes_back_one_decision_after_the_other(
     ]  # fmt: skip
 
 
+def test_who_types_fast_loses_nothing(shift: Path, server: Server, browser: Browser) -> None:
+    page = browser.page(server.address)
+    page.until_text("#count", "0 of 4 decided")  # the image itself is not there yet
+    page.press("g", "d", *"pit", "Enter", "o", "u", "d", "1")
+    page.until_text("#count", "4 of 4 decided")
+    assert journal(shift) == [
+        ("b.png", "good", ""), ("c.png", "defect", "pit"), ("a.png", "unsure", ""),
+        ("d.png", "defect", "pit"),
+    ]  # fmt: skip
+
+
 def test_two_windows_lose_nothing_of_each_other(
     shift: Path, server: Server, browser: Browser
 ) -> None:

@@ -147,10 +147,19 @@ function choose() {
   at("kind").focus();
 }
 
-// One after the other: what is typed fast is not lost.
-let work = Promise.resolve();
-function run(action) {
-  work = work.then(action).catch((error) => { at("message").textContent = error.message; });
+// What is typed while the page is at work waits for its turn: who types fast loses nothing.
+let busy = 0;
+const waiting = [];
+async function run(action) {
+  busy += 1;
+  try {
+    await action();
+  } catch (error) {
+    at("message").textContent = error.message;
+  } finally {
+    busy -= 1;
+  }
+  while (!busy && waiting.length) waiting.shift()();
 }
 
 const actions = {
@@ -168,26 +177,45 @@ const keys = {
   ArrowLeft: "previous", p: "previous", ArrowRight: "next", n: "next",
 };
 
-document.addEventListener("keydown", (event) => {
-  const choosing = !at("chooser").hidden;
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (choosing && event.key === "Escape") at("chooser").hidden = true;
-  if (choosing) {
-    const kind = at("kind").value === "" && state.kinds.slice(0, 9)[Number(event.key) - 1];
-    if (kind) { event.preventDefault(); at("chooser").hidden = true; run(() => decide("defect", kind)); }
-    return;
+function named(kind) {
+  at("chooser").hidden = true;
+  run(() => decide("defect", kind));
+}
+
+// Whether the page took a key; else it is text for the chooser.
+function handle(key) {
+  if (at("chooser").hidden) {
+    if (keys[key]) run(actions[keys[key]]);
+    return Boolean(keys[key]);
   }
-  const name = keys[event.key];
-  if (name) { event.preventDefault(); run(actions[name]); }
+  const listed = at("kind").value === "" && state.kinds.slice(0, 9)[Number(key) - 1];
+  if (key === "Escape") at("chooser").hidden = true;
+  else if (key === "Enter") named(at("kind").value.trim());
+  else if (listed) named(listed);
+  else return false;
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  const { key } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (busy) {
+    event.preventDefault();
+    waiting.push(() => {
+      if (!handle(key) && !at("chooser").hidden && key.length === 1) at("kind").value += key;
+    });
+  } else if (handle(key)) event.preventDefault();
 });
 at("chooser").addEventListener("submit", (event) => {
   event.preventDefault();
-  const kind = at("kind").value.trim();
-  at("chooser").hidden = true;
-  run(() => decide("defect", kind));
+  named(at("kind").value.trim());
 });
 for (const [name, action] of Object.entries(actions)) {
-  at(name).addEventListener("click", () => { at(name).blur(); run(action); });
+  at(name).addEventListener("click", () => {
+    at(name).blur();
+    if (busy) waiting.push(() => run(action));
+    else run(action);
+  });
 }
 
 // Back from LabelMe or another window: see what changed there.

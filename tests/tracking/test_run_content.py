@@ -74,14 +74,6 @@ def test_metrics_have_the_names_of_metrics_json(run: Run) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "points"),
-    [
-        ("loss", [(0, 1.5), (1, 0.75), (2, 0.5)]),
-        ("curve_validation_image_auroc", [(1, 0.9), (2, 0.97)]),
-        ("validation_image_auroc", [(0, 0.97)]),
-    ],
-)
 def test_real_defects_for_choosing_are_metrics_of_the_prepared_unit(tmp_path: Path) -> None:
     real = {"count": 4, "recall": 0.5, "slices": {"feedback": {"recall": 0.5}}, "thresholds": []}
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"selection": real}))
@@ -92,6 +84,14 @@ def test_real_defects_for_choosing_are_metrics_of_the_prepared_unit(tmp_path: Pa
     assert run_content.measured_on(run, "selection_recall") == "elpv/mono"
 
 
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("loss", [(0, 1.5), (1, 0.75), (2, 0.5)]),
+        ("curve_validation_image_auroc", [(1, 0.9), (2, 0.97)]),
+        ("validation_image_auroc", [(0, 0.97)]),
+    ],
+)
 def test_curves_are_metrics_by_epoch(
     workspace: Path, run: Run, name: str, points: list[tuple[int, float]]
 ) -> None:

@@ -20,7 +20,7 @@ def main(unit: str, source: str, raw: str, out: str) -> None:
     foregrounds = FOREGROUNDS / unit if described["foreground"] is not None else None
     dataset = data_set(name, params.data.folders)
     feedback = confirmed(FEEDBACK / unit, described.get("feedback", {}))
-    files = (foregrounds, ZONES / unit, described["drop"], feedback)
+    files = (foregrounds, ZONES / unit, described.get("drop", ()), feedback)
     with finished_folder(Path(out)) as folder:
         prepare(dataset, category, Path(raw), params.data, folder, *files)
 

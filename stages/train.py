@@ -1,6 +1,6 @@
 """train: fit one method on one unit."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from blemish.methods.saved import save
 from blemish.methods.scoring import score_each
 from blemish.methods.trainer import trainer_of
 from blemish.methods.training_data import TrainingUnit
+from blemish.methods.variation import Variation
 from blemish.methods.view import choose_view
 
 
@@ -37,6 +38,8 @@ def main(
     data = TrainingUnit.open(*folders, params.synthesis, store)
     method_params = params.method(method, unit)
     method_params = method_params.asked(data.manifest.framing())
+    varied = Variation(method_params.vary_light, method_params.vary_place, int(seed))
+    data = replace(data, variation=varied)
     framing, reason = choose_view(method_params, data.sizes_of("train"))
     print(f"{unit} {method}: {framing.said}, {reason}")
     detector = create(method, method_params, int(seed), framing)

@@ -162,6 +162,7 @@ class EvaluationParams(Section):
     aupro_limit: Annotated[float, Field(gt=0, le=1)] = 0.3
     heatmaps: Annotated[int, Field(ge=0, le=50)] = 4
     animation: Annotated[int, Field(ge=0, le=200)] = 24
+    robustness: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
 class ExportParams(Section):

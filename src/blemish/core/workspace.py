@@ -107,6 +107,18 @@ class Run:
         falling = len(curve) > 1 and curve[x].iloc[0] > curve[x].iloc[-1]
         return curve[::-1] if falling else curve
 
+    def robustness(self) -> "pd.DataFrame":
+        """Columns `disturbance`, `step` (0 is none) and `accuracy`; empty if not measured."""
+        import pandas as pd
+
+        found = self.record.get("robustness", {"curve": []})
+        rows = []
+        for name in dict.fromkeys(point["disturbance"] for point in found["curve"]):
+            rows.append((name, 0, found["undisturbed"]["accuracy"]))
+            rows += [(name, point["step"], point["accuracy"])
+                     for point in found["curve"] if point["disturbance"] == name]  # fmt: skip
+        return pd.DataFrame(rows, columns=["disturbance", "step", "accuracy"])
+
     def training_curves(self) -> "pd.DataFrame":
         """Column `epoch`, then one column a curve, all numbers; empty cells are NaN."""
         return self._read(self.model / "curves.csv", _training_curves, "train")

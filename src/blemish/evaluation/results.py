@@ -22,7 +22,8 @@ from blemish.evaluation.image_table import Headline
 from blemish.evaluation.paper_protocol import as_published
 from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
-from blemish.evaluation.scoring import score_as_published, score_images
+from blemish.evaluation.robustness import Score, robustness
+from blemish.evaluation.scoring import Change, score_as_published, score_images
 from blemish.evaluation.selection import selection_numbers
 from blemish.evaluation.warning import early_warning
 from blemish.evaluation.zone_decisions import (
@@ -102,6 +103,9 @@ def write_results(
         numbers["notes"] += said
     numbers |= {"input_size": list(method.framing.window), "framing": method.framing.said}
     numbers["warning"] = _warned(checked, record)
+    if params.robustness:
+        changed = _disturbed_scores(method, rules)
+        numbers["robustness"] = robustness(changed, unit, made, params.robustness, threshold)
     if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
         main = test.rows[headline(test.rows)]
         again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)
@@ -113,6 +117,13 @@ def write_results(
     tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
     _write_pictures(method, test, headline, thresholds, rules, params, folder)
+
+
+def _disturbed_scores(method: AnyDetector, rules: Sequence[ZoneRule]) -> Score:
+    def score(manifest: Manifest, rows: pd.DataFrame, change: Change) -> Predictions:
+        return decided(score_images(method, manifest, rows, "disturbed", change=change), rules)
+
+    return score
 
 
 def _scored(

@@ -1,6 +1,6 @@
 """Scoring the images of a manifest with a trained method."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from blemish.evaluation.map_storage import map_storage
 from blemish.evaluation.predictions import Mask, Predictions
 from blemish.images.framing import Framing, sizes_of
 from blemish.images.manifest import Manifest
+from blemish.images.reading import read_image
 from blemish.images.seen_zones import ZoneReader
 from blemish.images.store import IN_MEMORY, ImageStore, decoded
 from blemish.methods.detector import AnyDetector, Components
 from blemish.methods.scoring import score_each
 from blemish.methods.zone_rules import zone_scores
 
+Change = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 BLOCK = 1 << 26  # bytes of images in memory at a time
 
 
@@ -33,13 +35,19 @@ def score_images(
     title: str,
     scratch: Path | None = None,
     store: ImageStore = IN_MEMORY,
+    change: Change | None = None,
 ) -> Predictions:
     """Score the images of some rows of a manifest; many large maps wait in a file in `scratch`.
 
     Where the unit has zones, the image scores are of what is judged, and each zone has its own.
+    change: what happens to each image and its number before it is framed.
     """
     names = manifest.facts.zones
-    images = _images(manifest, rows, method.framing, title, store)
+    images = (
+        _images(manifest, rows, method.framing, title, store)
+        if change is None
+        else _changed_images(manifest, rows, method.framing, change)
+    )
     reader = ZoneReader(manifest.root, names, method.framing)
     each = score_each(method, images, sizes_of(rows), reader.each(rows))
     by_zone: NDArray[np.float64] = np.full((len(rows), len(names) + 1), -np.inf)
@@ -103,6 +111,14 @@ def _collect(
     return [
         Predictions(rows, scores[k], maps[k], *views, defects, zones) for k in range(components)
     ]
+
+
+def _changed_images(
+    manifest: Manifest, rows: pd.DataFrame, framing: Framing, change: Change
+) -> Iterator[Tensor]:
+    for number, image in enumerate(rows["image"]):
+        picture = framing.to_model(change(read_image(manifest.root / image), number))
+        yield torch.from_numpy(picture)
 
 
 def _images(

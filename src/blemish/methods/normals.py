@@ -9,6 +9,7 @@ from torch import Tensor
 
 from blemish.images.framing import Framing, Size
 from blemish.images.windows import axis
+from blemish.methods.variation import Variation
 
 STREAM = 13  # of the random numbers that place windows
 
@@ -56,6 +57,13 @@ class Normals:
         kept = np.concatenate([part[:count] for part, count in zip(places, chosen, strict=True)])
         side = float(np.median([min(size) for size in sizes]))
         return cls(images, framing.window, torch.from_numpy(owners), kept, side)
+
+    def varied(self, variation: Variation) -> "Normals":
+        """The same pictures in drawn light and a little moved; themselves where nothing varies."""
+        if not variation:
+            return self
+        images = variation.of(self._images)
+        return Normals(images, self._window, self.owners, self._places, self.side)
 
     @property
     def shape(self) -> torch.Size:

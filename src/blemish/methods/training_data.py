@@ -17,6 +17,7 @@ from blemish.images.masks import read_mask
 from blemish.images.seen_zones import UnitZones, ZoneReader, has_zones
 from blemish.images.store import IN_MEMORY, ImageStore
 from blemish.methods.normals import Normals
+from blemish.methods.variation import AS_THEY_ARE, Variation
 from blemish.synthesis.recipes import draw_recipes, read_recipes
 from blemish.synthesis.textures import TextureBank
 
@@ -26,6 +27,7 @@ class TrainingUnit:
     """A unit's training side. `manifest` holds no test row; `recipes` are sorted (image, draw).
 
     kinds: a mix of the method's own, drawn in the recipes' place; None: the recipes as they are.
+    variation: of the training normals.
     """
 
     manifest: Manifest
@@ -35,6 +37,7 @@ class TrainingUnit:
     synthesis: SynthesisParams
     store: ImageStore = IN_MEMORY
     kinds: KindParams | None = None
+    variation: Variation = AS_THEY_ARE
 
     @classmethod
     def open(
@@ -87,7 +90,8 @@ class TrainingUnit:
         """
         title = f"reading {self.manifest.facts.unit} {split}"
         where = (self.manifest.root, self.manifest.of(split, 0), framing, title)
-        return normals_of(self.store, *where, most, seed)
+        normals = normals_of(self.store, *where, most, seed)
+        return normals.varied(self.variation) if split == "train" else normals
 
     def pictures(self, framing: Framing, split: str) -> Sequence[Tensor]:
         """The whole framed normals of "train" or "val", uint8 (3, h, w) each, to be scored."""

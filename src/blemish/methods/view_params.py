@@ -16,7 +16,8 @@ class ViewParams(Section):
     image_size: pixels a side of the square, or of a window; with "fit" of a square of equal area.
     scale: of "tiles", pixels of a window for one of the image. overlap: the share of a window's
     side that it has in common with its neighbour at least. windows: how many of them training cuts
-    from all images together; None is as many as cover them.
+    from all images together; None is as many as cover them. vary_light, vary_place: see
+    `methods.variation` (ours).
     """
 
     STEP: ClassVar[int] = 32
@@ -27,6 +28,8 @@ class ViewParams(Section):
     scale: Literal["auto"] | Annotated[float, Field(gt=0, le=16)] = "auto"
     overlap: Annotated[float, Field(ge=0, le=0.75)] = 0.25
     windows: Count | None = None
+    vary_light: Annotated[float, Field(ge=0, le=1)] = 0.0
+    vary_place: Annotated[float, Field(ge=0, le=0.2)] = 0.0
 
     @property
     def step(self) -> int:

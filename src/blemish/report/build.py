@@ -53,6 +53,8 @@ def _write_plots(folder: Path, runs: list[Run], synthetic: Path) -> None:
         for curve in curves:
             values = curves[curve].dropna().rename("value").reset_index()
             _write_csv(folder / f"training/{stem}/{curve}.csv", values)
+        for name, points in run.robustness().groupby("disturbance", sort=False):
+            _write_csv(folder / f"robustness/{stem}/{name}.csv", points[["step", "accuracy"]])
     for first, *_ in by_unit_and_method(runs).values():
         for entry in first.heatmaps():
             name = f"{first.unit}/{first.method}-{first.seed}-{Path(entry['file']).name}"

@@ -156,6 +156,25 @@ def sensitivity(lines: dict[str, list[tuple[float, float]]], label: str, falling
     return _svg(draw)
 
 
+def robustness(table: pd.DataFrame) -> str:
+    """How many decisions stay right under each disturbance; table: of `Run.robustness`."""
+
+    def draw(axes: Axes) -> None:
+        for (name, points), colour in zip(
+            table.groupby("disturbance", sort=False), cycle(SERIES), strict=False
+        ):
+            place = list(dict.fromkeys(table["disturbance"])).index(name)
+            style = "-" if place < len(SERIES) else "--"
+            values = points[["step", "accuracy"]].to_numpy().T
+            axes.plot(*values, style, color=colour[0], marker="o", markersize=4, label=str(name))
+        axes.set(xlabel="strength (0: as it is)", ylabel="balanced accuracy", ylim=(-0.02, 1.02))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.axhline(0.5, color=MUTED[0], linestyle=":", linewidth=1)
+        axes.legend(loc="lower left", ncols=2, columnspacing=1.0, handlelength=1.6)
+
+    return _svg(draw)
+
+
 def _svg(draw: Callable[[Axes], None]) -> str:
     settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
     with mpl.rc_context(settings):

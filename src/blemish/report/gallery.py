@@ -49,6 +49,9 @@ def write_figures(assets: Assets, runs: list[Run]) -> list[View]:
         chosen = [name for name in names if name.startswith("loss") == losses]
         if chosen:
             drawn.append((file, f"Training {title}", figures.training(training, chosen)))
+    if "robustness" in first.record:
+        svg = figures.robustness(first.robustness())
+        drawn.append(("robustness", f"Other light, other place{seed}", svg))
     return [
         assets.svg(name, svg, title, f"{title}: {first.method} on {first.unit}")
         for name, title, svg in drawn

@@ -13,7 +13,6 @@ from blemish.report.gallery import Assets, View, write_animation, write_figures,
 from blemish.report.tables import (
     MARK,
     NO_MASKS,
-    RATES,
     Row,
     best_methods,
     by_unit_and_method,
@@ -25,6 +24,7 @@ from blemish.report.tables import (
     metric_names,
     number,
     percent,
+    rates_of,
     spread,
 )
 
@@ -80,7 +80,7 @@ def _anchor(unit: str) -> str:
 
 
 def _leaderboard(rows: list[Row]) -> View:
-    names = metric_names(rows)
+    names, rates = metric_names(rows), rates_of(rows)
     methods = dict.fromkeys(row["method"] for row in rows)
     several = len({row["unit"] for row in rows}) > 1
     return {
@@ -91,11 +91,11 @@ def _leaderboard(rows: list[Row]) -> View:
         "best": {name: best_methods(rows, name) for name in names},
         "means": {
             method: {name: mean_over_units(rows, method, name) for name in names}
-            | {name: mean_over_units(rows, method, name, "threshold") for name in RATES}
+            | {name: mean_over_units(rows, method, name, "threshold") for name in rates}
             for method in methods
             if several
         },
-        "rates": {name: title for name, (_, title) in RATES.items()},
+        "rates": rates,
     }
 
 

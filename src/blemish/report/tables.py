@@ -27,6 +27,8 @@ RATES = {
     "false_alarms": ("test_false_alarm_rate", "False alarms"),
     "precision": ("precision", "Precision"),
 }
+# How right the threshold's decisions stay in other light (metrics.json, `robustness`).
+ROBUST = "robust"
 NO_MASKS = "– (no masks)"
 MARK = "†"  # beside the name of a method that gave the early warning
 
@@ -82,6 +84,14 @@ def metric_names(rows: list[Row]) -> list[str]:
     names = {name for row in rows for name in row["metrics"]}
     present = {name for name in names if "oracle" not in name and not is_further(name)}
     return [name for name in TABLE if name in present] + sorted(present - set(TABLE))
+
+
+def rates_of(rows: list[Row]) -> dict[str, str]:
+    """The headings of what the threshold does, by name in a row; robustness where any has it."""
+    headings = {name: title for name, (_, title) in RATES.items()}
+    if any(row["threshold"][ROBUST]["mean"] is not None for row in rows):
+        headings[ROBUST] = "Robust"
+    return headings
 
 
 def mean_over_units(rows: list[Row], method: str, name: str, part: str = "metrics") -> float | None:
@@ -233,7 +243,8 @@ def _row(group: list[Run]) -> Row:
         "threshold": {
             name: over_seeds(run.record["threshold"][key] for run in group)
             for name, (key, _) in RATES.items()
-        },
+        }
+        | {ROBUST: over_seeds(run.record.get("robustness", {}).get("accuracy") for run in group)},
     }
 
 

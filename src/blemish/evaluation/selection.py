@@ -1,18 +1,18 @@
 """How a model does on the real defects that were set apart for choosing (`metrics.json`)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from blemish.evaluation.evaluate import Evaluation
 from blemish.evaluation.predictions import Predictions
+from blemish.methods.validation import Validation
 from blemish.metrics.table import Place, is_in
 from blemish.metrics.threshold import share, thresholds_for_use
 
 
 def selection_numbers(
-    judged: Evaluation, defects: Predictions, normal_scores: Sequence[float], threshold: float
+    judged: Evaluation, defects: Predictions, known: Validation, threshold: float
 ) -> dict[str, Any]:
     """The key `selection`: metrics of the real defects for choosing against the validation normals.
 
@@ -21,6 +21,7 @@ def selection_numbers(
     would find, empty where zones decide.
     """
     named = judged.metrics.items()
+    usual = [] if defects.zone_alarms is not None else thresholds_for_use(known.normal_scores)
     alarms, rows = defects.decisions(threshold), defects.rows["slice"].to_numpy()
     return {
         "count": len(alarms),
@@ -32,6 +33,8 @@ def selection_numbers(
         },
         "thresholds": [
             entry | {"recall": share(np.asarray(defects.scores > entry["threshold"]))}
-            for entry in (thresholds_for_use(normal_scores) if defects.zone_alarms is None else ())
+            for entry in (
+                thresholds_for_use(known.normal_scores) if defects.zone_alarms is None else ()
+            )
         ],
     }

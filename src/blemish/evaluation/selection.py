@@ -33,8 +33,6 @@ def selection_numbers(
         },
         "thresholds": [
             entry | {"recall": share(np.asarray(defects.scores > entry["threshold"]))}
-            for entry in (
-                thresholds_for_use(known.normal_scores) if defects.zone_alarms is None else ()
-            )
+            for entry in usual
         ],
     }

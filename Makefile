@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help repro test quick-test lint venv ui lock
+.PHONY: help repro test quick-test lint docs docs-serve venv ui lock
 
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,6 +23,12 @@ quick-test: venv ## the tests that need no minutes, Ray, browser or real archive
 lint: venv       ## style, types, and which package imports which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+docs: venv       ## the site from docs/ into site/; a warning is an error
+	@$(BIN)/zensical build --strict --clean
+
+docs-serve: venv ## the site on this machine, made again at each change
+	@$(BIN)/zensical serve
+
 ui: venv         ## MLflow's pages on the runs of this workspace
 	@$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
@@ -38,4 +44,4 @@ venv: .venv/installed  ## the environment, from requirements.lock
 
 lock:            ## pin what is installed now
 	@(echo "# Every package at the version that is tested. Made by 'make lock'."; \
-	  $(BIN)/python -m pip freeze --exclude-editable) > requirements.lock
+	  $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable) > requirements.lock

@@ -10,6 +10,7 @@ from blemish.core.errors import run_stage
 from blemish.core.files import finished_folder
 from blemish.core.params import Params, load_params
 from blemish.core.progress import progress
+from blemish.images.looks import looks_of
 from blemish.images.store import GIB, STORE, ImageStore
 from blemish.methods.checkpoint import CHECKPOINTS, Checkpoint, key_of
 from blemish.methods.detector import AnyDetector, create
@@ -53,7 +54,8 @@ def main(
         zones = data.zones(framing)
         scored = score_each(detector, pictures, sizes, zones.of_normals() if zones else None)
         normals = progress(scored, "scoring validation normals", len(sizes), "image")
-        save(detector, folder, unit, normals, data.manifest.facts.levels, reason, zones)
+        looks = (looks_of(picture.numpy()) for picture in pictures)
+        save(detector, folder, unit, normals, data.manifest.facts.levels, reason, zones, looks)
         loop.write_curves(folder / "curves.csv")
         loop.export_epochs()
     checkpoint.remove()

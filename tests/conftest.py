@@ -31,13 +31,18 @@ MARKERS = {
     "parity": "slow",
     **dict.fromkeys(
         (
+            "commands/test_wheel.py",
             "core/test_bad_input.py",
             "datasets/test_sets.py",
+            "docs/test_add_method.py",
             "evaluation/test_known_detectors.py",
             "evaluation/test_paper_protocol.py",
             "benchmarks/test_gpu_parts.py",
             "benchmarks/test_gpu_rehearsal.py",
+            "core/test_scoring_times.py",
+            "export/test_cpp_example.py",
             "export/test_export_stage.py",
+            "export/test_window_graphs.py",
             "methods/test_checkpoint.py",
             "methods/test_dmad.py",
             "methods/test_esad.py",

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blemish.core.files import write_json
+from blemish.core.scoring_times import SHOWN, SPEED, digest_of
 from blemish.report.build import build
 from tests.browser.workspace import MASKED, METHODS, UNMASKED, make_workspace
 
@@ -107,6 +109,25 @@ def test_every_picture_loads_and_the_page_fits(site: Path, tmp_path: Path, width
     assert len(result["rising"]) == 4
     assert result["listed"] == [True, True, False, False]
     assert result["sorted"] == [False, False, True, True]  # rows without a value go last
+
+
+def test_times_are_read_from_beside_the_report(site: Path, tmp_path: Path) -> None:
+    root = tmp_path / "timed"
+    shutil.copytree(site, root)
+    model = root / "models" / MASKED / f"{METHODS[0]}-0"
+    write_json(model / "model.json", {})
+    note = {"milliseconds": {SHOWN: {"median": 41.7}}}
+    write_json(root / SPEED / f"{digest_of(model)}.json", note)
+    folders = ("models", "results", "data/synthetic", "metrics", "plots", "report")
+    build(*(root / folder for folder in folders), [UNMASKED, MASKED], METHODS, [0])
+    page = root / "report" / "index.html"
+    assert "41.7" not in page.read_text(encoding="utf-8")
+    seen = chromium(tmp_path / "profile", "--dump-dom", page.as_uri()).stdout
+    cells = re.findall(r'<td class="time"([^>]*data-models=[^>]*)>([^<]*)</td>', seen)
+    assert sorted(text for _, text in cells) == ["42", "–", "–", "–"]
+    assert not any("hidden" in attributes for attributes, _ in cells)
+    untimed = chromium(tmp_path / "other", "--dump-dom", (site / "report/index.html").as_uri())
+    assert len(re.findall(r'<td class="time" hidden', untimed.stdout)) >= 4
 
 
 def test_the_page_is_drawn_light_or_dark_as_the_reader_prefers(site: Path, tmp_path: Path) -> None:

@@ -67,4 +67,5 @@ def test_nothing_to_compare(detector: TrainedDetector) -> None:
 def test_the_graphs_threshold_is_nobodys_score() -> None:
     assert between_scores(2.0, [1.0, 2.0, 11.0]) == pytest.approx(2.005)  # BOUND of the range
     assert between_scores(2.0, [1.0, 2.0, 2.0001, 11.0]) == pytest.approx(2.00005)
+    assert between_scores(2.0, [2.0]) == pytest.approx(2.001)
     assert between_scores(11.0, [1.0, 11.0]) == pytest.approx(11.005)

@@ -156,6 +156,33 @@ def test_a_folder_is_watched(used: Used) -> None:
     assert [row.partition(",")[0] for row in rows] == ["1.png", "2.png"]
 
 
+def test_how_fast_it_is(used: Used) -> None:
+    printed = run(used, block("blemish speed"))
+    table, found = printed[: printed.index("{")], json.loads(printed[printed.index("{") :])
+    assert table.startswith("glass of lcdsim/grey, images of 96×96")
+    (note,) = (
+        text
+        for file in (used[0] / "speed").glob("*.json")
+        if (text := json.loads(file.read_text()))["unit"] == SERVED
+    )
+    assert note.keys() == found.keys()
+    assert note["milliseconds"].keys() == found["milliseconds"].keys()
+
+
+def test_graphs_are_exported_and_judge_as_the_model(used: Used) -> None:
+    workspace, _ = used
+    shutil.copytree(PROJECT / "examples", workspace / "examples")
+    workspace.set({"export.formats": ["onnx"], "units": [SERVED]})
+    *_, line = run(used, block("dvc repro")).splitlines()
+    facts = workspace.json(f"exports/{SERVED}/glass-0/onnx/export.json")
+    assert (facts["unit"], facts["difference"]["flips"]) == (SERVED, 0)
+    scored = run(used, f"blemish predict models/{SERVED}/glass-0 photo.png --json").splitlines()
+    row = next(json.loads(line) for line in scored if line.startswith('{"image"'))
+    decision, score, *_ = line.split()
+    assert decision == ("defective" if row["decision"] else "good")
+    assert abs(float(score) - row["score"]) <= 1e-3 * max(1, abs(row["score"]))
+
+
 def section(beginning: str) -> str:
     """The rest of a sentence of the page."""
     sentence = re.search(re.escape(beginning) + r"(.*?)\.\s", PAGE, re.DOTALL)

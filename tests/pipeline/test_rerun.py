@@ -51,6 +51,7 @@ def test_what_the_stages_imported_is_described(finished: Workspace) -> None:
         "methods.registry",
         "synthesis.kinds",
         "core.stage_times",  # notes when a stage ran, and changes nothing of what it makes
+        "core.scoring_times",  # likewise how fast it is
         *(f"methods.{name}.params" for name in METHODS),
     ]
     modules = [*(f"blemish.{name}" for name in checks)]

@@ -1,11 +1,17 @@
 """The leaderboard and the summary, as numbers and as printed."""
 
 import re
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from blemish.core.files import write_json
+from blemish.core.scoring_times import SHOWN, SPEED, digest_of
 from blemish.report import tables
+from blemish.report.console import print_leaderboard
 from tests.browser.workspace import UNITS
 from tests.report.runs import a_run, load, printed
 
@@ -105,3 +111,24 @@ def test_the_best_of_a_unit_is_bold_in_the_terminal(workspace: Path) -> None:
     for row in tables.leaderboard(runs):
         best[row["unit"]] = max(best[row["unit"]], row["metrics"]["image_auroc"]["mean"])
     assert bold == [f"{value:.3f}" for value in best.values()]
+
+
+def test_times_are_shown_where_there_are_any(workspace: Path, tmp_path: Path) -> None:
+    runs = [a_run("a/b", "glass", seed) for seed in (0, 1)] + [a_run("a/b", "dmad", 0)]
+    models = [tmp_path / f"model-{number}" for number in range(3)]
+    runs = [replace(run, model=model) for run, model in zip(runs, models, strict=True)]
+    for model, taken in zip(models, (30.0, 41.0, None), strict=True):
+        write_json(model / "model.json", {"taken": taken})
+        note = {"milliseconds": {SHOWN: {"median": taken}}}
+        write_json(tmp_path / SPEED / f"{digest_of(model)}.json", note)
+    times = tables.scoring_times(runs, tmp_path)
+    assert times == {("a/b", "glass"): 35.5}
+    assert tables.scoring_times(load(workspace), workspace) == {}
+    stream = StringIO()
+    print_leaderboard(runs, Console(file=stream, width=80), times)
+    text = stream.getvalue()
+    assert "ms an" in text
+    assert re.search(r"glass .* 36$", text, re.MULTILINE)
+    assert re.search(r"dmad .* –$", text, re.MULTILINE)
+    assert "on one core of this machine" in " ".join(text.split())
+    assert "ms an" not in printed(runs, 80)

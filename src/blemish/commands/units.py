@@ -14,11 +14,12 @@ def units(
     """List the data sets, their units, and whether and how each can be had."""
     from rich.console import Console
 
-    from blemish.core.params import load_params
+    from blemish.core.params import PARAMS_FILE, load_params
     from blemish.core.surroundings import printable_json
     from blemish.datasets import catalogue
 
-    folders = load_params().data.folders
+    # Outside a project there are the published sets alone.
+    folders = load_params().data.folders if PARAMS_FILE.exists() else {}
     if as_json:
         content = catalogue.one_unit(unit, folders) if unit else catalogue.records(folders)
         print(printable_json(content, indent=2))

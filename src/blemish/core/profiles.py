@@ -28,6 +28,7 @@ def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
     result is checked before `target` is replaced. Raises UserError for an unknown profile,
     one that holds the grid, or one with a bad key or value.
     """
+    read_yaml(target)  # reports a missing or broken file
     path = profiles / f"{name}.yaml"
     known = sorted(file.stem for file in profiles.glob("*.yaml"))
     if name not in known:
@@ -39,7 +40,6 @@ def apply_profile(name: str, profiles: Path, target: Path) -> list[str]:
     reset = differences[name].pop(RESET, False)
     wanted = _defaults_of(differences.values()) if reset else {}
     _overlay(wanted, differences[name])
-    read_yaml(target)  # reports a missing or broken file
     yaml = _keeping_style()
     content = yaml.load(target.read_text(encoding="utf-8"))
     changed = list(_update(content, wanted, ""))

@@ -1,5 +1,7 @@
 """What the stage `export` writes: a graph, and what speaks for it."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -14,13 +16,16 @@ from numpy.typing import NDArray
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.files import sha256, write_json
+from blemish.export import judge
 from blemish.export.cost import milliseconds, peak_memory
-from blemish.export.graph import onnx_model
+from blemish.export.graph import onnx_model, window_model
 from blemish.export.proof import between_scores, check, compare
-from blemish.export.runtimes import FILES, open_graph, write_openvino
+from blemish.export.runtimes import FACTS, FILES, JUDGE, ZONES, open_graph, write_openvino
 from blemish.images.manifest import read_manifest
 from blemish.images.reading import read_image
-from blemish.methods.saved import Record, load
+from blemish.images.seen_zones import SeenZones, see
+from blemish.methods.saved import Record, load, load_zones
+from blemish.methods.zone_rules import ZoneRule
 from blemish.predict.trained import TrainedDetector, cores, rules_of
 
 TIMED_IMAGES = 4
@@ -42,38 +47,60 @@ def write_export(
     be exported, and where the graph does not decide as it.
     """
     network, record = load(model, choose_device("cpu", 1))
-    if record.zones is not None:
+    shared = load_zones(model, record)
+    if record.zones is not None and shared is None:
         raise UserError(
-            f"{model}: its unit has zones, which cannot be exported: use `blemish.load`, or leave "
-            "the unit out of `units` when you export"
+            f"{model}: its unit has zones that are not the same on all images, which cannot be "
+            "exported: use `blemish.load`, or leave the unit out of `units` when you export"
         )
     rules = rules_of(record, false_alarm_rate, None, None, REGION, SIMPLIFY)
-    detector = TrainedDetector(network, record, rules)
+    zones = see(shared, network.framing) if shared else None
+    detector = TrainedDetector(network, record, rules, zones)
     facts = _facts(detector, model, prepared, synthetic, code, false_alarm_rate)
-    file = folder / FILES["onnx"]
-    props = {key: str(value) for key, value in facts.items()}
-    onnx.save(onnx_model(network, facts["graph_threshold"], props), file)
-    if name == "openvino":
-        write_openvino(file, folder / FILES[name])
-        file.unlink()
+    facts["format"] = name
+    _write_graph(name, detector, zones, facts, folder)
     run = open_graph(name, folder)
     difference = compare(detector, run, _images(prepared, synthetic, record))
     check(difference, f"{record.unit} {record.method}-{record.seed} as {name}")
     some = list(islice(_images(prepared, synthetic, record), TIMED_IMAGES))
-    write_json(
-        folder / "export.json",
-        {
-            "format": name,
-            **facts,
-            "difference": asdict(difference),
-            "milliseconds": {
-                "one core": milliseconds(run, some),
-                f"{cores()} cores": milliseconds(open_graph(name, folder, cores()), some),
-            },
-            "peak_mib": peak_memory(name, folder, some[0]),
-            "versions": {"torch": torch.__version__, "onnx": onnx.__version__},
+    cost = {
+        "difference": asdict(difference),
+        "milliseconds": {
+            "one core": milliseconds(run, some),
+            f"{cores()} cores": milliseconds(open_graph(name, folder, cores()), some),
         },
-    )
+        "peak_mib": peak_memory(name, folder, some[0]),
+        "versions": {"torch": torch.__version__, "onnx": onnx.__version__},
+    }
+    write_json(folder / FACTS, facts | cost)
+
+
+def _write_graph(
+    name: str,
+    detector: TrainedDetector,
+    zones: SeenZones | None,
+    facts: dict[str, Any],
+    folder: Path,
+) -> None:
+    """The graph of whole images; with zones, or for images seen through windows, that of a window
+    and what is needed around it."""
+    write_json(folder / FACTS, facts)
+    file, network = folder / FILES["onnx"], detector.network
+    props = {key: value if isinstance(value, str) else json.dumps(value)
+             for key, value in facts.items()}  # fmt: skip
+    if zones is None and network.framing.resize != "tiles":
+        graph = onnx_model(network, facts["graph_threshold"], props)
+    else:
+        judged = len(facts["zones"]) + 1
+        graph = window_model(network, judged, props)
+        shutil.copyfile(judge.__file__, folder / JUDGE)
+        if zones is not None:
+            seen = zones.seen[:judged]
+            np.savez_compressed(folder / ZONES, index=zones.zones.index, seen=seen)
+    onnx.save(graph, file)
+    if name == "openvino":
+        write_openvino(file, folder / FILES[name])
+        file.unlink()
 
 
 def _facts(
@@ -91,6 +118,8 @@ def _facts(
         "method": record.method,
         "seed": record.seed,
         "framing": record.framing.said,
+        "view": asdict(record.framing),
+        "zones": [_rule(record, rule) for rule in rules.zones],
         "threshold": rules.threshold,
         "graph_threshold": between_scores(rules.threshold, record.validation.normal_scores),
         "map_threshold": rules.map_threshold,
@@ -101,6 +130,13 @@ def _facts(
         "defects_sha256": sha256(synthetic / "manifest.parquet"),
         "code_sha256": sha256(code),
     }
+
+
+def _rule(record: Record, rule: ZoneRule) -> dict[str, Any]:
+    """What a zone puts up with; its threshold moved as that of the image is."""
+    own = record.validation.zones.get(rule.name)
+    normals = own.normal_scores if own and rule.normals else record.validation.normal_scores
+    return asdict(rule) | {"graph_threshold": between_scores(rule.threshold, normals)}
 
 
 def _images(prepared: Path, synthetic: Path, record: Record) -> Iterator[NDArray[np.uint8]]:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.detector import AnyDetector, where_judged
-from blemish.methods.patchcore.detector import PatchCore
+from blemish.methods.detector import AnyDetector, Measured, where_judged
+from blemish.methods.dsarad.detector import Dsarad
+from blemish.methods.patchcore.detector import PatchCore, Patches
 from blemish.methods.patchcore.scoring import distances, nearest
 from blemish.nn.smoothing import anomaly_map
 
@@ -15,7 +16,7 @@ class Scores(nn.Module):
 
     def __init__(self, detector: AnyDetector) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector = _in_batches(detector)
 
     def forward(self, pictures: Tensor, judged: Tensor) -> tuple[Tensor, Tensor]:
         measured = self.detector.measure(pictures)
@@ -23,27 +24,50 @@ class Scores(nn.Module):
         return measured.maps, self.detector.combine(peaks[:, None])
 
 
-class PatchCoreScores(nn.Module):
-    """`Scores` of PatchCore, which itself goes through images one by one."""
+class WindowScores(nn.Module):
+    """The W windows of one image, uint8 (W, 3, h, w), and bool `judged` (Z, W, h, w), which pixels
+    count in each of Z zones → maps (W, h, w) float32 and the scores of the zones (Z,) float64.
+
+    zones: how many. A window with nothing of a zone adds nothing to its score.
+    """
+
+    def __init__(self, detector: AnyDetector, zones: int) -> None:
+        super().__init__()
+        self.detector, self.zones = _in_batches(detector), zones
+
+    def forward(self, pictures: Tensor, judged: Tensor) -> tuple[Tensor, Tensor]:
+        measured = self.detector.measure(pictures)
+        peaks = [self.detector.peaks(measured.cells, judged[at]) for at in range(self.zones)]
+        return measured.maps, torch.cat([self.detector.combine(each[None]) for each in peaks])
+
+
+class PatchCoreInBatches(nn.Module):
+    """PatchCore, which itself goes through images one by one."""
 
     def __init__(self, detector: PatchCore) -> None:
         super().__init__()
         self.detector = detector
 
-    def forward(self, pictures: Tensor, judged: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, pictures: Tensor) -> Measured:
         detector = self.detector
         features = detector.embed(pictures)
         found = nearest(features.flatten(0, 2), detector.bank)
         distance, rows = (part.view(features.shape[:3]) for part in found)
         size = (pictures.shape[2], pictures.shape[3])
         maps = anomaly_map(distance, size, detector.params.sigma).float()
-        counted = where_judged(distance, judged).flatten(1)
+        return Measured(maps, Patches(features, distance, rows))
+
+    def peaks(self, cells: Patches, judged: Tensor) -> Tensor:
+        counted = where_judged(cells.distance, judged).flatten(1)
         patch = counted.argmax(dim=1, keepdim=True)
         farthest = counted.gather(1, patch)[:, 0]
-        row = detector.bank[rows.flatten(1).gather(1, patch)[:, 0]]
-        chosen = patch[..., None].expand(-1, -1, features.shape[-1])
-        query = features.flatten(1, 2).gather(1, chosen)[:, 0]
-        return maps, self._less_where_alone(query, row, farthest)
+        row = self.detector.bank[cells.rows.flatten(1).gather(1, patch)[:, 0]]
+        chosen = patch[..., None].expand(-1, -1, cells.features.shape[-1])
+        query = cells.features.flatten(1, 2).gather(1, chosen)[:, 0]
+        return torch.stack([farthest, self._less_where_alone(query, row, farthest)], dim=1)
+
+    def combine(self, peaks: Tensor) -> Tensor:
+        return self.detector.combine(peaks)
 
     def _less_where_alone(self, query: Tensor, row: Tensor, distance: Tensor) -> Tensor:
         """Equation 7, see `image_score`, of queries (N, C) and the rows of the bank nearest to
@@ -57,8 +81,7 @@ class PatchCoreScores(nn.Module):
         return (1 - torch.exp(distance - around.logsumexp(dim=1))) * distance
 
 
-def exported_form(detector: AnyDetector) -> nn.Module:
-    """The module that is exported."""
-    if isinstance(detector, PatchCore):
-        return PatchCoreScores(detector).eval()
-    return Scores(detector).eval()
+def _in_batches(detector: AnyDetector) -> AnyDetector | PatchCoreInBatches:
+    if isinstance(detector, Dsarad):
+        detector.pixels.settle()
+    return PatchCoreInBatches(detector) if isinstance(detector, PatchCore) else detector

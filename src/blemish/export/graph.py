@@ -10,9 +10,8 @@ import onnx
 import torch
 from onnx import ModelProto
 
-from blemish.core.errors import UserError
 from blemish.export.builder import IR_VERSION, OPSET
-from blemish.export.forms import exported_form
+from blemish.export.forms import Scores, WindowScores
 from blemish.export.framing_graph import framing_graph, map_graph
 from blemish.export.operators import DECOMPOSITIONS
 from blemish.methods.detector import AnyDetector
@@ -22,16 +21,11 @@ MOST_IMAGES = 1024  # of a batch
 
 def onnx_model(detector: AnyDetector, threshold: float, facts: Mapping[str, str]) -> ModelProto:
     """uint8 `images` (N, H, W, 3) → `score` (N,) float64, bool `defective` (N,): whether it is
-    above `threshold`; `map` (N, H, W) float32.
+    above `threshold`; `map` (N, H, W) float32. Not for images that are seen through windows.
 
-    facts: travel in the file. Raises UserError for what cannot be exported.
+    facts: travel in the file.
     """
     framing = detector.framing
-    if framing.resize == "tiles":
-        raise UserError(
-            f"{detector.name}: sees images through windows (`resize: tiles`), which cannot be "
-            "exported: set `resize` to fit and train again, or leave it out of `export.formats`"
-        )
     before = framing_graph(framing)
     network = network_graph(detector)
     after = map_graph(framing, threshold)
@@ -39,21 +33,26 @@ def onnx_model(detector: AnyDetector, threshold: float, facts: Mapping[str, str]
         before, network, [("pictures", "pictures"), ("judged", "judged")]
     )
     joined = _with_map(joined, after)
-    onnx.helper.set_model_props(joined, dict(facts))
-    onnx.checker.check_model(joined)
-    return joined
+    return _finished(joined, facts)
 
 
-def network_graph(detector: AnyDetector) -> ModelProto:
-    """`pictures` and `judged`, see `exported_form` → `maps` and `scores`."""
+def window_model(detector: AnyDetector, zones: int, facts: Mapping[str, str]) -> ModelProto:
+    """The network alone, for a program around it: see `WindowScores`."""
+    return _finished(network_graph(detector, zones), facts)
+
+
+def network_graph(detector: AnyDetector, zones: int = 0) -> ModelProto:
+    """`pictures` and `judged` → `maps` and `scores`; see `Scores`, or with zones `WindowScores`."""
     height, width = detector.framing.window
     pictures = torch.zeros(2, 3, height, width, dtype=torch.uint8)
-    judged = torch.ones(2, height, width, dtype=torch.bool)
-    module = exported_form(detector)
-    batch = {0: torch.export.Dim("N", min=1, max=MOST_IMAGES)}
+    lengths = (zones, 2) if zones else (2,)
+    judged = torch.ones(*lengths, height, width, dtype=torch.bool)
+    module = (WindowScores(detector, zones) if zones else Scores(detector)).eval()
+    batch = torch.export.Dim("N", min=1, max=MOST_IMAGES)
+    dynamic = ({0: batch}, {1 if zones else 0: batch})
     with torch.no_grad(), _quiet():
         module(pictures, judged)  # fills caches, which tracing could not
-        program = torch.export.export(module, (pictures, judged), dynamic_shapes=(batch, batch))
+        program = torch.export.export(module, (pictures, judged), dynamic_shapes=dynamic)
         made = torch.onnx.export(
             program.run_decompositions(DECOMPOSITIONS),
             (),
@@ -84,6 +83,12 @@ def _with_map(joined: ModelProto, after: ModelProto) -> ModelProto:
     graph.output.extend(after.graph.output)
     graph.name = "blemish"
     return joined
+
+
+def _finished(model: ModelProto, facts: Mapping[str, str]) -> ModelProto:
+    onnx.helper.set_model_props(model, dict(facts))
+    onnx.checker.check_model(model)
+    return model
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from blemish.core.errors import UserError
 from blemish.export.runtimes import Run
 from blemish.predict.trained import TrainedDetector
-from blemish.predict.verdict import Verdict
 
 LEAST = 1e-30  # of a range, for what is all alike
 BOUND = 1e-3  # largest difference, as a share of the range of scores, or of the maps' values
@@ -20,10 +19,11 @@ def between_scores(threshold: float, normal_scores: Sequence[float]) -> float:
     """A threshold for a graph, a little above the model's.
 
     That is a normal's own score, which is not above it; last bits must not make it so. Half way to
-    the next higher normal at most, and no farther than differences may be.
+    the next higher normal at most, and no farther than differences may be. A single normal has no
+    range: the threshold itself stands for it.
     """
     above = min((score for score in normal_scores if score > threshold), default=math.inf)
-    spread = max(normal_scores) - min(normal_scores)
+    spread = max(normal_scores) - min(normal_scores) or abs(threshold)
     return threshold + min(spread * BOUND, above - threshold) / 2
 
 
@@ -43,8 +43,8 @@ class Difference:
 def compare(detector: TrainedDetector, run: Run, images: Iterable[NDArray[np.uint8]]) -> Difference:
     """Judge each image, uint8 (H, W, 3), by the detector and by the graph."""
     differences, flips, scores, extremes = [], 0, [], []
-    for number, image in enumerate(images):
-        ours: Verdict = detector.judge(image, None, f"image {number}")
+    for image in images:
+        ours = detector.score(image)
         answer = run(image[None])
         apart = float(np.abs(answer.map[0] - ours.map).max())
         differences.append((abs(float(answer.score[0]) - ours.score), apart))

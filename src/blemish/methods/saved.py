@@ -2,7 +2,7 @@
 
 import importlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +39,7 @@ class Record(Section):
     levels: Levels | None = None  # what black and white are in 16-bit images
     facts: dict[str, Any]
     validation: Validation
+    looks: dict[str, list[float]] = Field(default={})  # of the validation normals (`images.looks`)
     zones: Zones | None = None  # with their tolerances; None: no image has any, {}: only `ignore`
     versions: dict[str, str]
 
@@ -51,12 +52,13 @@ def save(
     levels: tuple[int, int] | None = None,
     framing_reason: str = "",
     zones: UnitZones | None = None,
+    looks: Iterable[Mapping[str, float]] = (),
 ) -> None:
     """Write `model.safetensors` and `model.json`; `zones.png` where all images share their zones.
 
     `normals` are the validation normals', `levels` those of the unit's manifest, `framing_reason`
     says how the framing was chosen, `zones` are those of the unit, by which the normals
-    are scored. Raises UserError if a score is not finite.
+    are scored, `looks` are the normals'. Raises UserError if a score is not finite.
     """
     try:
         validation = Validation.of(normals, zones)
@@ -77,6 +79,7 @@ def save(
         levels=None if levels is None else list(levels),
         facts=detector.facts(),
         validation=validation,
+        looks=_columns(looks),
         zones=zones.tolerances if zones else None,
         versions={"python": platform.python_version(), "torch": torch.__version__},
     )
@@ -138,6 +141,15 @@ def load_zones(folder: Path, record: Record) -> ZoneMap | None:
     if not zones.judged().any():
         raise UserError(f"{file}: leaves nothing to be judged: train the model again")
     return zones
+
+
+def _columns(rows: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Each number of all rows, ascending."""
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return {name: sorted(values) for name, values in columns.items()}
 
 
 def _reason(error: Exception) -> str:

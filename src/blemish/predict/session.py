@@ -13,6 +13,7 @@ from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.core.surroundings import printable_json
 from blemish.methods.saved import Record, load
+from blemish.predict.drift import Drift
 from blemish.predict.inputs import Source, check_distinct, find_images
 from blemish.predict.outputs import LabelMe, Pictures, RawMaps, Row, Write, row_of, score_table
 from blemish.predict.stream import Prediction, Unreadable, predict_each
@@ -72,17 +73,17 @@ def run(request: Request) -> int:
     detector = _open(request)
     record, rules, tally = detector.record, detector.rules, Tally()
     zones = open_zones(request.zones, request.model, record, sources)
-    writers = _writers(request, rules, record)
+    writers, drift = _writers(request, rules, record), Drift.of(record, rules)
     try:
         results = predict_each(detector, sources, zones.of)
-        _stream(request, results, len(sources), writers, tally, zoned=bool(rules.zones))
+        _stream(request, results, len(sources), writers, tally, drift)
     except KeyboardInterrupt:
         done = tally.images + len(tally.unreadable)
         missing = f", {request.scores} is not written" if request.scores else ""
         print(f"interrupted after {done} of {len(sources)} images{missing}", file=sys.stderr)
         return INTERRUPTED
     kept = sum(writer.kept for writer in writers if isinstance(writer, LabelMe))
-    summary = Summary(record, rules, tally, kept, zones.notes())
+    summary = Summary(record, rules, tally, kept, zones.notes(), drift.lines)
     if request.as_json:
         print(printable_json({"summary": summary.as_json()}))
     else:
@@ -151,11 +152,12 @@ def _stream(
     total: int,
     writers: list[Write],
     tally: Tally,
-    zoned: bool,
+    drift: Drift,
 ) -> None:
     printed = request.as_json or not (writers or request.scores)
     if not (printed and sys.stdout.isatty()):  # lines on a terminal are progress enough
         results = progress(results, "predicting", total, "image")
+    zoned = bool(drift.rules.zones)
     with score_table(request.scores, zoned) if request.scores else nullcontext() as table:
         for result in results:
             if isinstance(result, Unreadable):
@@ -164,6 +166,7 @@ def _stream(
                 continue
             row = row_of(result)
             tally.add(row, result.verdict.seen)
+            drift.add(row["image"], result.verdict)
             for write in writers:
                 write(result)
             if table:

@@ -1,5 +1,6 @@
 """How long judging an image takes: `blemish speed`, and what benchmarks compare with."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,16 +21,23 @@ WARM = 2  # calls that are not timed
 Pixels = NDArray[np.uint8]
 
 
-def measure(model: Path, files: Sequence[Path], repeats: int) -> dict[str, Any]:
+def measure(
+    model: Path, files: Sequence[Path], repeats: int, seconds: float = math.inf
+) -> dict[str, Any]:
     """Times of `repeats` images, taken from the files in turn, on the CPU.
 
-    Memory is the peak of this process while one image at a time is judged on one core. Raises
-    UserError as `open_detector` and `read_image`.
+    seconds: about how long each of the times may take; then fewer images count, and where one takes
+    so long that a batch would exceed it there is no time of batches. Memory is the peak of this
+    process while one image at a time is judged on one core. Raises UserError as `open_detector` and
+    `read_image`.
     """
     alone = open_detector(model, "cpu", threads=1)
     turn = list(islice(cycle(files), min(repeats, BATCH)))
     images = [read_image(file, alone.levels) for file in turn]
-    one_core = milliseconds(alone.score, images, repeats)
+    reading = milliseconds(
+        lambda file: read_image(file, alone.levels), turn, repeats, seconds=seconds
+    )
+    found = {"reading": reading} | _scoring(alone, "one core", images, repeats, seconds)
     peak = peak_mib()
     together = open_detector(model, "cpu", threads=0)
     return {
@@ -38,37 +46,50 @@ def measure(model: Path, files: Sequence[Path], repeats: int) -> dict[str, Any]:
         "seed": alone.record.seed,
         "cores": cores(),
         "image": f"{images[0].shape[1]}×{images[0].shape[0]}",
-        "milliseconds": {
-            "reading": milliseconds(lambda file: read_image(file, alone.levels), turn, repeats),
-            "one core, batch 1": one_core,
-            f"one core, batch {BATCH}": batched(alone, images, repeats),
-            "all cores, batch 1": milliseconds(together.score, images, repeats),
-            f"all cores, batch {BATCH}": batched(together, images, repeats),
-        },
+        "milliseconds": found | _scoring(together, "all cores", images, repeats, seconds),
         "peak_mib": peak,
     }
 
 
-def batched(detector: TrainedDetector, images: Sequence[Pixels], repeats: int) -> dict[str, float]:
-    """Milliseconds an image when `BATCH` of them are given at once."""
-    some = list(islice(cycle(images), BATCH))
-    calls = max(3, repeats // BATCH)
-    return milliseconds(lambda _: detector.score(some, batch=BATCH), [0], calls, BATCH)
+def _scoring(
+    detector: TrainedDetector, name: str, images: Sequence[Pixels], repeats: int, seconds: float
+) -> dict[str, dict[str, float]]:
+    """Milliseconds an image, alone and when `BATCH` of them are given at once."""
+    single = milliseconds(detector.score, images, repeats, seconds=seconds)
+    found = {f"{name}, batch 1": single}
+    if single["median"] * BATCH <= 1000 * seconds:
+        some = list(islice(cycle(images), BATCH))
+        calls = max(2, repeats // BATCH)
+        together = milliseconds(
+            lambda _: detector.score(some, batch=BATCH), [0], calls, BATCH, warm=0, seconds=seconds
+        )
+        found[f"{name}, batch {BATCH}"] = together
+    return found
 
 
 def milliseconds(
-    work: Callable[[Any], object], items: Iterable[Any], calls: int, of_call: int = 1
+    work: Callable[[Any], object],
+    items: Iterable[Any],
+    calls: int,
+    of_call: int = 1,
+    warm: int = WARM,
+    seconds: float = math.inf,
 ) -> dict[str, float]:
-    """Median and 95th percentile an image, of calls that each take `of_call` images."""
-    times = []
-    for item in islice(cycle(items), WARM + calls):
+    """Median and 95th percentile an image, of calls that each take `of_call` images.
+
+    warm: calls before them, to warm up. After `seconds` no further call is made.
+    """
+    times: list[float] = []
+    for item in islice(cycle(items), warm + calls):
+        if sum(times) > seconds:
+            break
         start = time.perf_counter()
         work(item)
-        times.append(1000 * (time.perf_counter() - start) / of_call)
-    timed = times[WARM:]
+        times.append(time.perf_counter() - start)
+    each = [1000 * taken / of_call for taken in times[warm:] or times[-1:]]
     return {
-        "median": round(statistics.median(timed), 2),
-        "p95": round(float(np.percentile(timed, 95)), 2),
+        "median": round(statistics.median(each), 2),
+        "p95": round(float(np.percentile(each, 95)), 2),
     }
 
 

@@ -31,13 +31,15 @@ class Tally:
 
 @dataclass(frozen=True)
 class Summary:
-    """kept: LabelMe files that were there. zone_notes: what must be said of zones."""
+    """kept: LabelMe files that were there. zone_notes: what must be said of zones. drift: what was
+    said of it."""
 
     record: Record
     rules: Rules
     tally: Tally
     kept: int
     zone_notes: Sequence[str]
+    drift: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The summary's keys; `zones` and `notes` only where there are any."""
@@ -56,11 +58,12 @@ class Summary:
             "least_seen": min(tally.seen, default=1.0),
             **({"zones": zones} if zones else {}),
             **({"notes": list(self.zone_notes)} if self.zone_notes else {}),
+            **({"drift": list(self.drift)} if self.drift else {}),
         }
 
     def lines(self, false_alarm_rate: float, given: tuple[float | None, float | None]) -> list[str]:
         """Sentences for people; given: the thresholds of scores and maps that the user gave."""
-        notes: list[str | None] = [*partly_seen(self.tally.seen), *self.zone_notes]
+        notes: list[str | None] = [*partly_seen(self.tally.seen), *self.zone_notes, *self.drift]
         if None in given:
             notes += self._threshold_notes(false_alarm_rate)
         if self.kept:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
+from blemish.images.looks import looks_of
 from blemish.images.reading import Levels
 from blemish.images.seen_zones import SeenZones, see
 from blemish.methods.detector import AnyDetector
@@ -102,13 +103,15 @@ class TrainedDetector:
         if self.device.type == "cpu" and torch.get_num_threads() != 1:
             torch.set_num_threads(1)
         size, framing = (image.shape[0], image.shape[1]), self.network.framing
-        picture = torch.from_numpy(framing.to_model(image))
+        framed = framing.to_model(image)
+        picture = torch.from_numpy(framed)
         small, scores = score_picture(self.network, picture, size, seen.seen if seen else None)
         check_finite(scores, small, name)
         anomaly_map = framing.to_original(small, size)
         zones = seen.zones if seen else None
         whole = np.array(lowest_where_ignored(anomaly_map, zones), np.float32)
-        return verdict(scores, whole, seen, framing.seen(*size), self.rules)
+        found = verdict(scores, whole, seen, framing.seen(*size), self.rules)
+        return replace(found, looks=looks_of(framed))
 
     def _judged(self, picture: Picture, name: str) -> Verdict:
         pixels = pixels_of(picture, self.levels, name)

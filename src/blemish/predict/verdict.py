@@ -1,7 +1,7 @@
 """From the score and the map of an image to a decision and regions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Verdict:
     where the image is not judged. regions: where the map is above its own threshold, the highest
     score first. expected_false_alarm_rate: the share of new good images that are expected above
     `threshold`. seen: the share of the image that the network saw. zones: those of the image.
+    looks: the numbers of `images.looks`.
     """
 
     score: float
@@ -51,6 +52,7 @@ class Verdict:
     seen: float = 1.0
     zones: ZoneMap | None = None
     zone_alarms: Mapping[str, bool] | None = None
+    looks: Mapping[str, float] = field(default_factory=dict)
 
 
 def verdict(

@@ -12,6 +12,7 @@ from pathlib import Path
 from blemish.core.errors import UserError
 from blemish.core.files import unfinished
 from blemish.predict.arrivals import Arrivals, Waiting, version_of
+from blemish.predict.drift import Drift
 from blemish.predict.judged_table import JudgedTable
 from blemish.predict.outputs import Pictures, row_of
 from blemish.predict.stream import Prediction, Unreadable, predict_each
@@ -53,7 +54,9 @@ class Watch:
             level = detector.record.validation.map_level
             overlays = Pictures.by(detector.rules, level, self.overlays, over_image=True)
         arrivals = Arrivals(self.folder, outputs, self.rest)
-        work = _Work(self, detector, open_zones(None, self.model, detector.record, []), overlays)
+        drift = Drift.of(detector.record, detector.rules)
+        zones = open_zones(None, self.model, detector.record, [])
+        work = _Work(self, detector, zones, overlays, drift)
         with JudgedTable(self.table) as table, _ended_by_signals() as ended:
             while not ended.is_set():
                 ready = arrivals.look(time.monotonic(), table.done)
@@ -70,6 +73,7 @@ class _Work:
     detector: TrainedDetector
     zones: ZoneSource
     overlays: Pictures | None
+    drift: Drift
 
     def judge(self, ready: list[Waiting], table: JudgedTable, ended: threading.Event) -> None:
         """Judge files in their order; the row in the table is what makes one done."""
@@ -92,6 +96,8 @@ class _Work:
             table.add(one.version, {**row, "image": one.version.name})
             print(f"{'alarm' if row['decision'] else '-':5}  {row['score']:<10.5g}  "
                   f"{row['regions']:3} region(s)  {one.version.name}", flush=True)  # fmt: skip
+            if line := self.drift.add(one.version.name, result.verdict):
+                print(line, file=sys.stderr, flush=True)
         elif not one.tried:
             one.tried = True
         else:

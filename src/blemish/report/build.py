@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from blemish.core.files import finished_folder, link, write_json
+from blemish.core.scoring_times import write_script
 from blemish.core.workspace import Run, grid, preview
 from blemish.report.html import write_page
 from blemish.report.tables import by_unit_and_method, leaderboard, summary
@@ -23,7 +24,8 @@ def build(
 ) -> None:
     """Write the folders `metrics`, `plots` and `report` from the runs of the grid.
 
-    All three are replaced when everything is written, and none before. Raises UserError where
+    All three are replaced when everything is written, and none before. What the page reads times
+    from is written beside `report`. Raises UserError where
     an input is missing or broken, naming the stage to run.
     """
     runs = [run.check() for run in grid(models, results, units, methods, seeds)]
@@ -36,6 +38,7 @@ def build(
         write_json(metrics_folder / "leaderboard.json", leaderboard(runs))
         _write_plots(plots_folder, runs, synthetic)
         write_page(report_folder, runs, synthetic)
+    write_script(report.parent)
 
 
 def _write_plots(folder: Path, runs: list[Run], synthetic: Path) -> None:

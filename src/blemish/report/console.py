@@ -1,6 +1,6 @@
 """The leaderboard in a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -25,23 +25,29 @@ from blemish.report.tables import (
     spread,
 )
 
+Times = Mapping[tuple[str, str], float]
+
+TIMED = "ms an image: to score it on one core of this machine, without reading it; median."
 SHOWN_RATES = ("recall", "false_alarms")
 
 
-def print_leaderboard(runs: list[Run], console: Console) -> None:
+def print_leaderboard(runs: list[Run], console: Console, times: Times | None = None) -> None:
     """Print the leaderboard, readable from 80 characters on; the best of a unit is bold.
 
-    All columns where they fit on a line, else the most telling ones.
+    All columns where they fit on a line, else the most telling ones. times: of
+    `scoring_times`; without any there is no column of them.
     """
     rows = leaderboard(runs)
-    wide = _table(rows, Place.TERMINAL)
     unbounded = console.options.update(max_width=10_000)
+    tables = [_table(rows, place, times or {}) for place in (Place.TERMINAL, Place.SUMMARY)]
+    wide, narrow = tables
     fits = console.measure(wide, options=unbounded).maximum <= console.width
-    console.print(wide if fits else _table(rows, Place.SUMMARY))
-    console.print(" ".join(conditions(runs)), style="dim", highlight=False, markup=False)
+    console.print(wide if fits else narrow)
+    said = [*conditions(runs), *([TIMED] if times else [])]
+    console.print(" ".join(said), style="dim", highlight=False, markup=False)
 
 
-def _table(rows: list[Row], place: Place) -> Table:
+def _table(rows: list[Row], place: Place, times: Times) -> Table:
     names = shown_in(place, metric_names(rows))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("unit", overflow="fold")
@@ -51,6 +57,8 @@ def _table(rows: list[Row], place: Place) -> Table:
     for rate in SHOWN_RATES:
         title = RATES[rate][1].lower().replace(" ", "\n")
         table.add_column(title, justify="right", no_wrap=True)
+    if times:
+        table.add_column("ms an\nimage", justify="right", no_wrap=True)
     best = {name: best_methods(rows, name) for name in names}
     methods = list(dict.fromkeys(row["method"] for row in rows))
     unit = None
@@ -58,7 +66,8 @@ def _table(rows: list[Row], place: Place) -> Table:
         if len(methods) > 1 and unit not in (None, row["unit"]):
             table.add_section()
         first = Text(row["unit"] if row["unit"] != unit else "")
-        table.add_row(first, Text(marked(row)), *_cells(row, names, best))
+        taken = [_milliseconds(times, row)] if times else []
+        table.add_row(first, Text(marked(row)), *_cells(row, names, best), *taken)
         unit = row["unit"]
     if any(row["unit"] != unit for row in rows):
         table.add_section()
@@ -83,6 +92,11 @@ def _cells(row: Row, names: Sequence[str], best: dict[str, set[tuple[str, str]]]
         cells.append(cell.append(f"\n{bounds}", "not bold dim") if bounds else cell)
     rates = [row["threshold"][name]["mean"] for name in SHOWN_RATES]
     return cells + [Text(percent(rate)) for rate in rates]
+
+
+def _milliseconds(times: Times, row: Row) -> str:
+    taken = times.get((row["unit"], row["method"]))
+    return "–" if taken is None else f"{taken:.0f}"
 
 
 def _means(rows: list[Row], method: str, names: Sequence[str]) -> list[str]:

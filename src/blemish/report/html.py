@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from blemish.core.progress import progress
+from blemish.core.scoring_times import digest_of
 from blemish.core.workspace import Run, preview
 from blemish.metrics.table import Place, heading, shown_in
 from blemish.report import choices, figures, literature, views
@@ -49,7 +50,7 @@ def write_page(folder: Path, runs: list[Run], synthetic: Path) -> None:
         .get_template("index.html.j2")
         .render(
             sections=sections,
-            leaderboard=_leaderboard(rows),
+            leaderboard=_leaderboard(rows, groups),
             conditions=conditions(runs),
             methods=list(dict.fromkeys(run.method for run in runs)),
             seeds=sorted({run.seed for run in runs}),
@@ -79,7 +80,7 @@ def _anchor(unit: str) -> str:
     return "unit-" + re.sub(r"[^\w.-]+", "-", unit)
 
 
-def _leaderboard(rows: list[Row]) -> View:
+def _leaderboard(rows: list[Row], groups: dict[tuple[str, str], list[Run]]) -> View:
     names, rates = metric_names(rows), rates_of(rows)
     methods = dict.fromkeys(row["method"] for row in rows)
     several = len({row["unit"] for row in rows}) > 1
@@ -94,6 +95,9 @@ def _leaderboard(rows: list[Row]) -> View:
             | {name: mean_over_units(rows, method, name, "threshold") for name in rates}
             for method in methods
             if several
+        },
+        "models": {
+            key: " ".join(digest_of(run.model) for run in group) for key, group in groups.items()
         },
         "rates": rates,
     }

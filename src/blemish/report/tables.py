@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from blemish.core.completeness import missing_parts
+from blemish.core.scoring_times import SHOWN, digest_of, noted_times
 from blemish.core.workspace import Run
 from blemish.methods.registry import METHODS
 from blemish.metrics.table import (
@@ -73,6 +75,18 @@ def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
         means = {name: mean_over_units(rows, method, name) for name in names}
         table[method] = {name: mean for name, mean in means.items() if mean is not None}
     return table
+
+
+def scoring_times(runs: list[Run], root: Path) -> dict[tuple[str, str], float]:
+    """Milliseconds an image by (unit, method), the mean over those seeds that were timed on this
+    machine; none where no seed was. root: of the workspace."""
+    found = {}
+    for key, group in by_unit_and_method(runs).items():
+        notes = [noted_times(root, digest_of(run.model)) for run in group]
+        taken = [note["milliseconds"][SHOWN]["median"] for note in notes if note]
+        if taken:
+            found[key] = statistics.fmean(taken)
+    return found
 
 
 def metric_names(rows: list[Row]) -> list[str]:

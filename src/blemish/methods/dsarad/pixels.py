@@ -72,7 +72,11 @@ class InputNormalisation(nn.Module):
     @property
     def is_flat(self) -> bool:
         """Whether light and mean normal are taken away."""
-        return bool(self.flat_field) and bool(self.flat)
+        return bool(self.flat) if self.flat_field == "auto" else self.flat_field
+
+    def settle(self) -> None:
+        """Make what was found of the unit a setting: a graph can have no value decide its form."""
+        self.flat_field = self.is_flat
 
     def light(self, pictures: Tensor) -> Tensor:
         """The plane (B, 3, H, W) of light on pictures (B, 3, H, W) in [0, 1].

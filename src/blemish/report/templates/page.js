@@ -24,3 +24,17 @@ board.querySelectorAll("thead button").forEach((button) => {
 addEventListener("beforeprint", () => {
   document.querySelectorAll("details").forEach((details) => (details.open = true));
 });
+// Times differ from run to run, so they are not in this page: they lie beside its folder.
+const times = document.createElement("script");
+times.src = "../speed/times.js";
+times.onload = () => {
+  board.querySelectorAll("td[data-models]").forEach((cell) => {
+    const taken = cell.dataset.models.split(" ").map((model) => window.millisecondsAnImage[model]);
+    const known = taken.filter((one) => one !== undefined);
+    if (!known.length) return;
+    cell.dataset.value = known.reduce((sum, one) => sum + one) / known.length;
+    cell.textContent = Number(cell.dataset.value).toFixed(0);
+    board.querySelectorAll(".time").forEach((part) => (part.hidden = false));
+  });
+};
+document.body.append(times);

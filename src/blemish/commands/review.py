@@ -21,7 +21,9 @@ Images = Annotated[
     ),
 ]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")]
-Browser = Annotated[bool, typer.Option(help="Open the page in the browser.")]
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", help="Print the page's address, and do not open it.")
+]
 
 
 def review(
@@ -29,7 +31,7 @@ def review(
     judged: JudgedIn = None,
     images: Images = Path(),
     port: Port = 0,
-    browser: Browser = True,
+    no_browser: NoBrowser = False,
 ) -> None:
     """Look at judged images, the most doubtful first, and say what they are; Ctrl-C ends it.
 
@@ -59,7 +61,7 @@ def review(
     with serving(session, port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         print(f"{len(session.images())} image(s) of {unit}: {address}", flush=True)
-        if browser:
+        if not no_browser:
             webbrowser.open(address)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

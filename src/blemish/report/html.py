@@ -9,7 +9,7 @@ from blemish.core.progress import progress
 from blemish.core.scoring_times import digest_of
 from blemish.core.workspace import Run, preview
 from blemish.metrics.table import Place, heading, shown_in
-from blemish.report import figures, literature, views
+from blemish.report import choices, figures, literature, views
 from blemish.report.gallery import Assets, View, write_animation, write_figures, write_pictures
 from blemish.report.tables import (
     MARK,
@@ -115,6 +115,7 @@ def _section(assets: Assets, members: list[list[Run]], rows: list[Row], syntheti
         "preview": assets.picture(preview(synthetic, first.unit), "preview.png"),
         "published": literature.beside_ours(first.unit, rows),
         "sensitivity": _sensitivity(assets, members),
+        "choices": choices.choices(members),
         "methods": [
             _method(assets.below(group[0].method), group, row) | {"open": index == best}
             for index, (group, row) in enumerate(zip(members, rows, strict=True))
@@ -162,7 +163,10 @@ def _method(assets: Assets, runs: list[Run], row: Row) -> View:
         "figures": write_figures(assets, runs),
         "tables": [
             table
-            for make in (views.zones, views.defects, views.areas, views.subsets, views.oracle)
+            for make in (
+                *(views.zones, views.defects, choices.selection),
+                *(views.areas, views.subsets, views.oracle),
+            )
             if (table := make(runs))["rows"]
         ],
         "pictures": write_pictures(assets, first),

@@ -156,8 +156,34 @@ def test_real_defects_for_choosing(day: Day) -> None:
     assert "What chose what" in report
 
 
+def test_other_light_and_the_audit(day: Day) -> None:
+    workspace = day.workspace
+    results = f"results/{OWN}/glass-0/metrics.json"
+    day.run(block("blemish run -S evaluation.robustness"))
+    found = workspace.json(results)["robustness"]
+    assert len(found["curve"]) == 28
+    report = (workspace / "report/index.html").read_text(encoding="utf-8")
+    assert "Other light, other place" in report
+    assert ">Robust<" in report
+    assert (workspace / f"plots/robustness/{OWN}/glass-0/gain.csv").is_file()
+
+    day.run(block("blemish run -S audit.units"))
+    folder = workspace / "audit" / OWN
+    with (folder / "audit.csv").open(encoding="utf-8") as stream:
+        first = next(csv.DictReader(stream))["image"]
+    assert (folder / "sheet.jpg").is_file()
+    before = day.rows(f"data/prepared/{OWN}")
+    assert f"  drop:\n    {OWN}: [train/" in PAGE
+    workspace.set({"audit.drop": {OWN: [first]}})
+    (again,) = {text for text in BLOCKS if text == "dvc repro\n"}
+    assert f"prepare@{OWN}" in Repro(day.run(again)).ran
+    after = day.rows(f"data/prepared/{OWN}")
+    assert before.keys() - after.keys() == {first}
+    assert {image: before[image] for image in after} == after
+
+
 def test_every_command_of_the_page_is_run_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     begun = [one.replace("\\n", "\n") for one in re.findall(r'block\("([^"]+)"\)', text)]
-    for commands in BLOCKS:
+    for commands in set(BLOCKS) - {"dvc repro\n"}:
         assert any(commands.startswith(beginning) for beginning in begun), commands

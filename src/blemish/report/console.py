@@ -88,6 +88,8 @@ def _cells(row: Row, names: Sequence[str], best: dict[str, set[tuple[str, str]]]
             # Said once a row: next to each other the words would crowd out the numbers.
             text = NO_MASKS if name == _first_of_pixels(names) else "–"
         cell = Text(text, "bold" if (row["unit"], row["method"]) in best[name] else "")
+        if shared := row["letters"].get(name):
+            cell.append(f" {shared}", "not bold dim")
         bounds = spread(row["intervals"].get(name), name)
         cells.append(cell.append(f"\n{bounds}", "not bold dim") if bounds else cell)
     rates = [row["threshold"][name]["mean"] for name in SHOWN_RATES]

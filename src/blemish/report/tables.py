@@ -14,12 +14,11 @@ from blemish.metrics.table import (
     TABLE,
     Metric,
     Place,
-    heading,
     is_further,
     metric_of,
     shown_in,
 )
-from blemish.report.uncertainty import chance_differences, intervals
+from blemish.report.uncertainty import intervals, letters
 
 Row = dict[str, Any]
 
@@ -32,6 +31,10 @@ RATES = {
 # How right the threshold's decisions stay in other light (metrics.json, `robustness`).
 ROBUST = "robust"
 NO_MASKS = "– (no masks)"
+SHARED = (
+    "Methods of a unit that share a letter behind a number do not differ significantly in it "
+    "(paired bootstrap, 95 %)."
+)
 MARK = "†"  # beside the name of a method that gave the early warning
 
 
@@ -39,9 +42,14 @@ def leaderboard(runs: list[Run]) -> list[Row]:
     """One row per (unit, method): {"mean", "std"} over the seeds of every metric.
 
     A value is None where it is undefined for any seed; `std` (of the sample) is None with one
-    seed. `threshold` holds what the threshold from validation normals did on the test set.
+    seed. `threshold` holds what the threshold from validation normals did on the test set,
+    `letters` those of `uncertainty.letters` by metric.
     """
-    return [_row(group) for group in by_unit_and_method(runs).values()]
+    units: dict[str, list[list[Run]]] = {}
+    for (unit, _), group in by_unit_and_method(runs).items():
+        units.setdefault(unit, []).append(group)
+    display = {unit: letters(groups) for unit, groups in units.items()}
+    return [_row(group, display[unit]) for unit, groups in units.items() for group in groups]
 
 
 def by_unit_and_method(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
@@ -158,7 +166,10 @@ def conditions(runs: list[Run]) -> list[str]:
         for name in dict.fromkeys(run.method for run in runs)
         if training_free(name)
     ]
-    sentences += [*doubtful(runs), *chance(runs)]
+    rows = leaderboard(runs)
+    if any(row["letters"] for row in rows):
+        sentences.append(SHARED)
+    sentences += doubtful(rows)
     if boxed:
         sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
     return sentences + incomplete(runs)
@@ -172,9 +183,9 @@ def incomplete(runs: list[Run]) -> list[str]:
     ]
 
 
-def doubtful(runs: list[Run]) -> list[str]:
+def doubtful(rows: list[Row]) -> list[str]:
     """A sentence that says what the mark in the leaderboard means, where there is one."""
-    marked = [f"{row['method']} on {row['unit']}" for row in leaderboard(runs) if row["doubtful"]]
+    marked = [f"{row['method']} on {row['unit']}" for row in rows if row["doubtful"]]
     if not marked:
         return []
     return [
@@ -191,23 +202,6 @@ def marked(row: Row) -> str:
 def training_free(method: str) -> bool:
     """Whether a method is a yardstick: what comes without training."""
     return method in METHODS and METHODS[method].training_free
-
-
-def chance(runs: list[Run]) -> list[str]:
-    """A sentence a unit and metric about the methods whose difference may be chance."""
-    groups: dict[str, list[list[Run]]] = {}
-    for (unit, _), group in by_unit_and_method(runs).items():
-        groups.setdefault(unit, []).append(group)
-    sentences = []
-    for unit, members in groups.items():
-        for name, pairs in chance_differences(members).items():
-            listed = ", ".join(f"{left} and {right}" for left, right in pairs)
-            kind = name.partition("_")[0]
-            sentences.append(
-                f"{unit}, {kind} {heading(name)}: no significant difference between {listed} "
-                "(paired bootstrap, 95 %)."
-            )
-    return sentences
 
 
 def known(name: str) -> Metric:
@@ -238,7 +232,7 @@ def asked_rate(record: dict[str, Any]) -> str:
     return f"{100 * record['threshold']['false_alarm_rate']:g}\N{NO-BREAK SPACE}%"
 
 
-def _row(group: list[Run]) -> Row:
+def _row(group: list[Run], display: dict[str, dict[str, str]]) -> Row:
     record = group[0].record
     names = sorted({name for run in group for name in run.metrics})
     return {
@@ -254,6 +248,11 @@ def _row(group: list[Run]) -> Row:
         "masks": record["masks"],
         "metrics": {name: over_seeds(run.metrics.get(name) for run in group) for name in names},
         "intervals": intervals(group),
+        "letters": {
+            name: of_method[group[0].method]
+            for name, of_method in display.items()
+            if group[0].method in of_method
+        },
         "threshold": {
             name: over_seeds(run.record["threshold"][key] for run in group)
             for name, (key, _) in RATES.items()

@@ -14,6 +14,7 @@ from blemish.commands.params import params
 from blemish.commands.predict import predict
 from blemish.commands.profile import profile
 from blemish.commands.promote import promote
+from blemish.commands.reference import reference
 from blemish.commands.run import run
 from blemish.commands.speed import speed
 from blemish.commands.units import units
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 VERBS = (
-    *(run, clean, leaderboard, params, units, profile, metrics),
+    *(run, clean, leaderboard, reference, params, units, profile, metrics),
     *(predict, speed, watch, promote),
 )
 for verb in VERBS:

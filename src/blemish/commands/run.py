@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from blemish.commands.leaderboard import leaderboard
+from blemish.commands.reference import reference
 from blemish.core.errors import UserError
 
 
@@ -38,6 +39,8 @@ def run(
 ) -> None:
     """Do what `dvc repro` does, many stages at once, and show the leaderboard.
 
+    The last lines say whether its numbers are those of the reference (`blemish reference`).
+
     A stage's own output goes to logs/. Results, dvc.lock and caches are those of `dvc repro`.
     """
     from rich.console import Console
@@ -65,6 +68,7 @@ def run(
         raise typer.Exit(status)
     if not targets:
         leaderboard()
+        reference()
 
 
 def _tell_faults() -> None:

@@ -27,7 +27,7 @@ def test_a_clone_shows_the_numbers_and_says_whether_its_own_are_the_same(
     assert "| `lcdsim/grey` | glass" in (branch / "README.md").read_text(encoding="utf-8")
     branch.commit("The reference")
     assert branch.run(*BLEMISH, "reference").startswith("reference  all 2 models: the same bytes")
-    assert branch.repro().ran == set()
+    branch.repro("--force", "report")  # which replaces what is its own in metrics/, no more
     assert (branch / "metrics/reference.json").is_file()
 
     clone = clone_of(branch, tmp_path / "clone")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from blemish.core.errors import UserError
 from blemish.core.files import write_json
 from blemish.core.scoring_times import SHOWN, SPEED, digest_of
 from blemish.report import tables
@@ -90,6 +91,30 @@ def test_numbers_that_looked_at_the_test_set_stay_out_of_the_columns() -> None:
     assert tables.metric_names(rows) == ["image_auroc", "image_f1max"]
     assert tables.summary(runs) == {"glass": {"image_auroc": 0.6, "image_f1max": 0.5}}
     assert "0.990" not in printed(runs, 120)
+
+
+def test_rows_are_sorted_within_their_unit_the_best_first_and_the_undefined_last() -> None:
+    values = {"glass": (0.7, 0.1), "dmad": (None, 0.3), "esad": (0.8, 0.2)}
+    runs = [
+        a_run(unit, method, 0, metrics={"image_auroc": auroc, "image_fpr95": fpr})
+        for unit in ("b/b", "a/a")
+        for method, (auroc, fpr) in values.items()
+    ]
+    rows = tables.leaderboard(runs)
+
+    def order(name: str) -> list[str]:
+        return [f"{row['unit'][0]} {row['method']}" for row in tables.sorted_rows(rows, name)]
+
+    best = ["b esad", "b glass", "b dmad", "a esad", "a glass", "a dmad"]
+    assert order("image_auroc") == best
+    assert order("image_fpr95")[:3] == ["b glass", "b esad", "b dmad"]
+    for row, alarms in zip(rows, (0.3, 0.1, 0.2) * 2, strict=True):
+        row["threshold"]["false_alarms"]["mean"] = alarms
+        row["threshold"]["recall"]["mean"] = alarms
+    assert order("false_alarms")[:3] == ["b dmad", "b esad", "b glass"]
+    assert order("recall")[:3] == ["b glass", "b esad", "b dmad"]
+    with pytest.raises(UserError, match=r"--sort recal: no such number .*'recall'"):
+        order("recal")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])

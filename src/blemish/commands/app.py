@@ -25,7 +25,6 @@ from blemish.core.surroundings import adapt_to_surroundings
 app = typer.Typer(
     help="Blemish: industrial visual anomaly detection as a DVC pipeline.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 VERBS = (

@@ -42,6 +42,10 @@ def run(
     The last lines say whether its numbers are those of the reference (`blemish reference`).
 
     A stage's own output goes to logs/. Results, dvc.lock and caches are those of `dvc repro`.
+
+    Exit status: 0; 1 if a stage failed; 130 on Ctrl-C.
+
+    Example: blemish run --jobs 2 -S glass.epochs=40
     """
     from rich.console import Console
 

@@ -22,6 +22,7 @@ from blemish.report.tables import (
     metric_names,
     number,
     percent,
+    sorted_rows,
     spread,
 )
 
@@ -31,13 +32,17 @@ TIMED = "ms an image: to score it on one core of this machine, without reading i
 SHOWN_RATES = ("recall", "false_alarms")
 
 
-def print_leaderboard(runs: list[Run], console: Console, times: Times | None = None) -> None:
+def print_leaderboard(
+    runs: list[Run], console: Console, times: Times | None = None, sort: str | None = None
+) -> None:
     """Print the leaderboard, readable from 80 characters on; the best of a unit is bold.
 
     All columns where they fit on a line, else the most telling ones. times: of
-    `scoring_times`; without any there is no column of them.
+    `scoring_times`; without any there is no column of them. sort: see `sorted_rows`.
     """
     rows = leaderboard(runs)
+    if sort is not None:
+        rows = sorted_rows(rows, sort)
     unbounded = console.options.update(max_width=10_000)
     tables = [_table(rows, place, times or {}) for place in (Place.TERMINAL, Place.SUMMARY)]
     wide, narrow = tables

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.core.completeness import missing_parts
+from blemish.core.errors import UserError, suggestion
 from blemish.core.scoring_times import SHOWN, digest_of, noted_times
 from blemish.core.workspace import Run
 from blemish.methods.registry import METHODS
@@ -141,6 +142,28 @@ def best_methods(rows: list[Row], name: str) -> set[tuple[str, str]]:
             top = best_of(defined.values())
             best |= {(unit, method) for method, mean in defined.items() if mean == top}
     return best
+
+
+def sorted_rows(rows: list[Row], name: str) -> list[Row]:
+    """The rows of each unit from the best to the worst by a metric or a rate; without one, last.
+
+    Numbers of different units do not compare, so the units keep their order. Raises UserError for
+    a name that no row has.
+    """
+    names = [*metric_names(rows), *rates_of(rows)]
+    if name not in names:
+        hint = suggestion(name, names)
+        raise UserError(f"--sort {name}: no such number{hint}: {', '.join(names)}")
+    part = "metrics" if name not in rates_of(rows) else "threshold"
+    lower = name == "false_alarms" or not known(name).higher_is_better
+    units = list(dict.fromkeys(row["unit"] for row in rows))
+
+    def place(row: Row) -> tuple[int, bool, float]:
+        mean = row[part].get(name, {}).get("mean")
+        value = 0.0 if mean is None else mean
+        return units.index(row["unit"]), mean is None, value if lower else -value
+
+    return sorted(rows, key=place)
 
 
 def conditions(runs: list[Run]) -> list[str]:

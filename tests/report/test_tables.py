@@ -5,6 +5,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from blemish.core.files import write_json
 from blemish.core.scoring_times import SHOWN, SPEED, digest_of
 from blemish.report import tables
 from blemish.report.console import print_leaderboard
+from blemish.report.tables import MARK
 from tests.browser.workspace import UNITS
 from tests.report.runs import a_run, load, printed
 
@@ -157,3 +159,21 @@ def test_times_are_shown_where_there_are_any(workspace: Path, tmp_path: Path) ->
     assert re.search(r"dmad .* –$", text, re.MULTILINE)
     assert "on one core of this machine" in " ".join(text.split())
     assert "ms an" not in printed(runs, 80)
+
+
+def test_with_times_too_no_word_is_cut_in_a_terminal_of_80_columns() -> None:
+    numbers = {"image_auroc": 0.9, "image_f1max": 0.8, "pixel_aupro": 0.7}
+    runs = [a_run("lcdsim/grey", name, 0, metrics=numbers) for name in ("patchcore", "dlas_lcd")]
+    runs += [a_run("elpv/mono", "dlas_lcd", 0, warning="It finds nothing.")]
+    for run in runs:
+        draws = pd.DataFrame({name: [value, value] for name, value in numbers.items()})
+        draws.to_parquet(run.results / "bootstrap.parquet")
+    stream = StringIO()
+    times = {(run.unit, run.method): 1234.0 for run in runs}
+    print_leaderboard(runs, Console(file=stream, width=80), times)
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    words = {word for line in lines for word in line.split(" ")}
+    assert {"patchcore", "dlas_lcd", MARK, "1234", "[.900\N{NO-BREAK SPACE}.900]"} <= words
+    assert {"lcdsim/", "grey", "elpv/", "mono"} <= words
+    assert any(f" dlas_lcd {MARK}" in line for line in lines)

@@ -36,4 +36,4 @@ def reference(write: Write = False) -> None:
         return
     first, *others = compare(read_reference(REFERENCE), params, runs)
     for line in (f"reference  {first}", *(f"    {line}" for line in others)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False)

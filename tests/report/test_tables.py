@@ -13,6 +13,7 @@ from blemish.core.errors import UserError
 from blemish.core.files import write_json
 from blemish.core.scoring_times import SHOWN, SPEED, digest_of
 from blemish.report import tables
+from blemish.report.conditions import conditions
 from blemish.report.console import print_leaderboard
 from blemish.report.tables import MARK
 from tests.browser.workspace import UNITS
@@ -34,15 +35,15 @@ def test_a_training_free_method_is_marked_as_a_reference() -> None:
     runs = [a_run("a/b", method, seed) for method in ("glass", "patchcore") for seed in (0, 1)]
     marked = {row["method"]: row["training_free"] for row in tables.leaderboard(runs)}
     assert marked == {"glass": False, "patchcore": True}
-    assert tables.conditions(runs).count("patchcore is a training-free reference.") == 1
-    assert not any("training-free" in sentence for sentence in tables.conditions(runs[:2]))
+    assert conditions(runs).count("patchcore is a training-free reference.") == 1
+    assert not any("training-free" in sentence for sentence in conditions(runs[:2]))
 
 
 def test_a_unit_that_is_not_as_published_is_named_below_the_leaderboard() -> None:
     note = "Published: 280 train images; found: 9."
     runs = [a_run("mvtec/wood", "glass", seed, notes=["Other.", note]) for seed in (0, 1)]
     runs.append(a_run("mvtec/tile", "glass", 0, notes=["Other."]))
-    sentences = tables.conditions(runs)
+    sentences = conditions(runs)
     assert sentences.count(f"Not as published: mvtec/wood ({note})") == 1
     assert not any("mvtec/tile" in sentence for sentence in sentences)
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blemish.core.workspace import Run
-from blemish.report.tables import SHARED, conditions, leaderboard
+from blemish.report.conditions import SHARED, conditions
+from blemish.report.tables import leaderboard
 from blemish.report.uncertainty import letter_display
 from tests.report.runs import a_run, printed
 

@@ -9,12 +9,12 @@ from rich.text import Text
 
 from blemish.core.workspace import Run
 from blemish.metrics.table import Place, heading, shown_in
+from blemish.report.conditions import conditions
 from blemish.report.tables import (
     NO_MASKS,
     RATES,
     Row,
     best_methods,
-    conditions,
     known,
     leaderboard,
     marked,

@@ -15,6 +15,7 @@ from blemish.core.workspace import Run, preview
 from blemish.methods.registry import METHODS
 from blemish.metrics.table import Place, heading, is_in, shown_in
 from blemish.report import figures, literature, views
+from blemish.report.conditions import conditions
 from blemish.report.gallery import Assets, View, write_animation, write_figures, write_pictures
 from blemish.report.tables import (
     MARK,
@@ -22,7 +23,6 @@ from blemish.report.tables import (
     Row,
     best_methods,
     by_unit_and_method,
-    conditions,
     known,
     leaderboard,
     marked,

@@ -19,10 +19,10 @@ from blemish.core.files import finished_file, sha256, write_json
 from blemish.core.params import Params
 from blemish.core.workspace import Run
 from blemish.metrics.table import title
+from blemish.report.conditions import conditions
 from blemish.report.tables import (
     NO_MASKS,
     Row,
-    conditions,
     leaderboard,
     marked,
     number,

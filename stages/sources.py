@@ -14,6 +14,7 @@ from blemish.core.params import Params, Section, load_params
 from blemish.datasets import listing
 from blemish.datasets.dataset import images_in, split_unit
 from blemish.datasets.registry import OWN_FOLDER
+from blemish.images.feedback import FEEDBACK, described
 
 
 def main(code: str, folders: str, out: str) -> None:
@@ -32,6 +33,7 @@ def main(code: str, folders: str, out: str) -> None:
                 "framing": framing.model_dump() if framing else None,
                 "drop": sorted(params.audit.drop.get(unit, [])),
             }
+            source |= for_choosing(unit, params)
             write_json(folder / f"{unit}.json", source)
 
 
@@ -60,6 +62,16 @@ def zones(unit: str, params: Params) -> dict[str, Any]:
         "tolerances": [[name, each.model_dump()] for name, each in listed],
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
     }
+
+
+def for_choosing(unit: str, params: Params) -> dict[str, Any]:
+    """What people confirmed of the unit, and which of its defects are set apart; a unit without
+    either has no such key."""
+    feedback = described(FEEDBACK / unit)
+    selection = params.data.selection.get(unit)
+    return ({"feedback": feedback} if feedback else {}) | (
+        {"selection": selection} if selection is not None else {}
+    )
 
 
 def read_json(path: Path) -> Any:

@@ -105,7 +105,7 @@ def test_files_are_those_of_the_contract(tmp_path) -> None:
         assert list(pd.read_csv(folder / "curves" / f"{name}.csv").columns) == expected
     scores = scores_of(folder)
     assert list(scores.columns) == [
-        "image", "split", "label", "defect", "slice", "headline", "score", "decision",
+        "image", "split", "label", "defect", "slice", "group", "headline", "score", "decision",
         "aupimo",
     ]  # fmt: skip
     assert pq.read_schema(folder / "scores.parquet").field("headline").type == "bool"

@@ -26,7 +26,7 @@ def test_a_trained_model_is_complete(method: str) -> None:
     record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert set(record) == {
         "format", "method", "unit", "seed", "params", "framing", "framing_reason", "levels",
-        "facts", "validation", "versions",
+        "facts", "validation", "looks", "versions",
     }  # fmt: skip
     assert (record["method"], record["unit"], record["seed"]) == (method, NAME, 0)
     assert record["params"] | tiny(method).params == record["params"]

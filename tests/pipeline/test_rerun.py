@@ -17,6 +17,7 @@ import pytest
 from blemish.core.code import SOURCE, closure, module_file
 from blemish.datasets.dataset import module_name
 from blemish.datasets.registry import DATA_SETS
+from blemish.images.feedback import Decision, Journal
 from blemish.methods.registry import METHODS
 
 from .workspace import RENDERED, TINY, UNITS, Repro, Workspace
@@ -124,6 +125,19 @@ def test_a_unit_s_zones_concern_this_unit_alone(sources: Workspace) -> None:
     folder = sources.root / "data/zones" / RENDERED
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "rim.png"), mask)
+    assert sources.repro("sources").ran == {"folder@parts", "sources"}
+    stages = {f"{stage}@{RENDERED}" for stage in ("fetch", "prepare")}
+    assert sources.repro("--dry").ran == stages | ALWAYS
+
+
+def test_a_unit_s_feedback_concerns_this_unit_alone(sources: Workspace) -> None:
+    journal = Journal(sources.root / "data/feedback" / RENDERED)
+    (photo,) = list((sources.photos / "bolts/good").glob("*.png"))[:1]
+    name = journal.keep(photo)
+    journal.add(Decision(name, "unsure"))
+    assert sources.repro("sources").ran == {"folder@parts", "sources"}
+    assert sources.repro("--dry").ran == ALWAYS  # nothing follows from it
+    journal.add(Decision(name, "good"))
     assert sources.repro("sources").ran == {"folder@parts", "sources"}
     stages = {f"{stage}@{RENDERED}" for stage in ("fetch", "prepare")}
     assert sources.repro("--dry").ran == stages | ALWAYS

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 NEEDED = (
     "src", "stages", "profiles", "dvc.yaml", "params.yaml", "requirements.lock",
     "data/folders/.gitkeep", "data/crops/.gitkeep", "data/foreground/.gitkeep",
-    "data/zones/.gitkeep",
+    "data/zones/.gitkeep", "data/feedback/.gitkeep",
     ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
 )  # fmt: skip
 NOT_SOURCE = shutil.ignore_patterns("__pycache__", "*.egg-info")

@@ -19,7 +19,10 @@ from blemish.methods.training_data import TrainingUnit
 from blemish.methods.view_params import ViewParams
 from tests.models import new
 
-COLUMNS = ["image", "score", "decision", "regions", "area", "map_maximum", "width", "height"]
+COLUMNS = [
+    *("image", "score", "decision", "threshold", "regions", "area", "map_maximum"),
+    *("width", "height"),
+]
 SIZE = 64
 
 

@@ -120,6 +120,6 @@ def test_a_hand_made_mask_that_does_not_fit_is_named(
     out.mkdir()
     Image.fromarray(mask.astype(np.uint8) * 255).save(own / name)
     Image.fromarray(scene(DISC, [150, 120, 80])).save(out / "003.png")
-    row = {"image": "003.png", "split": "train", "height": HEIGHT, "width": WIDTH}
+    row = {"image": "003.png", "split": "train", "label": 0, "height": HEIGHT, "width": WIDTH}
     with pytest.raises(UserError, match=message):
         add_foregrounds([row], out, own)

@@ -89,6 +89,21 @@ def test_the_rule_is_in_params(root: Path) -> None:
         promote(UNIT)
 
 
+def test_real_defects_set_apart_can_be_the_rule(root: Path) -> None:
+    write_grid(root, promote_by="selection_recall")
+    with pytest.raises(UserError, match=r"no result with a recall on real defects set apart: set "):
+        promote(UNIT)
+    for seed, recall in ((0, 0.5), (2, 0.75)):  # seed 1 was evaluated before they were set apart
+        file = root / "results" / UNIT / f"glass-{seed}/metrics.json"
+        record = json.loads(file.read_text()) | {"selection": {"recall": recall}}
+        file.write_text(json.dumps(record))
+    track_all(root, seeds=SEEDS)
+    said = promote(UNIT)
+    assert (
+        said == "elpv.mono: glass seed 2 is the champion, recall on real defects set apart 0.75\n"
+    )
+
+
 def test_promoting_again_changes_nothing(root: Path) -> None:
     promote(UNIT)
     assert "glass seed 1 was the champion already" in promote(UNIT)

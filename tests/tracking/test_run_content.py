@@ -10,7 +10,7 @@ from mlflow.entities import Run
 
 from blemish.core.workspace import Run as Result
 from blemish.tracking import run_content
-from tests.tracking.results import EXPERIMENT, active_runs, write_result
+from tests.tracking.results import EXPERIMENT, METRICS, active_runs, write_result
 
 
 def test_run_is_finished_and_tagged_with_its_source(workspace: Path, run: Run) -> None:
@@ -72,6 +72,16 @@ def test_metrics_have_the_names_of_metrics_json(run: Run) -> None:
         "slice/weak-0.1/image_auroc": 0.66,
         "curve_validation_image_auroc": 0.97,
     }
+
+
+def test_real_defects_for_choosing_are_metrics_of_the_prepared_unit(tmp_path: Path) -> None:
+    real = {"count": 4, "recall": 0.5, "slices": {"feedback": {"recall": 0.5}}, "thresholds": []}
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"selection": real}))
+    run = Result("elpv/mono", "glass", 0, tmp_path, tmp_path)
+    found = {name: value for name, value in run_content.metrics(run).items()
+             if name.startswith("selection")}  # fmt: skip
+    assert found == {"selection_count": 4, "selection_recall": 0.5}
+    assert run_content.measured_on(run, "selection_recall") == "elpv/mono"
 
 
 @pytest.mark.parametrize(

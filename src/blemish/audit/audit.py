@@ -27,7 +27,8 @@ def write_audit(prepared: Path, folder: Path, sheet: int, store: ImageStore) -> 
     read.
     """
     manifest = read_manifest(prepared)
-    rows = manifest.rows[manifest.rows["split"] != "test"].reset_index(drop=True)
+    good = (manifest.rows["split"] != "test") & (manifest.rows["label"] == 0)
+    rows = manifest.rows[good].reset_index(drop=True)
     table, entries = ranked(Manifest(rows, manifest.facts, manifest.root), store, sheet)
     table.to_csv(folder / TABLE, index=False, float_format="%.6g")
     draw_sheet(entries).save(folder / SHEET, quality=90)

@@ -8,13 +8,16 @@ import sys
 import typer
 
 from blemish.commands.clean import clean
+from blemish.commands.compare import compare
 from blemish.commands.leaderboard import leaderboard
 from blemish.commands.metrics import metrics
 from blemish.commands.params import params
 from blemish.commands.predict import predict
 from blemish.commands.profile import profile
 from blemish.commands.promote import promote
+from blemish.commands.recalibrate import recalibrate
 from blemish.commands.reference import reference
+from blemish.commands.review import review
 from blemish.commands.run import run
 from blemish.commands.speed import speed
 from blemish.commands.units import units
@@ -30,6 +33,7 @@ app = typer.Typer(
 VERBS = (
     *(run, clean, leaderboard, reference, params, units, profile, metrics),
     *(predict, speed, watch, promote),
+    *(review, compare, recalibrate),
 )
 for verb in VERBS:
     app.command()(verb)

@@ -18,7 +18,9 @@ def promote(units: Units = None, back: Back = False) -> None:
     """Make the best model of each unit its champion in MLflow's registry.
 
     Best is the highest `tracking.promote_by` on the validation set: rendered defects among
-    held-out good images. What was measured on the test set does not count.
+    held-out good images; or, as `selection_image_auroc` or `selection_recall`, on the real defects
+    set apart by `data.selection` and `blemish review`. What was measured on the test set does not
+    count.
 
     The registered model of elpv/mono is elpv.mono; its alias `champion` is the best model, its
     alias `previous` the champion before. champions/dvc.yaml names the champion for

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from blemish.core.section import Count, Fraction, Section, Seed
 
@@ -70,9 +70,21 @@ def _can_be_zones(zones: dict[str, Tolerance]) -> dict[str, Tolerance]:
 Zones = Annotated[dict[ZoneName, Tolerance], AfterValidator(_can_be_zones)]
 
 
+def _is_share_or_types(value: object) -> object:
+    share = isinstance(value, float) and 0 < value < 1
+    types = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    if not (share or types):
+        raise ValueError(f"{value!r}: give a share between 0 and 1, or a list of defect types")
+    return value
+
+
+# Of a unit's real defects, those set apart for choosing: a share of each type, or whole types.
+Selection = Annotated[float | list[str], BeforeValidator(_is_share_or_types)]
+
+
 class DataParams(Section):
     """Where data comes from and how it is split; `zones`: unit → zone → tolerance;
-    `framing`: how all methods see a unit."""
+    `framing`: how all methods see a unit; `selection`: unit → real defects for choosing."""
 
     split_seed: Seed = 0
     validation_fraction: Fraction = 0.15
@@ -81,6 +93,7 @@ class DataParams(Section):
     foreground: list[str] = Field(default=[])
     zones: dict[str, Zones] = Field(default={})
     framing: dict[str, UnitFraming] = Field(default={})
+    selection: dict[str, Selection] = Field(default={})
     levels: dict[str, Levels] = Field(default={})
     store_gib: Annotated[float, Field(ge=0)] = 20.0
     lcdsim: LcdsimParams = LcdsimParams()

@@ -185,12 +185,15 @@ class AuditParams(Section):
 class TrackingParams(Section):
     """Where MLflow keeps the runs, and which model `blemish promote` takes.
 
-    MLFLOW_TRACKING_URI, where set, wins over `uri`. `promote_by` is a metric of the validation set.
+    MLFLOW_TRACKING_URI, where set, wins over `uri`. `promote_by` is a metric of the validation set,
+    or of the real defects set apart by `data.selection`.
     """
 
     experiment: str = "blemish"
     uri: str | None = None
-    promote_by: Literal["image_auroc", "pixel_auroc", "pixel_aupro"] = "image_auroc"
+    promote_by: Literal[
+        "image_auroc", "pixel_auroc", "pixel_aupro", "selection_image_auroc", "selection_recall"
+    ] = "image_auroc"
 
 
 class Params(Section):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
 from blemish.evaluation.predictions import Predictions, Sample, has_mask
+from blemish.images.feedback import SLICE as FEEDBACK
 from blemish.metrics.aupimo import NormalImages
 from blemish.metrics.binning import Binning
 from blemish.metrics.bootstrap import PixelCounts
@@ -137,14 +138,15 @@ def _second_pass(
 def _measurable(table: pd.DataFrame, masks: str) -> pd.Series:
     """Which rows get pixel metrics.
 
-    All where masks are promised: a missing one is then an error when it is read. Else those of
-    groups in which no defective image lacks its mask; none if that leaves good images only.
+    All where masks are promised: a missing one is then an error when it is read, but for defects
+    that people confirmed, who need not outline them. Else those of groups in which no defective
+    image lacks its mask; none if that leaves good images only.
     """
     defective = table["label"] == 1
+    excused = defective & ~table["masked"] & ((masks == "none") | (table["slice"] == FEEDBACK))
+    measurable = ~table["group"].isin(table["group"][excused])
     if masks != "none":
-        return defective | True
-    unmasked = table["group"][defective & ~table["masked"]]
-    measurable = ~table["group"].isin(unmasked)
+        return measurable
     return measurable & bool((measurable & defective).any())
 
 

@@ -24,6 +24,7 @@ from blemish.evaluation.predictions import Predictions
 from blemish.evaluation.published_measures import aupro_limit, own_metrics
 from blemish.evaluation.robustness import Score, robustness
 from blemish.evaluation.scoring import Change, score_as_published, score_images
+from blemish.evaluation.selection import selection_numbers
 from blemish.evaluation.warning import early_warning
 from blemish.evaluation.zone_decisions import (
     by_zone,
@@ -66,7 +67,7 @@ def write_results(
     rules = rules_of(record, unit, params.false_alarm_rate)
     score = partial(score_images, method, scratch=folder, store=store)
     parts = [decided(each, rules) for each in _scored(score, unit, made)]
-    test, weak, *validation = parts
+    test, weak, normals, drawn, *real = parts
     hidden = test.rows["image"][test.hidden]
     threshold = threshold_at(record.validation.normal_scores, params.false_alarm_rate)
     extra = [*unit.facts.extra_slices, *made.facts.extra_slices]
@@ -82,34 +83,63 @@ def write_results(
         aupro_limit=aupro_limit(record.unit, params.aupro_limit),
     )
     tested = judge(test, weak, headline=headline, masks=masks)
-    checked = judge(*validation, headline=_all_rows, masks="pixel")
+    checked = judge(normals, drawn, headline=_all_rows, masks="pixel")
     numbers = _numbers(tested, checked, record, params, unit, headline)
+    aupimo = [*tested.aupimo, *checked.aupimo]
+    for defects in real:
+        found = judge(normals, defects, headline=_all_rows, masks=masks)
+        numbers["selection"] = selection_numbers(found, defects, record.validation, threshold)
+        aupimo.append(found.aupimo[1])
     if rules:
         numbers["zones"] = by_zone(test, rules, headline)
-    numbers["notes"] += [*notes_of(rules), *hidden_note(test, extra)]
-    sizes = zip(test.rows["height"], test.rows["width"], strict=True)
-    numbers["notes"] += partly_seen(method.framing.seen(*size) for size in sizes)
+    numbers["notes"] += [*notes_of(rules), *hidden_note(test, extra), *_cut_off(method, test)]
     if masks != "none":
-        shown = np.flatnonzero(headline(test.rows)).tolist()
-        own, said = own_metrics(record.unit, test, shown, validation[0], params.resolution)
-        numbers["metrics"] |= own
-        numbers["notes"] += said
+        _add_own_metrics(numbers, test, headline, normals)
     numbers |= {"input_size": list(method.framing.window), "framing": method.framing.said}
     numbers["warning"] = _warned(checked, record)
     if params.robustness:
         changed = _disturbed_scores(method, rules)
         numbers["robustness"] = robustness(changed, unit, made, params.robustness, threshold)
-    if params.protocol == "paper" and (protocol := method.author_protocol(record.unit)):
-        main = test.rows[headline(test.rows)]
-        again = partial(score_as_published, method, unit, main, "test", scratch=folder, store=store)
-        numbers["oracle"] = as_published(method, protocol, model, test, again, headline, masks)
+    if params.protocol == "paper":
+        again = partial(score_as_published, scratch=folder, store=store)
+        numbers |= _oracle(method, unit, model, test, headline, again)
     write_json(folder / "metrics.json", numbers)
-    _write_scores(parts, [*tested.aupimo, *checked.aupimo], headline, threshold, rules, scores)
-    _write_curves(tested, folder / "curves")
-    # Rounded: a method's draws are subtracted from another's, and need no more digits.
-    tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)
+    _write_scores(parts, aupimo, headline, threshold, rules, scores)
+    _write_curves(tested, folder)
     thresholds = (threshold, record.validation.map_threshold(params.false_alarm_rate))
     _write_pictures(method, test, headline, thresholds, rules, params, folder)
+
+
+def _cut_off(method: AnyDetector, test: Predictions) -> list[str]:
+    sizes = zip(test.rows["height"], test.rows["width"], strict=True)
+    return list(partly_seen(method.framing.seen(*size) for size in sizes))
+
+
+def _add_own_metrics(
+    numbers: dict[str, Any], test: Predictions, headline: Headline, normals: Predictions
+) -> None:
+    """Add what a data set measures besides."""
+    shown = np.flatnonzero(headline(test.rows)).tolist()
+    own, said = own_metrics(numbers["unit"], test, shown, normals, numbers["resolution"])
+    numbers["metrics"] |= own
+    numbers["notes"] += said
+
+
+def _oracle(
+    method: AnyDetector,
+    unit: Manifest,
+    model: Path,
+    test: Predictions,
+    headline: Headline,
+    score: Callable[..., list[Predictions]],
+) -> dict[str, Any]:
+    """The key `oracle`, where the method's authors choose by the test set; else nothing."""
+    protocol = method.author_protocol(unit.facts.unit)
+    if not protocol:
+        return {}
+    again = partial(score, method, unit, test.rows[headline(test.rows)], "test")
+    masks = unit.facts.masks
+    return {"oracle": as_published(method, protocol, model, test, again, headline, masks)}
 
 
 def _disturbed_scores(method: AnyDetector, rules: Sequence[ZoneRule]) -> Score:
@@ -122,12 +152,15 @@ def _disturbed_scores(method: AnyDetector, rules: Sequence[ZoneRule]) -> Score:
 def _scored(
     score: Callable[[Manifest, pd.DataFrame, str], Predictions], unit: Manifest, made: Manifest
 ) -> list[Predictions]:
-    """The test set, weak defects, validation normals and validation defects."""
+    """The test set, weak defects, validation normals and defects; real defects for choosing, where
+    there are any."""
+    real = unit.of("val", 1)
     return [
         score(unit, unit.of("test"), "test"),
         score(made, made.of("weak"), "weak defects"),
         score(unit, unit.of("val", 0), "validation normals"),
         score(made, made.of("validation"), "validation defects"),
+        *([score(unit, real, "real defects for choosing")] if len(real) else []),
     ]
 
 
@@ -238,7 +271,7 @@ def _write_scores(
     those that do."""
     tables = []
     for part, values in zip(parts, aupimo, strict=True):
-        table = part.rows[["image", "split", "label", "defect", "slice"]].copy()
+        table = part.rows[["image", "split", "label", "defect", "slice", "group"]].copy()
         table["headline"] = headline(part.rows) & (part.rows["split"] == "test")
         table["score"] = part.scores
         table["decision"] = part.decisions(threshold).astype(np.int8)
@@ -250,6 +283,9 @@ def _write_scores(
 
 
 def _write_curves(tested: Evaluation, folder: Path) -> None:
-    folder.mkdir()
+    """The curves, and the bootstrap's draws."""
+    (folder / "curves").mkdir()
     for name, curve in tested.curves.items():
-        curve.to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")
+        curve.to_csv(folder / f"curves/{name}.csv", index=False, float_format="%.7g")
+    # Rounded: a method's draws are subtracted from another's, and need no more digits.
+    tested.draws.round(6).to_parquet(folder / "bootstrap.parquet", index=False)

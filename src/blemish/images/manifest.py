@@ -37,7 +37,7 @@ class Row(TypedDict, total=False):
 
     image: str
     mask: str | None
-    split: str  # "train", "val" or "test"
+    split: str  # "train", "val" or "test"; defects of "val" are real ones for choosing
     label: int  # 0 good, 1 defective
     defect: str  # "good" or a type
     slice: str  # of the test set; "" belongs to every one

@@ -1,5 +1,6 @@
 """What params.yaml must satisfy beyond its types: known units and methods, nothing twice."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from blemish.core.errors import UserError, suggestion
@@ -39,7 +40,12 @@ def check_grid(params: Params) -> None:
             raise UserError(
                 f"{PARAMS_FILE}: `audit.units` lists {unit!r}, which `units` does not: add it there"
             )
-    for key, named in (("data.zones", params.data.zones), ("audit.drop", params.audit.drop)):
+    per_unit: dict[str, Iterable[str]] = {
+        "data.zones": params.data.zones,
+        "data.selection": params.data.selection,
+        "audit.drop": params.audit.drop,
+    }
+    for key, named in per_unit.items():
         for unit in named:
             check_unit(unit, params.data.folders, f"{PARAMS_FILE}: a unit of `{key}`")
     _check_framings(params)

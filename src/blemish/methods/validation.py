@@ -72,6 +72,19 @@ class Validation(Section):
             zones=parts.normals(),
         )
 
+    def joined(self, scores: list[float], map_maxima: list[float]) -> "Validation":
+        """With more normals, by their scores and their maps' maxima; the maps' usual level stays.
+
+        Not for a unit with zones of its own rules, of which each would need its scores.
+        """
+        ordered = sorted([*self.normal_scores, *scores])
+        more = {
+            "normal_scores": ordered,
+            "map_maxima": sorted([*self.map_maxima, *map_maxima]),
+            "thresholds": [Threshold(**threshold) for threshold in thresholds_for_use(ordered)],
+        }
+        return self.model_copy(update=more)
+
     def map_threshold(self, false_alarm_rate: float) -> float:
         """The lowest value that the maps of at most this share of normals exceed anywhere."""
         return threshold_at(self.map_maxima, false_alarm_rate)

@@ -32,6 +32,7 @@ class Row(TypedDict):
     image: str
     score: float
     decision: int
+    threshold: float
     regions: int
     area: int
     map_maximum: float
@@ -41,8 +42,9 @@ class Row(TypedDict):
 
 
 COLUMNS: dict[str, pa.DataType] = {
-    "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "regions": pa.int32(),
-    "area": pa.int64(), "map_maximum": pa.float64(), "width": pa.int32(), "height": pa.int32(),
+    "image": pa.string(), "score": pa.float64(), "decision": pa.int8(), "threshold": pa.float64(),
+    "regions": pa.int32(), "area": pa.int64(), "map_maximum": pa.float64(), "width": pa.int32(),
+    "height": pa.int32(),
 }  # fmt: skip
 ZONE_ALARMS: dict[str, pa.DataType] = {"zone_alarms": pa.string()}  # a further one
 ROWS = 1000  # rows of a table in memory
@@ -57,6 +59,7 @@ def row_of(prediction: Prediction) -> Row:
         "image": text_of(prediction.source.path),
         "score": verdict.score,
         "decision": int(verdict.defective),
+        "threshold": verdict.threshold,
         "regions": len(verdict.regions),
         "area": sum(region.area for region in verdict.regions),
         "map_maximum": float(verdict.map.max()),

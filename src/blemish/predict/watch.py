@@ -93,8 +93,7 @@ class _Work:
             if self.overlays:
                 self.overlays(result)
             row = row_of(result)
-            table.add(one.version, {**row, "image": one.version.name,
-                                    "threshold": result.verdict.threshold})  # fmt: skip
+            table.add(one.version, {**row, "image": one.version.name})
             print(f"{'alarm' if row['decision'] else '-':5}  {row['score']:<10.5g}  "
                   f"{row['regions']:3} region(s)  {one.version.name}", flush=True)  # fmt: skip
             if line := self.drift.add(one.version.name, result.verdict):

@@ -18,8 +18,8 @@ def drop_rows(
     """
     if not names:
         return list(rows), []
-    normals = [row["image"] for row in rows if row["split"] != "test"]
-    tests = {row["image"] for row in rows} - set(normals)
+    normals = [row["image"] for row in rows if row["split"] != "test" and not row["label"]]
+    tests = {row["image"] for row in rows if row["split"] == "test"}
     for name in sorted(names):
         if name in tests:
             raise UserError(

@@ -122,7 +122,7 @@ def add_foregrounds(rows: Sequence[Row], folder: Path, hand_made: Path) -> None:
     A mask in `hand_made` with an image's stem takes the place of ours. Raises UserError naming
     one that fits no image, or whose size is wrong.
     """
-    normals = [row for row in rows if row["split"] != "test"]
+    normals = [row for row in rows if row["split"] != "test" and not row["label"]]
     given = {file.stem: file for file in images_in(hand_made)}
     unknown = given.keys() - {Path(row["image"]).stem for row in normals}
     if unknown:

@@ -87,7 +87,9 @@ def place(
 
     A tile, which no publisher made, is written as PNG, and so are 16-bit images, in 8 bits.
     """
-    image = Path("test" if split == "test" else "train") / item.defect / name
+    # Below train there is nothing but normals, whoever reads the folders without the manifest.
+    top = "test" if split == "test" else "selection" if item.label else "train"
+    image = Path(top) / item.defect / name
     if item.tile is None and not decoded.deep:
         link(item.image, folder / image)
     else:

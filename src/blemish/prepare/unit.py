@@ -17,14 +17,17 @@ from blemish.core.files import link
 from blemish.core.params import DataParams
 from blemish.core.progress import progress
 from blemish.datasets.dataset import DataSet, Item, Layout
+from blemish.images.feedback import Confirmed
 from blemish.images.manifest import Facts, Row, listed_tolerances, write_manifest
 from blemish.images.masks import mask_notes
 from blemish.images.reading import Levels
 from blemish.images.zones import IGNORE
 from blemish.prepare.depth import find_levels, levels_note, value_range
 from blemish.prepare.dropped import drop_rows
+from blemish.prepare.feedback import Known, join_feedback
 from blemish.prepare.foreground import add_foregrounds
 from blemish.prepare.placing import Decoded, Placed, decode, place, unique_names
+from blemish.prepare.selection import SLICE, set_apart
 from blemish.prepare.split import keep_groups_whole, split_items
 from blemish.prepare.twin_report import leak_notes, write_twins
 from blemish.prepare.twins import find_twins, join_groups
@@ -44,6 +47,7 @@ def prepare(
     foregrounds: Path | None = None,
     zones: Path | None = None,
     drop: Sequence[str] = (),
+    feedback: Sequence[Confirmed] = (),
 ) -> None:
     """Fill `folder` with `train/good`, `test/<type>`, `ground_truth/<type>` and the manifest.
 
@@ -53,7 +57,7 @@ def prepare(
     of our own splits; where the published split has them on both, a note says so.
     `foregrounds`: make foreground masks of the normals; hand-made ones lie in that folder.
     `zones`: the folder of the unit's zone files, which may be missing. `drop`: normal images that
-    are left out.
+    are left out. `feedback`: what people confirmed, see `join_feedback`.
     Raises UserError naming the first file that is damaged or does not fit.
     """
     unit = f"{data_set.name}/{category}"
@@ -61,6 +65,9 @@ def prepare(
     try:
         layout = data_set.layout(raw, category)
         placed = _place_all(unit, layout, raw, params, folder, given)
+        counts = _count_notes(data_set, category, placed.rows)
+        if feedback:
+            placed = _with_feedback(unit, placed, feedback, params, folder)
         rows = placed.rows
         if foregrounds is not None:
             add_foregrounds(rows, folder, foregrounds)
@@ -75,7 +82,6 @@ def prepare(
     write_twins(placed.twins, rows, folder / "twins.csv")
     # A set of one scene says itself what its twins mean.
     leaks = [] if layout.one_scene else leak_notes(placed.twins, rows)
-    counts = _count_notes(data_set, category, rows)
     rows, dropped = drop_rows(unit, rows, set(drop), folder)
     notes = (*layout.notes, *placed.notes, *leaks, *counts, *zone_notes, *dropped)
     named = {name: each for name, each in (listed or {}).items() if name != IGNORE}
@@ -95,7 +101,8 @@ def prepare(
 
 class _Placed(NamedTuple):
     rows: list[Row]
-    twins: Twins
+    images: list[Decoded]
+    twins: list[tuple[int, int, float]]
     levels: Levels | None
     notes: list[str]
 
@@ -122,6 +129,7 @@ def _place_all(
         items = keep_groups_whole(items)
     names = unique_names(items, raw)
     splits = _split(unit, items, names, twins, params)
+    items, splits, apart = _for_choosing(unit, items, splits, images, layout, params)
     trained = [ranges[item.image] for item, split in zip(items, splits, strict=True)
                if split == "train" and item.image in ranges]  # fmt: skip
     if not given and find_levels(trained) != levels:
@@ -136,7 +144,42 @@ def _place_all(
     notes = mask_notes((str(each.row["mask"]), each.mask) for each in placed)
     if levels and (given is None or any(image.deep for image in images)):
         notes.append(levels_note(levels, given is not None))
-    return _Placed([each.row for each in placed], twins, levels, notes)
+    return _Placed([each.row for each in placed], images, twins, levels, [*notes, *apart])
+
+
+def _for_choosing(
+    unit: str,
+    items: Sequence[Item],
+    splits: Sequence[str],
+    images: Sequence[Decoded],
+    layout: Layout,
+    params: DataParams,
+) -> tuple[list[Item], list[str], list[str]]:
+    """Items and splits where those of `data.selection` are set apart, and a note on it."""
+    wanted = params.selection.get(unit)
+    if wanted is None:
+        return list(items), list(splits), []
+    tested = [
+        "" if item.slice in layout.extra_slices else split
+        for item, split in zip(items, splits, strict=True)
+    ]
+    digests = [image.digest for image in images]
+    chosen, note = set_apart(unit, items, tested, digests, wanted, params.split_seed)
+    apart = [dataclasses.replace(item, slice=SLICE) if at in chosen else item
+             for at, item in enumerate(items)]  # fmt: skip
+    return apart, ["val" if at in chosen else split for at, split in enumerate(splits)], [note]
+
+
+def _with_feedback(
+    unit: str, placed: _Placed, feedback: Sequence[Confirmed], params: DataParams, folder: Path
+) -> _Placed:
+    known = Known(placed.rows, placed.images, placed.twins)
+    joined = join_feedback(unit, feedback, known, params, placed.levels, folder)
+    return placed._replace(
+        rows=[*placed.rows, *joined.rows],
+        twins=joined.twins,
+        notes=[*placed.notes, *joined.notes],
+    )
 
 
 def _ranges(unit: str, files: Sequence[Path]) -> list[Levels | None]:
@@ -170,11 +213,10 @@ def _for_each(work: Callable[[U], T], items: Sequence[U], title: str) -> list[T]
 def _count_notes(data_set: DataSet, category: str, rows: Iterable[Row]) -> list[str]:
     """A note where a publisher's counts are not met: an archive of another version, or a part."""
     counts = Counter(
-        row["split"]
-        if row["split"] != "test"
-        else ("test_defective" if row["label"] else "test_good")
+        "test_defective" if row["label"] else
+        "test_good" if row["split"] == "test" else row["split"]
         for row in rows
-    )
+    )  # fmt: skip
     expected = dict(data_set.expected.get(category, {}))
     if "val" not in expected and "train" in expected:  # our validation set is a part of theirs
         counts["train"] += counts.pop("val", 0)

@@ -14,7 +14,7 @@ from blemish.core.scoring_times import digest_of
 from blemish.core.workspace import Run, preview
 from blemish.methods.registry import METHODS
 from blemish.metrics.table import Place, heading, is_in, shown_in
-from blemish.report import figures, literature, views
+from blemish.report import choices, figures, literature, views
 from blemish.report.conditions import conditions
 from blemish.report.gallery import Assets, View, write_animation, write_figures, write_pictures
 from blemish.report.tables import (
@@ -137,7 +137,7 @@ def _leaderboard(rows: list[Row], groups: dict[tuple[str, str], list[Run]]) -> V
     names, rates = metric_names(rows), rates_of(rows)
     methods = dict.fromkeys(row["method"] for row in rows)
     several = len({row["unit"] for row in rows}) > 1
-    choices = {
+    columns = {
         "Images": {name: heading(name) for name in names if not known(name).needs_masks},
         "Pixels": {name: heading(name) for name in names if known(name).needs_masks},
         "At the threshold": rates,
@@ -161,7 +161,7 @@ def _leaderboard(rows: list[Row], groups: dict[tuple[str, str], list[Run]]) -> V
         "optional": [*names, *rates],
         "shown": [name for name in names if any(is_in(name, place) for place in SHOWN)]
         + [name for name in rates if name not in FURTHER],
-        "choices": {title: texts for title, texts in choices.items() if texts},
+        "choices": {title: texts for title, texts in columns.items() if texts},
     }
 
 
@@ -176,6 +176,7 @@ def _section(assets: Assets, members: list[list[Run]], rows: list[Row], syntheti
         "preview": assets.picture(preview(synthetic, first.unit), "preview.png"),
         "published": literature.beside_ours(first.unit, rows),
         "sensitivity": _sensitivity(assets, members),
+        "choices": choices.choices(members),
         "methods": [
             _method(assets.below(group[0].method), group, row) | {"open": index == best}
             for index, (group, row) in enumerate(zip(members, rows, strict=True))
@@ -224,7 +225,10 @@ def _method(assets: Assets, runs: list[Run], row: Row) -> View:
         "figures": write_figures(assets, runs),
         "tables": [
             table
-            for make in (views.zones, views.defects, views.areas, views.subsets, views.oracle)
+            for make in (
+                *(views.zones, views.defects, choices.selection),
+                *(views.areas, views.subsets, views.oracle),
+            )
             if (table := make(runs))["rows"]
         ],
         "missed": [group for group in groups if group["kind"] == "missed"],

@@ -19,6 +19,8 @@ from blemish.tracking.mlflow_store import (
 )
 from blemish.tracking.registry import Registry, registry_name
 
+SELECTION = "selection_"  # before metrics of the real defects set apart for choosing
+
 
 def promote(params: Params, units: Sequence[str], root: Path) -> Iterator[str]:
     """Make the best model of each unit its champion; yields a line a unit.
@@ -31,7 +33,7 @@ def promote(params: Params, units: Sequence[str], root: Path) -> Iterator[str]:
     with _registry(params.tracking, root) as registry:
         models = {unit: registry.model_of(run) for unit, run in best.items()}
         for unit, run in best.items():
-            why = f"validation {params.tracking.promote_by} {_value(params, run):.4g}"
+            why = f"{_criterion(params)} {_value(params, run):.4g}"
             changed = registry.promote(unit, models[unit], why)
             _tell_dvc(root, run)
             now = "is the champion" if changed else "was the champion already"
@@ -56,7 +58,8 @@ def promote_back(params: Params, units: Sequence[str], root: Path) -> Iterator[s
 
 
 def ranked(params: Params, unit: str, root: Path) -> list[Run]:
-    """A unit's results, the best first: by the validation metric `tracking.promote_by`.
+    """A unit's results, the best first: by `tracking.promote_by`, of the validation set or of the
+    real defects set apart for choosing.
 
     Equal ones stay in the order of params.yaml. What was measured on the test set does not count.
     Raises UserError where there are none.
@@ -64,13 +67,24 @@ def ranked(params: Params, unit: str, root: Path) -> list[Run]:
     runs = grid(root / MODELS, root / RESULTS, [unit], params.methods, params.seeds)
     judged = [run for run in runs if _is_there(run) and _value(params, run) > float("-inf")]
     if not judged:
-        metric = params.tracking.promote_by
-        raise UserError(f"{unit}: no result with a validation {metric}: run `dvc repro` first")
+        hint = "run `dvc repro` first"
+        if params.tracking.promote_by.startswith(SELECTION):
+            hint = "set real defects apart with `data.selection` or `blemish review`, then " + hint
+        raise UserError(f"{unit}: no result with a {_criterion(params)}: {hint}")
     return sorted(judged, key=lambda run: -_value(params, run))
 
 
+def _criterion(params: Params) -> str:
+    """In words: which numbers of which images choose."""
+    name = params.tracking.promote_by
+    metric = name.removeprefix(SELECTION)
+    return f"validation {name}" if metric == name else f"{metric} on real defects set apart"
+
+
 def _value(params: Params, run: Run) -> float:
-    value = run.record.get("validation", {}).get(params.tracking.promote_by)
+    name = params.tracking.promote_by
+    part = "selection" if name.startswith(SELECTION) else "validation"
+    value = run.record.get(part, {}).get(name.removeprefix(SELECTION))
     return float("-inf") if value is None else float(value)
 
 

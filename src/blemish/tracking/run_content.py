@@ -53,13 +53,13 @@ def params(run: Run) -> dict[str, str]:
 def metrics(run: Run) -> dict[str, float]:
     """Every number of metrics.json under MLflow's allowed names; undefined ones are left out.
 
-    `image_auroc`, `threshold_recall`, `validation_image_auroc`, and, grouped in MLflow's pages by
-    their prefix, `defect/<type>/recall`, `area/q1/recall` (the smallest defects) and
-    `slice/<name>/image_auroc`.
+    `image_auroc`, `threshold_recall`, `validation_image_auroc`, `selection_recall`, and, grouped in
+    MLflow's pages by their prefix, `defect/<type>/recall`, `area/q1/recall` (the smallest defects)
+    and `slice/<name>/image_auroc`.
     """
     record = run.record
     groups = [("", record["metrics"]), ("threshold_", record["threshold"])]
-    groups += [("validation_", record.get("validation", {}))]
+    groups += [(f"{part}_", record.get(part, {})) for part in ("validation", "selection")]
     groups += [("", record.get("oracle", {}).get("metrics", {}))]
     for prefix, part in (("defect", "by_defect"), ("area", "by_area"), ("slice", "slices")):
         named = record.get(part, {})
@@ -74,6 +74,8 @@ def metrics(run: Run) -> dict[str, float]:
 
 def measured_on(run: Run, metric: str) -> str:
     """The name of the data set that a metric was measured on, as in `provenance.datasets`."""
+    if metric.startswith("selection_"):  # of what the unit has beside its test images
+        return run.unit
     return f"{run.unit} synthetic" if metric.startswith("validation_") else f"{run.unit} test"
 
 

@@ -1,5 +1,6 @@
 """Blemish runs where letters, or a name for the user, are missing."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from blemish.core.surroundings import say
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "from blemish.commands.app import main; main()"
@@ -51,3 +54,25 @@ def test_a_user_without_a_name_gets_one() -> None:
     said = blemish(code=f"{code}print(getpass.getuser())")
     assert said == f"user-{os.getuid()}\n"
     assert "run(s)" in blemish("params", code=f"{NAMELESS}\n{COMMAND}")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_sentence_is_broken_between_words_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    sentence = (
+        "3 images by glass of elpv/mono: 3 alarms, and a-word-that-is-longer-than-the-terminal"
+    )
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        say(sentence, stream)
+    assert file.getvalue() == f"{sentence}\n"
+    lines = terminal.getvalue().splitlines()
+    assert all(len(line) <= 30 or " " not in line for line in lines)
+    assert len(lines) > 2
+    assert " ".join(lines) == sentence

@@ -57,7 +57,7 @@ def fault(line: str, params: Path) -> str | None:
 
 
 def fault_of_verb(verb: str, words: list[str], params: Path) -> str | None:
-    if verb == "--help":
+    if verb in ("--help", "--install-completion", "--show-completion"):
         return None
     command = getattr(GROUP, "commands", {}).get(verb)
     if command is None:

@@ -1,6 +1,7 @@
 """The page: its files and links, names from users, undefined numbers."""
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -38,6 +39,54 @@ def test_the_page_refers_to_its_own_files_only_and_to_all_of_them(workspace: Pat
     assert files == {name for name in contents(report) if name != "index.html"}
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
     assert page.tags.count("img") == 2 * (2 + 2 * (6 + 8 * 3)) + 2  # PRO for the unit with masks
+
+
+def test_of_many_units_each_has_a_page_that_refers_to_files_that_are_there(tmp_path: Path) -> None:
+    units = [HOSTILE_UNIT, *(f"set/{name}" for name in "abcdef")]
+    make_workspace(tmp_path, {unit: [HOSTILE_DEFECT] for unit in units}, ["glass"], [0])
+    build_in(tmp_path, units, ["glass"], [0])
+    report = tmp_path / "report"
+    index = References((report / "index.html").read_text(encoding="utf-8"))
+    assert "img" not in index.tags
+    pages = {unquote(link) for link in index.links if link.startswith("units/")}
+    assert pages == {f"units/{unit}.html" for unit in units}
+    files = set(contents(report)) - {"index.html"}
+    assert pages == {name for name in files if name.endswith(".html")}
+    shown = set()
+    for page in pages:
+        text = (report / page).read_text(encoding="utf-8")
+        assert '<base href="../../">' in text
+        assert HOSTILE_DEFECT not in text
+        links = {unquote(link) for link in References(text).links}
+        others = {"data:,", "../../", "index.html#top", "index.html#leaderboard"}
+        assert others <= links
+        shown |= links - others
+    assert shown == files
+
+
+def test_methods_are_told_and_their_pages_linked_where_they_are(small: Path) -> None:
+    build_in(small, [MASKED], ["glass"], [0])
+    index = small / "report" / "index.html"
+    assert "GLASS: global and local anomaly co-synthesis" in index.read_text(encoding="utf-8")
+    assert "docs/methods" not in index.read_text(encoding="utf-8")
+    page = small / "docs/methods/glass.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("# GLASS", encoding="utf-8")
+    build_in(small, [MASKED], ["glass"], [0])
+    links = References(index.read_text(encoding="utf-8")).links
+    (link,) = [link for link in links if link.endswith(".md")]
+    assert (small / "report" / link).resolve() == page
+
+
+def test_the_hardest_defects_come_first_and_the_missed_ones_before_the_found(
+    workspace: Path,
+) -> None:
+    text = (workspace / "report" / "index.html").read_text(encoding="utf-8")
+    for method in text.split('<details class="method"')[1:]:
+        pictures, figures = method.index("Hardest defects"), method.index('class="tiles-grid"')
+        assert pictures < figures < method.index("Most suspicious good images")
+        verdicts = re.findall(r'<b class="(right|wrong)">', method[pictures:figures])
+        assert verdicts == sorted(verdicts, reverse=True)
 
 
 def test_names_from_users_are_text_not_markup(tmp_path: Path) -> None:

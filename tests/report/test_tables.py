@@ -5,13 +5,17 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
+from blemish.core.errors import UserError
 from blemish.core.files import write_json
 from blemish.core.scoring_times import SHOWN, SPEED, digest_of
 from blemish.report import tables
+from blemish.report.conditions import conditions
 from blemish.report.console import print_leaderboard
+from blemish.report.tables import MARK
 from tests.browser.workspace import UNITS
 from tests.report.runs import a_run, load, printed
 
@@ -31,15 +35,15 @@ def test_a_training_free_method_is_marked_as_a_reference() -> None:
     runs = [a_run("a/b", method, seed) for method in ("glass", "patchcore") for seed in (0, 1)]
     marked = {row["method"]: row["training_free"] for row in tables.leaderboard(runs)}
     assert marked == {"glass": False, "patchcore": True}
-    assert tables.conditions(runs).count("patchcore is a training-free reference.") == 1
-    assert not any("training-free" in sentence for sentence in tables.conditions(runs[:2]))
+    assert conditions(runs).count("patchcore is a training-free reference.") == 1
+    assert not any("training-free" in sentence for sentence in conditions(runs[:2]))
 
 
 def test_a_unit_that_is_not_as_published_is_named_below_the_leaderboard() -> None:
     note = "Published: 280 train images; found: 9."
     runs = [a_run("mvtec/wood", "glass", seed, notes=["Other.", note]) for seed in (0, 1)]
     runs.append(a_run("mvtec/tile", "glass", 0, notes=["Other."]))
-    sentences = tables.conditions(runs)
+    sentences = conditions(runs)
     assert sentences.count(f"Not as published: mvtec/wood ({note})") == 1
     assert not any("mvtec/tile" in sentence for sentence in sentences)
 
@@ -92,6 +96,30 @@ def test_numbers_that_looked_at_the_test_set_stay_out_of_the_columns() -> None:
     assert "0.990" not in printed(runs, 120)
 
 
+def test_rows_are_sorted_within_their_unit_the_best_first_and_the_undefined_last() -> None:
+    values = {"glass": (0.7, 0.1), "dmad": (None, 0.3), "esad": (0.8, 0.2)}
+    runs = [
+        a_run(unit, method, 0, metrics={"image_auroc": auroc, "image_fpr95": fpr})
+        for unit in ("b/b", "a/a")
+        for method, (auroc, fpr) in values.items()
+    ]
+    rows = tables.leaderboard(runs)
+
+    def order(name: str) -> list[str]:
+        return [f"{row['unit'][0]} {row['method']}" for row in tables.sorted_rows(rows, name)]
+
+    best = ["b esad", "b glass", "b dmad", "a esad", "a glass", "a dmad"]
+    assert order("image_auroc") == best
+    assert order("image_fpr95")[:3] == ["b glass", "b esad", "b dmad"]
+    for row, alarms in zip(rows, (0.3, 0.1, 0.2) * 2, strict=True):
+        row["threshold"]["false_alarms"]["mean"] = alarms
+        row["threshold"]["recall"]["mean"] = alarms
+    assert order("false_alarms")[:3] == ["b dmad", "b esad", "b glass"]
+    assert order("recall")[:3] == ["b glass", "b esad", "b dmad"]
+    with pytest.raises(UserError, match=r"--sort recal: no such number .*'recall'"):
+        order("recal")
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_printed_leaderboard_fits_and_says_what_the_numbers_are(
     workspace: Path, width: int
@@ -132,3 +160,21 @@ def test_times_are_shown_where_there_are_any(workspace: Path, tmp_path: Path) ->
     assert re.search(r"dmad .* –$", text, re.MULTILINE)
     assert "on one core of this machine" in " ".join(text.split())
     assert "ms an" not in printed(runs, 80)
+
+
+def test_with_times_too_no_word_is_cut_in_a_terminal_of_80_columns() -> None:
+    numbers = {"image_auroc": 0.9, "image_f1max": 0.8, "pixel_aupro": 0.7}
+    runs = [a_run("lcdsim/grey", name, 0, metrics=numbers) for name in ("patchcore", "dlas_lcd")]
+    runs += [a_run("elpv/mono", "dlas_lcd", 0, warning="It finds nothing.")]
+    for run in runs:
+        draws = pd.DataFrame({name: [value, value] for name, value in numbers.items()})
+        draws.to_parquet(run.results / "bootstrap.parquet")
+    stream = StringIO()
+    times = {(run.unit, run.method): 1234.0 for run in runs}
+    print_leaderboard(runs, Console(file=stream, width=80), times)
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    words = {word for line in lines for word in line.split(" ")}
+    assert {"patchcore", "dlas_lcd", MARK, "1234", "[.900\N{NO-BREAK SPACE}.900]"} <= words
+    assert {"lcdsim/", "grey", "elpv/", "mono"} <= words
+    assert any(f" dlas_lcd {MARK}" in line for line in lines)

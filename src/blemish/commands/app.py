@@ -16,6 +16,7 @@ from blemish.commands.predict import predict
 from blemish.commands.profile import profile
 from blemish.commands.promote import promote
 from blemish.commands.recalibrate import recalibrate
+from blemish.commands.reference import reference
 from blemish.commands.review import review
 from blemish.commands.run import run
 from blemish.commands.speed import speed
@@ -27,11 +28,10 @@ from blemish.core.surroundings import adapt_to_surroundings
 app = typer.Typer(
     help="Blemish: industrial visual anomaly detection as a DVC pipeline.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 VERBS = (
-    *(run, clean, leaderboard, params, units, profile, metrics),
+    *(run, clean, leaderboard, reference, params, units, profile, metrics),
     *(predict, speed, watch, promote),
     *(review, compare, recalibrate),
 )

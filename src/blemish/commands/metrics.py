@@ -55,6 +55,8 @@ def metrics(
     The score of an image is the maximum of its map.
     Maps are read one at a time: memory does not grow with their number.
     Bad maps are named, a line each, and then no number is printed.
+
+    Example: blemish metrics maps data/prepared/mvtec/screw/ground_truth --resolution original
     """
     from blemish.core.surroundings import printable_json
     from blemish.evaluation.foreign_maps import BadMaps, evaluate_folder, open_folder

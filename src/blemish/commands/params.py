@@ -4,7 +4,10 @@ from blemish.core.errors import UserError
 
 
 def params() -> None:
-    """Check params.yaml; say what it would run."""
+    """Check params.yaml; say what it would run.
+
+    Example: blemish params
+    """
     from blemish.core.params import load_params
     from blemish.datasets.own_units import faults_of_folders
 

@@ -122,6 +122,8 @@ def predict(
     Images that cannot be read are named and skipped.
 
     Exit status: 0; 3 if images were skipped; 1 if the run could not start or go on.
+
+    Example: blemish predict models/elpv/mono/glass-0 photos --scores found.csv --overlays look
     """
     from blemish.predict.session import Request, run
 

@@ -26,8 +26,9 @@ def promote(units: Units = None, back: Back = False) -> None:
     alias `previous` the champion before. champions/dvc.yaml names the champion for
     `dvc artifacts get`.
 
-    Example: blemish promote elpv/mono && mlflow models serve -m models:/elpv.mono@champion
-    --env-manager local
+    `mlflow models serve -m models:/elpv.mono@champion --env-manager local` then serves it.
+
+    Example: blemish promote elpv/mono
     """
     from pathlib import Path
 

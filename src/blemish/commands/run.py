@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from blemish.commands.leaderboard import leaderboard
+from blemish.commands.reference import reference
 from blemish.core.errors import UserError
 
 
@@ -38,7 +39,13 @@ def run(
 ) -> None:
     """Do what `dvc repro` does, many stages at once, and show the leaderboard.
 
+    The last lines say whether its numbers are those of the reference (`blemish reference`).
+
     A stage's own output goes to logs/. Results, dvc.lock and caches are those of `dvc repro`.
+
+    Exit status: 0; 1 if a stage failed; 130 on Ctrl-C.
+
+    Example: blemish run --jobs 2 -S glass.epochs=40
     """
     from rich.console import Console
 
@@ -65,6 +72,7 @@ def run(
         raise typer.Exit(status)
     if not targets:
         leaderboard()
+        reference()
 
 
 def _tell_faults() -> None:

@@ -23,6 +23,8 @@ def speed(
 
     The median and the 95th percentile, on one core and on all, images alone and 16 at once;
     reading files is timed apart. Nothing is written.
+
+    Example: blemish speed models/elpv/mono/glass-0 photos
     """
     import json
 

@@ -11,7 +11,10 @@ def units(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON value.")] = False,
 ) -> None:
-    """List the data sets, their units, and whether and how each can be had."""
+    """List the data sets, their units, and whether and how each can be had.
+
+    Example: blemish units mvtec/screw
+    """
     from rich.console import Console
 
     from blemish.core.params import PARAMS_FILE, load_params

@@ -4,8 +4,10 @@ import getpass
 import io
 import json
 import os
+import shutil
 import sys
-from typing import Any
+import textwrap
+from typing import Any, TextIO
 
 
 def adapt_to_surroundings() -> None:
@@ -20,6 +22,18 @@ def adapt_to_surroundings() -> None:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["USER"] = f"user-{os.getuid()}"
+
+
+def say(line: str, stream: TextIO) -> None:
+    """Print a sentence; on a terminal it is broken between words, elsewhere it stays one line."""
+    wide = shutil.get_terminal_size().columns
+    whole = not stream.isatty() or len(line) <= wide
+    print(
+        line
+        if whole
+        else textwrap.fill(line, wide, break_long_words=False, break_on_hyphens=False),
+        file=stream,
+    )
 
 
 def printable_json(value: Any, **options: Any) -> str:

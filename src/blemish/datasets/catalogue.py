@@ -162,25 +162,27 @@ def print_unit(unit: str, folders: Mapping[str, str], console: Console) -> None:
     table.add_row("categories", _category_names(data_set(record["data_set"], folders)))
     table.add_row("published", _pairs(record["expected"]) or "no counts for this unit")
     for need in record["archives"]:
-        table.add_row("archive", _archive_lines(need))
+        table.add_row("archive", f"{_names(need['alternatives'])}: {need['status']}")
     for key, value in _prepared_rows(record["prepared"]):
         table.add_row(key, value)
     console.print(table)
+    for line in (line for need in record["archives"] for line in _archive_lines(need)):
+        # Never broken by us: an address or a checksum is there to be copied.
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _archive_lines(need: Record) -> str:
-    """An archive's alternatives: names, sizes, checksums, URLs, and where to put it."""
-    lines = [f"{_names(need['alternatives'])}: {need['status']}"]
+def _archive_lines(need: Record) -> list[str]:
+    """An archive's alternatives: sizes, checksums, URLs, and where to put it."""
+    lines = []
     for archive in need["alternatives"]:
         size = f"{archive['size']:,} bytes" if archive["size"] else ""
         known = [word for word in (size, archive["checksum"]) if word]
-        lines += [f"  {archive['file']}: {', '.join(known)}"] if known else []
+        lines += [f"{archive['file']}: {', '.join(known)}"] if known else []
         lines += [f"  {url}" for url in archive["urls"]]
     origins = dict.fromkeys(
         archive["by_hand"] for archive in need["alternatives"] if archive["by_hand"]
     )
-    lines += [f"  by hand: from {origin} into {need['put_into']}/" for origin in origins]
-    return "\n".join(lines)
+    return lines + [f"by hand: from {origin} into {need['put_into']}/" for origin in origins]
 
 
 def _prepared_rows(prepared: Record | None) -> list[tuple[str, str]]:

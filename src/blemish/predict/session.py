@@ -11,7 +11,7 @@ from pathlib import Path
 from blemish.core.device import choose_device
 from blemish.core.errors import UserError
 from blemish.core.progress import progress
-from blemish.core.surroundings import printable_json
+from blemish.core.surroundings import printable_json, say
 from blemish.methods.saved import Record, load
 from blemish.predict.drift import Drift
 from blemish.predict.inputs import Source, check_distinct, find_images
@@ -89,7 +89,7 @@ def run(request: Request) -> int:
     else:
         given = (request.threshold, request.map_threshold)
         for line in summary.lines(request.false_alarm_rate, given):
-            print(line, file=sys.stderr)
+            say(line, sys.stderr)
     return SKIPPED if tally.unreadable else 0
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from blemish.core.files import finished_folder, link, write_json
+from blemish.core.files import finished_file, finished_folder, link, write_json
 from blemish.core.scoring_times import write_script
 from blemish.core.workspace import Run, grid, preview
 from blemish.report.html import write_page
@@ -22,22 +22,20 @@ def build(
     methods: list[str],
     seeds: list[int],
 ) -> None:
-    """Write the folders `metrics`, `plots` and `report` from the runs of the grid.
+    """Write the folders `plots` and `report` and two files in `metrics` from the runs of the grid.
 
-    All three are replaced when everything is written, and none before. What the page reads times
-    from is written beside `report`. Raises UserError where
+    All are replaced when everything is written, and none before; what else is in `metrics` stays.
+    What the page reads times from is written beside `report`. Raises UserError where
     an input is missing or broken, naming the stage to run.
     """
     runs = [run.check() for run in grid(models, results, units, methods, seeds)]
-    with (
-        finished_folder(metrics) as metrics_folder,
-        finished_folder(plots) as plots_folder,
-        finished_folder(report) as report_folder,
-    ):
-        write_json(metrics_folder / "summary.json", summary(runs))
-        write_json(metrics_folder / "leaderboard.json", leaderboard(runs))
+    numbers = {"summary.json": summary(runs), "leaderboard.json": leaderboard(runs)}
+    with finished_folder(plots) as plots_folder, finished_folder(report) as report_folder:
         _write_plots(plots_folder, runs, synthetic)
         write_page(report_folder, runs, synthetic)
+        for name, value in numbers.items():  # the last: nothing can go wrong in the inputs now
+            with finished_file(metrics / name) as file:
+                write_json(file, value)
     write_script(report.parent)
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from blemish.core.workspace import Run
-from blemish.report.tables import asked_rate, number, over_seeds, percent
+from blemish.report.conditions import asked_rate
+from blemish.report.tables import number, over_seeds, percent
 
 Table = dict[str, Any]
 Json = dict[str, Any]

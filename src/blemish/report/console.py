@@ -9,12 +9,12 @@ from rich.text import Text
 
 from blemish.core.workspace import Run
 from blemish.metrics.table import Place, heading, shown_in
+from blemish.report.conditions import conditions
 from blemish.report.tables import (
     NO_MASKS,
     RATES,
     Row,
     best_methods,
-    conditions,
     known,
     leaderboard,
     marked,
@@ -22,6 +22,7 @@ from blemish.report.tables import (
     metric_names,
     number,
     percent,
+    sorted_rows,
     spread,
 )
 
@@ -31,25 +32,35 @@ TIMED = "ms an image: to score it on one core of this machine, without reading i
 SHOWN_RATES = ("recall", "false_alarms")
 
 
-def print_leaderboard(runs: list[Run], console: Console, times: Times | None = None) -> None:
+def print_leaderboard(
+    runs: list[Run], console: Console, times: Times | None = None, sort: str | None = None
+) -> None:
     """Print the leaderboard, readable from 80 characters on; the best of a unit is bold.
 
-    All columns where they fit on a line, else the most telling ones. times: of
-    `scoring_times`; without any there is no column of them.
+    All columns where they fit on a line, else the most telling ones, else these as narrow as
+    they can be. times: of `scoring_times`; without any there is no column of them. sort: see
+    `sorted_rows`.
     """
     rows = leaderboard(runs)
+    if sort is not None:
+        rows = sorted_rows(rows, sort)
     unbounded = console.options.update(max_width=10_000)
-    tables = [_table(rows, place, times or {}) for place in (Place.TERMINAL, Place.SUMMARY)]
-    wide, narrow = tables
-    fits = console.measure(wide, options=unbounded).maximum <= console.width
-    console.print(wide if fits else narrow)
+    forms = ((Place.TERMINAL, False), (Place.SUMMARY, False), (Place.SUMMARY, True))
+    for place, tight in forms:
+        table = _table(rows, place, times or {}, tight)
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            break
+    console.print(table)
     said = [*conditions(runs), *([TIMED] if times else [])]
     console.print(" ".join(said), style="dim", highlight=False, markup=False)
 
 
-def _table(rows: list[Row], place: Place, times: Times) -> Table:
+def _table(rows: list[Row], place: Place, times: Times, tight: bool) -> Table:
+    """tight: one space between columns; a unit's name goes on after its slash on a second line."""
     names = shown_in(place, metric_names(rows))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 0 if tight else 1, 0, 0), pad_edge=False, show_edge=False
+    )
     table.add_column("unit", overflow="fold")
     table.add_column("method", overflow="fold")
     for name in names:
@@ -65,7 +76,8 @@ def _table(rows: list[Row], place: Place, times: Times) -> Table:
     for row in rows:
         if len(methods) > 1 and unit not in (None, row["unit"]):
             table.add_section()
-        first = Text(row["unit"] if row["unit"] != unit else "")
+        shown = row["unit"].replace("/", "/\n") if tight else row["unit"]
+        first = Text(shown if row["unit"] != unit else "")
         taken = [_milliseconds(times, row)] if times else []
         table.add_row(first, Text(marked(row)), *_cells(row, names, best), *taken)
         unit = row["unit"]
@@ -88,6 +100,8 @@ def _cells(row: Row, names: Sequence[str], best: dict[str, set[tuple[str, str]]]
             # Said once a row: next to each other the words would crowd out the numbers.
             text = NO_MASKS if name == _first_of_pixels(names) else "–"
         cell = Text(text, "bold" if (row["unit"], row["method"]) in best[name] else "")
+        if shared := row["letters"].get(name):
+            cell.append(f" {shared}", "not bold dim")
         bounds = spread(row["intervals"].get(name), name)
         cells.append(cell.append(f"\n{bounds}", "not bold dim") if bounds else cell)
     rates = [row["threshold"][name]["mean"] for name in SHOWN_RATES]

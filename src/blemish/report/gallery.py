@@ -107,9 +107,10 @@ def write_pictures(assets: Assets, run: Run) -> list[View]:
             for entry in entries
             if entry["kind"] == kind
         ]
+        items.sort(key=lambda item: item["right"] == "right")  # what went wrong comes first
         if items:
             text = text if "zones" in run.record else f"{text} Threshold {threshold:.4g}."
-            groups.append({"title": title, "text": text, "items": items})
+            groups.append({"kind": kind, "title": title, "text": text, "items": items})
     return groups
 
 

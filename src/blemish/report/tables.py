@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blemish.core.completeness import missing_parts
+from blemish.core.errors import UserError, suggestion
 from blemish.core.scoring_times import SHOWN, digest_of, noted_times
 from blemish.core.workspace import Run
 from blemish.methods.registry import METHODS
@@ -14,12 +14,11 @@ from blemish.metrics.table import (
     TABLE,
     Metric,
     Place,
-    heading,
     is_further,
     metric_of,
     shown_in,
 )
-from blemish.report.uncertainty import chance_differences, intervals
+from blemish.report.uncertainty import intervals, letters
 
 Row = dict[str, Any]
 
@@ -39,9 +38,14 @@ def leaderboard(runs: list[Run]) -> list[Row]:
     """One row per (unit, method): {"mean", "std"} over the seeds of every metric.
 
     A value is None where it is undefined for any seed; `std` (of the sample) is None with one
-    seed. `threshold` holds what the threshold from validation normals did on the test set.
+    seed. `threshold` holds what the threshold from validation normals did on the test set,
+    `letters` those of `uncertainty.letters` by metric.
     """
-    return [_row(group) for group in by_unit_and_method(runs).values()]
+    units: dict[str, list[list[Run]]] = {}
+    for (unit, _), group in by_unit_and_method(runs).items():
+        units.setdefault(unit, []).append(group)
+    display = {unit: letters(groups) for unit, groups in units.items()}
+    return [_row(group, display[unit]) for unit, groups in units.items() for group in groups]
 
 
 def by_unit_and_method(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
@@ -135,52 +139,26 @@ def best_methods(rows: list[Row], name: str) -> set[tuple[str, str]]:
     return best
 
 
-def conditions(runs: list[Run]) -> list[str]:
-    """Sentences that say under which conditions the numbers of these runs came about."""
-    seeds = sorted({run.seed for run in runs})
-    listed = ", ".join(map(str, seeds))
-    over = f"± is the sample standard deviation over seeds {listed}" if len(seeds) > 1 else ""
-    rates = _distinct(asked_rate(run.record) for run in runs)
-    boxed = _distinct(run.unit for run in runs if run.record["masks"] == "boxes")
-    masked = [run for run in runs if run.record["masks"] != "none"]
-    resolution = _distinct(run.record["resolution"] for run in masked)
-    sentences = [
-        f"Protocol: {_distinct(run.record['protocol'] for run in runs)}.",
-        f"Pixel metrics at {resolution} resolution." if masked else "No unit has masks.",
-        f"{len(seeds)} seeds: {over}." if over else f"1 seed ({listed}): no spread is known.",
-        f"Threshold set on validation normals for {rates} false alarms; recall and false alarms "
-        "are measured on the test set.",
-    ]
-    if any(len(run.draws.columns) for run in runs):
-        sentences.append("In brackets: 95 % intervals over test images (bootstrap).")
-    sentences += [
-        f"{name} is a training-free reference."
-        for name in dict.fromkeys(run.method for run in runs)
-        if training_free(name)
-    ]
-    sentences += [*doubtful(runs), *chance(runs)]
-    if boxed:
-        sentences.append(f"Masks drawn from boxes, pixel metrics not comparable: {boxed}.")
-    return sentences + incomplete(runs)
+def sorted_rows(rows: list[Row], name: str) -> list[Row]:
+    """The rows of each unit from the best to the worst by a metric or a rate; without one, last.
 
+    Numbers of different units do not compare, so the units keep their order. Raises UserError for
+    a name that no row has.
+    """
+    names = [*metric_names(rows), *rates_of(rows)]
+    if name not in names:
+        hint = suggestion(name, names)
+        raise UserError(f"--sort {name}: no such number{hint}: {', '.join(names)}")
+    part = "metrics" if name not in rates_of(rows) else "threshold"
+    lower = name == "false_alarms" or not known(name).higher_is_better
+    units = list(dict.fromkeys(row["unit"] for row in rows))
 
-def incomplete(runs: list[Run]) -> list[str]:
-    """A sentence for each unit that is not what its publisher describes."""
-    notes = {run.unit: missing_parts(run.record["notes"]) for run in runs}
-    return [
-        f"Not as published: {unit} ({' '.join(found)})" for unit, found in notes.items() if found
-    ]
+    def place(row: Row) -> tuple[int, bool, float]:
+        mean = row[part].get(name, {}).get("mean")
+        value = 0.0 if mean is None else mean
+        return units.index(row["unit"]), mean is None, value if lower else -value
 
-
-def doubtful(runs: list[Run]) -> list[str]:
-    """A sentence that says what the mark in the leaderboard means, where there is one."""
-    marked = [f"{row['method']} on {row['unit']}" for row in leaderboard(runs) if row["doubtful"]]
-    if not marked:
-        return []
-    return [
-        f"{MARK} {', '.join(marked)}: some seed does not even find the rendered validation "
-        "defects, so do not rely on it; its notes say what to try."
-    ]
+    return sorted(rows, key=place)
 
 
 def marked(row: Row) -> str:
@@ -191,23 +169,6 @@ def marked(row: Row) -> str:
 def training_free(method: str) -> bool:
     """Whether a method is a yardstick: what comes without training."""
     return method in METHODS and METHODS[method].training_free
-
-
-def chance(runs: list[Run]) -> list[str]:
-    """A sentence a unit and metric about the methods whose difference may be chance."""
-    groups: dict[str, list[list[Run]]] = {}
-    for (unit, _), group in by_unit_and_method(runs).items():
-        groups.setdefault(unit, []).append(group)
-    sentences = []
-    for unit, members in groups.items():
-        for name, pairs in chance_differences(members).items():
-            listed = ", ".join(f"{left} and {right}" for left, right in pairs)
-            kind = name.partition("_")[0]
-            sentences.append(
-                f"{unit}, {kind} {heading(name)}: no significant difference between {listed} "
-                "(paired bootstrap, 95 %)."
-            )
-    return sentences
 
 
 def known(name: str) -> Metric:
@@ -233,12 +194,7 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
-def asked_rate(record: dict[str, Any]) -> str:
-    """The false-alarm rate that the threshold was set for."""
-    return f"{100 * record['threshold']['false_alarm_rate']:g}\N{NO-BREAK SPACE}%"
-
-
-def _row(group: list[Run]) -> Row:
+def _row(group: list[Run], display: dict[str, dict[str, str]]) -> Row:
     record = group[0].record
     names = sorted({name for run in group for name in run.metrics})
     return {
@@ -254,13 +210,14 @@ def _row(group: list[Run]) -> Row:
         "masks": record["masks"],
         "metrics": {name: over_seeds(run.metrics.get(name) for run in group) for name in names},
         "intervals": intervals(group),
+        "letters": {
+            name: of_method[group[0].method]
+            for name, of_method in display.items()
+            if group[0].method in of_method
+        },
         "threshold": {
             name: over_seeds(run.record["threshold"][key] for run in group)
             for name, (key, _) in RATES.items()
         }
         | {ROBUST: over_seeds(run.record.get("robustness", {}).get("accuracy") for run in group)},
     }
-
-
-def _distinct(values: Iterable[object]) -> str:
-    return " and ".join(dict.fromkeys(map(str, values)))

@@ -5,7 +5,8 @@ from typing import Any
 from blemish.core.data_params import REST
 from blemish.core.workspace import Run
 from blemish.metrics.table import GLASS_PRO, Place, is_further, shown_in, title
-from blemish.report.tables import asked_rate, known, number, over_seeds, percent
+from blemish.report.conditions import asked_rate
+from blemish.report.tables import known, number, over_seeds, percent
 
 Table = dict[str, Any]
 

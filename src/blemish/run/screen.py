@@ -109,9 +109,10 @@ class Screen:
                 self.say(f"    {stage}: {progress}", dim=True)
 
     def say(self, text: str, *, dim: bool = False) -> None:
-        """One line above the table."""
+        """One line above the table; a terminal breaks it between words, but not what a log says."""
+        whole = not self.console.is_terminal or text.startswith(" ")
         self.console.print(
-            text, style="dim" if dim else None, markup=False, highlight=False, soft_wrap=True
+            text, style="dim" if dim else None, markup=False, highlight=False, soft_wrap=whole
         )
 
     def _table(self) -> Group:

@@ -1,6 +1,6 @@
 // Sorting: a click on a column's heading, a second one for the other direction.
-const board = document.querySelector(".board");
-board.querySelectorAll("thead button").forEach((button) => {
+const board = document.querySelector(".board");  // none on the page of a unit
+board?.querySelectorAll("thead button").forEach((button) => {
   button.addEventListener("click", () => {
     const heading = button.closest("th");
     const words = ["unit", "method"].includes(button.dataset.key);
@@ -20,9 +20,21 @@ board.querySelectorAll("thead button").forEach((button) => {
     board.tBodies[0].append(...[...board.tBodies[0].rows].sort(order));
   });
 });
+// Columns: a heading over several, and the cell that stands for all pixel metrics, span those shown.
+const show = (key, shown) => {
+  board.querySelectorAll(`:is(th, td)[data-key="${key}"]`).forEach((cell) => (cell.hidden = !shown));
+  board.querySelectorAll("[data-group]").forEach((cell) => {
+    const below = board.querySelectorAll(`thead [data-of="${cell.dataset.group}"]:not([hidden])`);
+    cell.hidden = !below.length;
+    cell.colSpan = below.length || 1;
+  });
+};
+document.querySelectorAll(".columns input").forEach((box) => {
+  box.addEventListener("change", () => show(box.name, box.checked));
+});
 // Paper has no folds.
 addEventListener("beforeprint", () => {
-  document.querySelectorAll("details").forEach((details) => (details.open = true));
+  document.querySelectorAll("details:not(.columns)").forEach((part) => (part.open = true));
 });
 // Times differ from run to run, so they are not in this page: they lie beside its folder.
 const times = document.createElement("script");
@@ -37,4 +49,4 @@ times.onload = () => {
     board.querySelectorAll(".time").forEach((part) => (part.hidden = false));
   });
 };
-document.body.append(times);
+if (board) document.body.append(times);

@@ -23,7 +23,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding=
 # What a page writes for "any".
 PLACEHOLDERS = re.compile(r"[…<>]|\bNAME\b|\bKEY=VALUE\b")
 # What the tutorials add, and what a reader's own folder would be called.
-EXAMPLES = re.compile(r"deviation|washers|bolts/")
+EXAMPLES = re.compile(r"deviation|washers|bolts/|parts/bolts")
 
 
 def words_of(line: str) -> list[str]:

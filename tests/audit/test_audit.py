@@ -56,6 +56,13 @@ def test_images_of_one_group_do_not_excuse_each_other() -> None:
     assert set(table["image"].head(2)) != wrong
 
 
+def test_one_group_alone_cannot_be_audited() -> None:
+    manifest, _ = spoiled()
+    alike = Manifest(manifest.rows.assign(group="one part"), manifest.facts, manifest.root)
+    with pytest.raises(UserError, match="one group"):
+        ranked(alike, IN_MEMORY, 1)
+
+
 def test_the_stage_writes_a_table_and_a_sheet_twice_the_same(tmp_path: Path, capsys) -> None:
     for out in (tmp_path / "one", tmp_path / "two"):
         run_stage(stage.main, {"audit": {"sheet": 3}}, tiny_unit().prepared, out)

@@ -55,10 +55,10 @@ def test_the_shipped_file_is_valid_and_complete() -> None:
 
 # key, bad value, what the message must hold besides the key's path and the value itself
 WRONG = [
-    ("unitz", ["elpv/mono"], ["unknown key `unitz`", "did you mean `units`", "methods", "glass"]),
-    ("data.lcdsim.siz", 3, ["unknown key `data.lcdsim.siz`", "did you mean `size`", "contrast"]),
+    ("unitz", ["elpv/mono"], ["unknown key `unitz`", "did you mean 'units'", "methods", "glass"]),
+    ("data.lcdsim.siz", 3, ["unknown key `data.lcdsim.siz`", "did you mean 'size'", "contrast"]),
     ("synthesis.blend.hi", 1, ["unknown key `synthesis.blend.hi`", "mean, std, low, high"]),
-    ("glass.epoch", 1, ["unknown key `glass.epoch`", "did you mean `epochs`", "batch_size"]),
+    ("glass.epoch", 1, ["unknown key `glass.epoch`", "did you mean 'epochs'", "batch_size"]),
     ("units", "elpv/mono", ["`units` is 'elpv/mono'", "list"]),
     ("units", [], ["`units` is []", "at least 1"]),
     ("units", [5], ["`units.0` is 5", "string"]),
@@ -103,12 +103,12 @@ WRONG = [
     (
         "synthesis.kinds.perlim",
         1,
-        ["`synthesis.kinds`: unknown kind `perlim`", "did you mean `perlin`"],
+        ["`synthesis.kinds`: unknown kind `perlim`", "did you mean 'perlin'"],
     ),
     (
         "glass.kinds",
         {"perlim": 1.0},
-        ["`glass.kinds`: unknown kind `perlim`", "did you mean `perlin`", "cutpaste"],
+        ["`glass.kinds`: unknown kind `perlim`", "did you mean 'perlin'", "cutpaste"],
     ),
     ("glass.kinds", {}, ["`glass.kinds`", "every share is 0"]),
     ("glass.kinds", {"line": -1.0}, ["`glass.kinds.line` is -1.0", "equal to 0"]),
@@ -133,7 +133,7 @@ WRONG = [
     (
         "data.zones",
         {"elpv/mono": {"edge": {"min_areas": 4}}},
-        ["unknown key `data.zones.elpv/mono.edge.min_areas`", "did you mean `min_area`"],
+        ["unknown key `data.zones.elpv/mono.edge.min_areas`", "did you mean 'min_area'"],
     ),
     (
         "data.zones",

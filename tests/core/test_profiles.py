@@ -127,7 +127,7 @@ def test_a_comment_in_an_odd_place_stops_nothing(units: str, target: Path) -> No
 BAD = [
     ("fast", None, ["fast.yaml", "no such profile", "mine, paper, quick"]),
     ("mine", "seeds: [1]\n", ["mine.yaml", "`seeds` belongs to the grid", "remove it"]),
-    ("mine", "glass: {epoch: 1}\n", ["mine.yaml", "`glass.epoch`", "did you mean `epochs`"]),
+    ("mine", "glass: {epoch: 1}\n", ["mine.yaml", "`glass.epoch`", "did you mean 'epochs'"]),
     ("mine", "glass: {epochs: x}\n", ["mine.yaml", "`glass.epochs` is 'x'", "integer"]),
     ("mine", "glass: [\n", ["mine.yaml, line", "not valid YAML"]),
     ("mine", "glass: 3\n", ["mine.yaml", "`glass` is 3", "dictionary"]),

@@ -75,7 +75,7 @@ def test_the_published_teacher_decays_at_its_passes_200_and_400() -> None:
         ({"image_size": 100}, "image_size.*multiple of 32"),
         ({"image_size": 32}, "image_size.*greater than or equal to 64"),
         ({"milestones": [0.2, 1.5]}, "milestones.*less than 1"),
-        ({"kinds": {"dsaard": 1}}, "did you mean `dsarad`"),
+        ({"kinds": {"dsaard": 1}}, "did you mean 'dsarad'"),
     ],
 )
 def test_wrong_parameters_are_named(change, message) -> None:

@@ -315,7 +315,7 @@ def test_a_misspelt_parameter_stops_before_anything_runs(branch: Workspace) -> N
     before = files_of(branch)
     said = branch.run("blemish", "run", fails=True)
     assert len(said.splitlines()) == 1
-    assert said.startswith("error: params.yaml: unknown key `glass.epoch` (did you mean `epochs`?)")
+    assert said.startswith("error: params.yaml: unknown key `glass.epoch` (did you mean 'epochs'?)")
     assert files_of(branch) == before
     stopped = branch.repro("--single-item", sorted(TRAIN)[0], fails=True)
     assert len(stopped.ran) == 1

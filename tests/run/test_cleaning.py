@@ -55,7 +55,7 @@ def test_overrides_are_written_with_the_values_of_yaml() -> None:
         for bad, message in {
             "glass.epochs": "expected KEY=VALUE",
             "glass.epochs=many": "`glass.epochs` is 'many'",
-            "glass.epoch=3": r"unknown key `glass.epoch` \(did you mean `epochs`",
+            "glass.epoch=3": r"unknown key `glass.epoch` \(did you mean 'epochs'",
             "seeds=[0": "is no YAML value",
         }.items():
             with pytest.raises(UserError, match=message):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from blemish.audit.ranking import Ranking
 from blemish.audit.sheet import Entry, draw_sheet
+from blemish.core.errors import UserError
 from blemish.images.framing import sizes_of
 from blemish.images.manifest import Manifest, read_manifest
 from blemish.images.store import ImageStore
@@ -24,7 +25,7 @@ def write_audit(prepared: Path, folder: Path, sheet: int, store: ImageStore) -> 
 
     The table has a row an image, most abnormal first: rank, image, split, score (distance in
     features), deviations (from the median, robust). Raises UserError for an image that cannot be
-    read.
+    read, and where there is nothing to compare an image with.
     """
     manifest = read_manifest(prepared)
     good = (manifest.rows["split"] != "test") & (manifest.rows["label"] == 0)
@@ -49,7 +50,12 @@ def ranked(manifest: Manifest, store: ImageStore, sheet: int) -> tuple[pd.DataFr
     windows = normals_of(store, manifest.root, rows, framing, title, WINDOWS * len(rows))
     owners = windows.owners.numpy()
     # Images of one group show the same thing: another one of it proves nothing.
-    groups = pd.factorize(rows["group"].fillna(rows["image"]))[0]
+    groups, known = pd.factorize(rows["group"].fillna(rows["image"]))
+    if len(known) < 2:
+        raise UserError(
+            f"{manifest.facts.unit}: all its normal images show the same thing (one group): "
+            "there is none to compare one with: take it out of `audit.units`"
+        )
     ranking = Ranking(windows, groups[owners].tolist())
     scores = pd.Series(ranking.scores.numpy())
     worst = scores.groupby(owners).idxmax().to_numpy()  # the window that speaks for its image

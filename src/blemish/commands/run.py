@@ -47,15 +47,34 @@ def run(
 
     Example: blemish run --jobs 2 -S glass.epochs=40
     """
+    if cluster is not None and (jobs is not None or gpus):
+        raise UserError("--cluster excludes --jobs and --gpus: its nodes say what they have")
+    status = _run_stages(
+        targets or [], jobs, gpus, per_gpu, retries, cluster, share_cache, overrides or []
+    )
+    if status:
+        raise typer.Exit(status)
+    if not targets:
+        leaderboard()
+        reference()
+
+
+def _run_stages(
+    targets: list[str],
+    jobs: int | None,
+    gpus: str | None,
+    per_gpu: int,
+    retries: int,
+    cluster: str | None,
+    share_cache: bool,
+    overrides: list[str],
+) -> int:
+    """Here or on a cluster; returns the exit status."""
     from rich.console import Console
 
     from blemish.core.profiles import set_params
     from blemish.run.local import local_slots
-    from blemish.run.run import ClusterOptions, run_on_cluster
-    from blemish.run.run import run as run_stages
-
-    if cluster is not None and (jobs is not None or gpus):
-        raise UserError("--cluster excludes --jobs and --gpus: its nodes say what they have")
+    from blemish.run.run import ClusterOptions, run, run_on_cluster
 
     def prepare() -> None:
         changed = set_params(overrides) if overrides else []
@@ -63,16 +82,9 @@ def run(
         _tell_faults()
 
     if cluster is None:
-        slots = local_slots(jobs, gpus, per_gpu)
-        status = run_stages(targets or [], slots, Console(), retries, prepare)
-    else:
-        options = ClusterOptions(cluster, per_gpu, share_cache)
-        status = run_on_cluster(targets or [], options, Console(), retries, prepare)
-    if status:
-        raise typer.Exit(status)
-    if not targets:
-        leaderboard()
-        reference()
+        return run(targets, local_slots(jobs, gpus, per_gpu), Console(), retries, prepare)
+    options = ClusterOptions(cluster, per_gpu, share_cache)
+    return run_on_cluster(targets, options, Console(), retries, prepare)
 
 
 def _tell_faults() -> None:

@@ -73,6 +73,7 @@ MARKERS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs minutes, Ray, a browser or the real archives.
 

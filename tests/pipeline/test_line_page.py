@@ -170,7 +170,8 @@ def test_other_light_and_the_audit(day: Day) -> None:
     day.run(block("blemish run -S audit.units"))
     folder = workspace / "audit" / OWN
     with (folder / "audit.csv").open(encoding="utf-8") as stream:
-        first = next(csv.DictReader(stream))["image"]
+        ranked = list(csv.DictReader(stream))
+    first = next(row["image"] for row in ranked if row["split"] == "train")
     assert (folder / "sheet.jpg").is_file()
     before = day.rows(f"data/prepared/{OWN}")
     assert f"  drop:\n    {OWN}: [train/" in PAGE

@@ -100,7 +100,7 @@ class Framing:
         (height, width), top, left = place.resized, place.top, place.left
         if image.shape[:2] != place.resized:
             size = (width, height)
-            image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+            image = np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
         image = image[max(0, -top) :, max(0, -left) :][: place.frame[0], : place.frame[1]]
         below, right = place.frame[0] - height - top, place.frame[1] - width - left
         top, below, left, right = (max(0, side) for side in (top, below, left, right))

@@ -15,6 +15,7 @@ from blemish.report.reference import (
     REFERENCE,
     Reference,
     read_reference,
+    settings,
     with_table,
     write_reference,
 )
@@ -58,12 +59,13 @@ def change(project: Path, **metrics: float | None) -> None:
     path.write_text(json.dumps(record), encoding="utf-8")
 
 
-def test_readme_shows_the_committed_reference() -> None:
+def test_readme_shows_the_committed_reference_of_the_shipped_settings() -> None:
     reference = read_reference(ROOT / REFERENCE)
-    if reference is None:
-        pytest.skip(f"{REFERENCE} is not there yet: `blemish run && blemish reference --write`")
+    assert reference is not None
     text = (ROOT / README).read_text(encoding="utf-8")
-    assert with_table(text, reference) == text, "run `blemish reference --write`"
+    again = "run `blemish run && blemish reference --write`"
+    assert with_table(text, reference) == text, again
+    assert reference["settings"] == settings(load_params(ROOT / "params.yaml")), again
 
 
 def test_the_table_is_written_between_the_marks_and_shows_the_numbers(project: Path) -> None:

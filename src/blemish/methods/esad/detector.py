@@ -20,6 +20,7 @@ from blemish.methods.esad.masks import draw_parts, removed_pixels
 from blemish.methods.esad.networks import UNet, fused
 from blemish.methods.esad.params import Params
 from blemish.methods.esad.smoothing import smoothed_map
+from blemish.methods.esad.usual import Usual
 from blemish.nn.backbones import leave_out_backbone
 
 
@@ -39,6 +40,8 @@ class Esad(Detector[Params]):
         for cell in params.cells:
             drawn = [draw_parts(framing.window, cell, generator) for _ in range(params.draws)]
             self.register_buffer(f"parts_{cell}", torch.stack(drawn))
+        grid = (side // params.stride for side in framing.window)
+        self.usual = Usual(self.backbone.channels[0], *grid) if params.usual_from else None
         self._for_scoring: list[nn.Module] = []
         leave_out_backbone(self)
 
@@ -71,22 +74,29 @@ class Esad(Detector[Params]):
 
     def measure(self, images: Tensor) -> Measured:
         """Maps at the network's input size; the image score is the map's largest value (§8)."""
-        return self.smoothed(self.differences(symmetric(images)))
+        x = symmetric(images)
+        if self.usual is None:
+            return self.smoothed(self.differences(x))
+        return self.smoothed(self.usual(self.channel_differences(x)))
 
     def smoothed(self, difference: Tensor) -> Measured:
-        """From feature differences (B, h, w) to what `measure` returns."""
+        """From a difference of each cell (B, h, w) to what `measure` returns."""
         maps = smoothed_map(difference.double(), self.framing.window, self.params.window)
         return Measured(maps.float(), maps)
 
     def differences(self, x: Tensor) -> Tensor:
         """Σ over cell sizes of the mean of |N(x) − N(rec)| over channels and draws, (B, h, w)."""
+        return self.channel_differences(x).mean(dim=1)
+
+    def channel_differences(self, x: Tensor) -> Tensor:
+        """Σ over cell sizes of the mean of |N(x) − N(rec)| over draws, (B, C, h, w)."""
         p = self.params
         features = self.backbone.embed(x)
-        total = torch.zeros_like(features[:, 0])
+        total = torch.zeros_like(features)
         for cell in p.cells:
             removed = removed_pixels(self.get_buffer(f"parts_{cell}"), cell)
             made = self.backbone.embed(self.reconstruct_at_once(x, removed).flatten(0, 1))
-            total += (made.unflatten(0, (-1, x.shape[0])) - features).abs().mean(dim=(0, 2))
+            total += (made.unflatten(0, (-1, x.shape[0])) - features).abs().mean(dim=0)
         return total
 
     def score_published(self, images: Iterable[Tensor]) -> Iterator[Components]:

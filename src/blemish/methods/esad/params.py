@@ -45,6 +45,7 @@ class Params(ViewParams):
 
     leak: Share = 0.5
     window: Annotated[int, Field(ge=1, le=255)] = 21
+    usual_from: Annotated[int, Field(ge=0)] = 0  # ours
     draws: Count = 3  # ours: the authors draw once, unseeded
 
     @property

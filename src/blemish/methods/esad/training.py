@@ -50,6 +50,8 @@ class EsadTrainer(Trainer[Esad]):
             loop.save_epoch(self.detector, epoch)
         if held_out is not None:
             networks.load_state_dict(best.networks.state_dict())
+        if self.detector.usual is not None:
+            self.detector.usual.learn(self.usual_differences(images, loop))
 
     def draw_masks(self, generator: torch.Generator, device: torch.device) -> Tensor:
         """New masks for a step, of a cell size drawn from the list: bool (3, 1, H, W)."""
@@ -85,6 +87,20 @@ class EsadTrainer(Trainer[Esad]):
             x = symmetric(batch.to(removed.device))
             total += len(x) * sum(self.losses(x, self.detector.backbone.embed(x), removed).values())
         return total / len(images)
+
+    @torch.no_grad()
+    def usual_differences(self, images: Normals, loop: Loop) -> Tensor:
+        """Differences of some training normals as scoring makes them, (N, C, h, w) (ours)."""
+        self.detector.eval()
+        count = min(self.detector.params.usual_from, len(images))
+        rows = torch.randperm(len(images), generator=loop.generator(3))[:count]
+        shown = progress(images[rows], f"{loop.title} usual differences", count, "image")
+        return torch.cat(
+            [
+                self.detector.channel_differences(symmetric(one[None].to(loop.device)))
+                for one in shown
+            ]
+        )
 
     def embed_all(self, images: Normals, loop: Loop) -> Tensor | None:
         """N(x) of all normals on the CPU: they are never augmented. None where too large."""

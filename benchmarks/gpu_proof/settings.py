@@ -54,6 +54,8 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
                                             "images_per_epoch": 11, "batch_size": 4}),
     "esad": ("esad", LITE | {"width": 8, "cells": [4, 8], "window": 5, "draws": 2, "epochs": 2,
                              "images_per_epoch": 11, "batch_size": 4, "select": "validation"}),
+    "esad, usual": ("esad", LITE | {"width": 8, "window": 13, "draws": 1, "epochs": 1,
+                                    "images_per_epoch": 11, "batch_size": 4, "usual_from": 6}),
     "patchcore": ("patchcore", LITE | {"strides": [8, 16], "pretrain_dim": 112, "target_dim": 96,
                                        "projection": 64, "coreset": 0.02, "windows": 32}),
 }  # fmt: skip

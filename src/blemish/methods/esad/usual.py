@@ -30,9 +30,9 @@ class Usual(nn.Module):
         mean = neighbourhood(differences.mean(dim=0))
         deviation = neighbourhood((differences - mean).square().mean(dim=0).sqrt())
         shrunk = deviation + SHRINKAGE * deviation.mean(dim=(1, 2), keepdim=True)
-        least = LEAST * float(shrunk.mean())
+        least = torch.maximum(shrunk, LEAST * shrunk.mean())
         self.mean.copy_(mean)
-        self.deviation.copy_(shrunk.clamp(min=least) if least > 0 else torch.ones_like(shrunk))
+        self.deviation.copy_(torch.where(least > 0, least, torch.ones_like(least)))
 
     def forward(self, differences: Tensor) -> Tensor:
         """The mean square of what exceeds the usual, in deviations: (B, C, h, w) -> (B, h, w)."""
